@@ -1,0 +1,1 @@
+"""The client: stubs, connect(), exceptions by reason."""

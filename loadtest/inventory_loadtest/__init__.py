@@ -1,0 +1,1 @@
+"""The race: carts, a payment gateway simulator, history, checker and report."""

@@ -1,0 +1,1 @@
+"""The server: a gRPC service that decides who gets the last unit."""
