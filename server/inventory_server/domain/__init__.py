@@ -1,0 +1,1 @@
+"""The rules: pure functions over immutable facts. Imports the standard library alone."""

@@ -1,0 +1,357 @@
+"""What callers ask for, decoded. Each command says what the load step must fetch for it.
+
+`content()` is what "the same content" means where an id is used again: a tuple of plain values. A field
+that is added later joins it only where it is set, so that rows written before still compare equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from typing import ClassVar
+
+from inventory_server.domain.limits import DEFAULT_LOCATION
+from inventory_server.domain.order import CartItem
+from inventory_server.domain.payment import OperationState
+from inventory_server.domain.reservation import Line
+from inventory_server.domain.stock import Action
+
+
+@dataclass(slots=True)
+class Wanted:
+    """The keys that a batch names, gathered over its commands; the load step fetches them in one trip."""
+
+    products: set[str] = field(default_factory=set)
+    reservations: set[str] = field(default_factory=set)
+    carts: set[str] = field(default_factory=set)
+    # Carts whose products are needed too, for a check of the stock.
+    carts_checked: set[str] = field(default_factory=set)
+    # Orders come with their lines, last reservation, payments and shipments.
+    orders: set[str] = field(default_factory=set)
+    payments: set[str] = field(default_factory=set)
+    shipments: set[str] = field(default_factory=set)
+    answers: set[tuple[str, str]] = field(default_factory=set)
+
+
+class Command:
+    """One thing asked for. Immutable; carries ids, never state."""
+
+    __slots__ = ()
+    # Whether the same call is told by a request_id (else by the id of the resource it makes).
+    has_request_id: ClassVar[bool] = False
+
+    @property
+    def line_count(self) -> int:
+        """How many lines it adds to its batch's bound."""
+        return 1
+
+    def content(self) -> tuple[object, ...]:
+        raise NotImplementedError
+
+    def want(self, wanted: Wanted) -> None:
+        raise NotImplementedError
+
+
+def content_hash(command: Command) -> bytes:
+    """Return 16 bytes that are equal where the decoded content is."""
+    return blake2b(repr((type(command).__name__, *command.content())).encode(), digest_size=16).digest()
+
+
+# --- stock ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateStock(Command):
+    has_request_id: ClassVar[bool] = True
+
+    product_id: str
+    quantity: int
+    location: str = DEFAULT_LOCATION
+
+    def content(self) -> tuple[object, ...]:
+        return (self.product_id, self.quantity, self.location)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.products.add(self.product_id)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateStockTransaction(Command):
+    """An action by hand: INCREMENT, DECREMENT, ALLOCATE, DEALLOCATE or SET."""
+
+    has_request_id: ClassVar[bool] = True
+
+    product_id: str
+    action: Action
+    quantity: int
+    location: str = DEFAULT_LOCATION
+    reason: str = ""
+    reference: str = ""
+
+    def content(self) -> tuple[object, ...]:
+        return (
+            self.product_id,
+            self.action.value,
+            self.quantity,
+            self.location,
+            self.reason,
+            self.reference,
+        )
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.products.add(self.product_id)
+
+
+# --- reservations --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveStock(Command):
+    """Lines are merged. Of ttl_s, expire_time, never_expires one at most; none = 15 minutes."""
+
+    reservation_id: str
+    lines: tuple[Line, ...]
+    order_id: str | None = None
+    ttl_s: float | None = None
+    expire_time: datetime | None = None
+    never_expires: bool = False
+
+    @property
+    def line_count(self) -> int:
+        return len(self.lines)
+
+    def content(self) -> tuple[object, ...]:
+        expire_time = self.expire_time.isoformat() if self.expire_time else None
+        return (
+            self.order_id,
+            self.ttl_s,
+            expire_time,
+            self.never_expires,
+            tuple(tuple(line) for line in self.lines),
+        )
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.reservations.add(self.reservation_id)
+        wanted.products.update(line.product_id for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _MoveReservation(Command):
+    has_request_id: ClassVar[bool] = True
+
+    reservation_id: str
+
+    def content(self) -> tuple[object, ...]:
+        return (self.reservation_id,)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.reservations.add(self.reservation_id)
+
+
+class ConfirmReservation(_MoveReservation):
+    __slots__ = ()
+
+
+class ReleaseReservation(_MoveReservation):
+    __slots__ = ()
+
+
+class FulfillReservation(_MoveReservation):
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireReservation(Command):
+    """The server's own: end a hold that is due. Does nothing to one that is not."""
+
+    reservation_id: str
+
+    def content(self) -> tuple[object, ...]:
+        return (self.reservation_id,)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.reservations.add(self.reservation_id)
+
+
+# --- the order flow ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCart(Command):
+    cart_id: str
+    currency: str
+
+    def content(self) -> tuple[object, ...]:
+        return (self.currency,)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.carts.add(self.cart_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AddCartItems(Command):
+    """Items are merged by product: quantities added, price and location named last."""
+
+    has_request_id: ClassVar[bool] = True
+
+    cart_id: str
+    items: tuple[CartItem, ...]
+
+    @property
+    def line_count(self) -> int:
+        return len(self.items)
+
+    def content(self) -> tuple[object, ...]:
+        return (self.cart_id, tuple(tuple(item) for item in self.items))
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.carts.add(self.cart_id)
+        wanted.products.update(item.product_id for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateCartItem(Command):
+    """None = as it is, except `location`, which `set_location` says whether to change (None = any)."""
+
+    has_request_id: ClassVar[bool] = True
+
+    cart_id: str
+    product_id: str
+    quantity: int | None = None
+    unit_price_minor: int | None = None
+    set_location: bool = False
+    location: str | None = None
+
+    def content(self) -> tuple[object, ...]:
+        return (
+            self.cart_id,
+            self.product_id,
+            self.quantity,
+            self.unit_price_minor,
+            self.set_location,
+            self.location,
+        )
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.carts.add(self.cart_id)
+        wanted.products.add(self.product_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveCartItem(Command):
+    has_request_id: ClassVar[bool] = True
+
+    cart_id: str
+    product_id: str
+
+    def content(self) -> tuple[object, ...]:
+        return (self.cart_id, self.product_id)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.carts.add(self.cart_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout(Command):
+    cart_id: str
+    order_id: str
+
+    def content(self) -> tuple[object, ...]:
+        return (self.cart_id,)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.carts.add(self.cart_id)
+        wanted.carts_checked.add(self.cart_id)
+        wanted.orders.add(self.order_id)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder(Command):
+    has_request_id: ClassVar[bool] = True
+
+    order_id: str
+
+    def content(self) -> tuple[object, ...]:
+        return (self.order_id,)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.orders.add(self.order_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ShipOrder(Command):
+    order_id: str
+    shipment_id: str
+
+    def content(self) -> tuple[object, ...]:
+        return (self.order_id,)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.orders.add(self.order_id)
+        wanted.shipments.add(self.shipment_id)
+
+
+# --- payments ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BeginPayment(Command):
+    """Transaction 1 of PayOrder: allocate and write the operation as PROCESSING.
+
+    `operation_id` and `reservation_id` are the server's own, made before the batch: so a batch that is run
+    again after a lost COMMIT knows its own work. `lease_s`: how long the caller's task may take to settle.
+    """
+
+    order_id: str
+    payment_id: str
+    amount_minor: int
+    payment_method: str
+    operation_id: str
+    reservation_id: str
+    lease_s: float
+    has_gateway: bool = True
+
+    def content(self) -> tuple[object, ...]:
+        return (self.order_id, self.amount_minor, self.payment_method)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.orders.add(self.order_id)
+        wanted.payments.add(self.payment_id)
+        wanted.reservations.add(self.reservation_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SettlePayment(Command):
+    """Transaction 2 of PayOrder: record the gateway's word, once; release where nothing counts."""
+
+    order_id: str
+    payment_id: str
+    operation_id: str
+    outcome: OperationState
+    gateway_reference: str = ""
+    failure_reason: str = ""
+
+    def content(self) -> tuple[object, ...]:
+        return (self.operation_id, self.outcome.value)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.orders.add(self.order_id)
+        wanted.payments.add(self.payment_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimOperation(Command):
+    """The reconciler's: take the lease of an operation in doubt, unless somebody holds it."""
+
+    order_id: str
+    payment_id: str
+    operation_id: str
+    lease_s: float
+
+    def content(self) -> tuple[object, ...]:
+        return (self.operation_id,)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.orders.add(self.order_id)
+        wanted.payments.add(self.payment_id)

@@ -1,0 +1,105 @@
+"""decide(state, requests): the batch's one loop. Pure: no clock, no connection, no await.
+
+One command after the other, each all or nothing, in arrival order, which is the serial order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from inventory_server.domain import (
+    commands,
+    decide_cart,
+    decide_order,
+    decide_payment,
+    decide_reservation,
+    decide_stock,
+)
+from inventory_server.domain.commands import Command, content_hash
+from inventory_server.domain.errors import DomainError, IdReused
+from inventory_server.domain.state import State, StoredAnswer
+
+# Each takes (state, command, request_id), drafts into the state, and returns the verdict or raises.
+_HANDLERS: dict[type[Command], Callable[[State, Any, str | None], object]] = {
+    commands.CreateStock: decide_stock.create_stock,
+    commands.CreateStockTransaction: decide_stock.create_stock_transaction,
+    commands.ReserveStock: decide_reservation.reserve_stock,
+    commands.ConfirmReservation: decide_reservation.confirm_reservation,
+    commands.ReleaseReservation: decide_reservation.release_reservation,
+    commands.FulfillReservation: decide_reservation.fulfill_reservation,
+    commands.ExpireReservation: decide_reservation.expire_reservation,
+    commands.CreateCart: decide_cart.create_cart,
+    commands.AddCartItems: decide_cart.add_cart_items,
+    commands.UpdateCartItem: decide_cart.update_cart_item,
+    commands.RemoveCartItem: decide_cart.remove_cart_item,
+    commands.Checkout: decide_order.checkout,
+    commands.CancelOrder: decide_order.cancel_order,
+    commands.ShipOrder: decide_order.ship_order,
+    commands.BeginPayment: decide_payment.begin_payment,
+    commands.SettlePayment: decide_payment.settle_payment,
+    commands.ClaimOperation: decide_payment.claim_operation,
+}
+
+
+class Request(NamedTuple):
+    """A command with what makes it repeatable.
+
+    `encode` turns the verdict into the bytes that a repeat of this request_id is answered with.
+    """
+
+    command: Command
+    request_id: str | None = None
+    encode: Callable[[Any], bytes] | None = None
+
+    @property
+    def scope(self) -> str:
+        """Request ids are told apart by method."""
+        return type(self.command).__name__
+
+
+class Replay(NamedTuple):
+    """The verdict of a request_id that was answered before."""
+
+    response: bytes
+
+
+def decide(state: State, requests: Sequence[Request]) -> list[object]:
+    """Decide every request on the state that its predecessors left.
+
+    Returns: a verdict each, in order: the handler's, a Replay, or the DomainError that refused it.
+    Effects: `state` holds what is to be saved.
+    """
+    return [_decide_one(state, request) for request in requests]
+
+
+def _decide_one(state: State, request: Request) -> object:
+    try:
+        replay = _replay(state, request)
+        if replay is not None:
+            return replay
+        verdict = _HANDLERS[type(request.command)](state, request.command, request.request_id)
+        # Only answers that changed something are stored; a refusal is decided afresh.
+        if request.request_id is not None and request.encode is not None and state.is_drafted:
+            answer = StoredAnswer(content_hash(request.command), request.encode(verdict))
+            state.answers.put((request.scope, request.request_id), answer)
+            state.answers.keep()
+    except DomainError as refusal:
+        state.drop()
+        return refusal
+    except BaseException:
+        state.drop()
+        raise
+    state.keep()
+    return verdict
+
+
+def _replay(state: State, request: Request) -> Replay | None:
+    if request.request_id is None:
+        return None
+    answer = state.answers.get((request.scope, request.request_id))
+    if answer is None:
+        return None
+    if answer.content_hash != content_hash(request.command):
+        raise IdReused("request_id", request.request_id)
+    return Replay(answer.response)

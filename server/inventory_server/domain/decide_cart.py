@@ -1,0 +1,137 @@
+"""Carts: what somebody means to buy. Stock is checked for this request alone; nothing is held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from inventory_server.domain.commands import (
+    AddCartItems,
+    CreateCart,
+    RemoveCartItem,
+    UpdateCartItem,
+    content_hash,
+)
+from inventory_server.domain.errors import (
+    CartItemNotFound,
+    CartNotFound,
+    CartNotOpen,
+    IdReused,
+    InsufficientStock,
+    InvalidValue,
+    QuantityOverflow,
+)
+from inventory_server.domain.limits import AMOUNT_MINOR_MAX, CART_ITEMS_MAX, QUANTITY_MAX
+from inventory_server.domain.order import Cart, CartItem
+from inventory_server.domain.reservation import Line
+from inventory_server.domain.sourcing import source
+from inventory_server.domain.state import State
+
+
+def create_cart(state: State, command: CreateCart, _request_id: str | None) -> Cart:
+    content = content_hash(command)
+    seen = state.carts.get(command.cart_id)
+    if seen is not None:
+        if seen.content_hash != content:
+            raise IdReused("cart_id", command.cart_id)
+        return seen
+    cart = Cart(command.cart_id, command.currency, (), None, content, state.now, state.now)
+    state.carts.put(cart.cart_id, cart)
+    return cart
+
+
+def add_cart_items(state: State, command: AddCartItems, _request_id: str | None) -> Cart:
+    cart = _existing(state, command.cart_id)
+    for item in command.items:
+        state.need_location(item.location)
+    _need_open(cart)
+    asked = _merge(command.items)
+    items = {item.product_id: item for item in cart.items}
+    for item in asked:
+        seen = items.get(item.product_id)
+        items[item.product_id] = item if seen is None else _add_up(seen, item)
+    changed = _with_items(state, cart, items.values())
+    # Of 100, 60 then 50 into one cart both pass: this request's quantity counts, not the cart's sum
+    # (the origin document, "Implications of the inventories flows").
+    _check(
+        state,
+        [Line(item.product_id, item.quantity, items[item.product_id].location) for item in asked],
+    )
+    return changed
+
+
+def update_cart_item(state: State, command: UpdateCartItem, _request_id: str | None) -> Cart:
+    cart = _existing(state, command.cart_id)
+    items = {item.product_id: item for item in cart.items}
+    item = items.get(command.product_id)
+    if item is None:
+        raise CartItemNotFound(command.product_id)
+    state.need_location(command.location)
+    _need_open(cart)
+    if command.quantity is not None:
+        item = item._replace(quantity=command.quantity)
+    if command.unit_price_minor is not None:
+        item = item._replace(unit_price_minor=command.unit_price_minor)
+    if command.set_location:
+        item = item._replace(location=command.location)
+    items[command.product_id] = item
+    changed = _with_items(state, cart, items.values())
+    if command.quantity is not None or command.set_location:
+        _check(state, [Line(item.product_id, item.quantity, item.location)])
+    return changed
+
+
+def remove_cart_item(state: State, command: RemoveCartItem, _request_id: str | None) -> Cart:
+    cart = _existing(state, command.cart_id)
+    if all(item.product_id != command.product_id for item in cart.items):
+        raise CartItemNotFound(command.product_id)
+    _need_open(cart)
+    return _with_items(state, cart, (i for i in cart.items if i.product_id != command.product_id))
+
+
+def _existing(state: State, cart_id: str) -> Cart:
+    cart = state.carts.get(cart_id)
+    if cart is None:
+        raise CartNotFound(cart_id)
+    return cart
+
+
+def _need_open(cart: Cart) -> None:
+    if cart.order_id is not None:
+        raise CartNotOpen(cart.cart_id, cart.order_id)
+
+
+def _merge(items: Iterable[CartItem]) -> list[CartItem]:
+    merged: dict[str, CartItem] = {}
+    for item in items:
+        seen = merged.get(item.product_id)
+        merged[item.product_id] = item if seen is None else _add_up(seen, item)
+    return list(merged.values())
+
+
+def _add_up(seen: CartItem, item: CartItem) -> CartItem:
+    """One item a product: quantities add up, the price and the location named last win."""
+    return CartItem(
+        item.product_id,
+        seen.quantity + item.quantity,
+        item.unit_price_minor,
+        seen.location if item.location is None else item.location,
+    )
+
+
+def _with_items(state: State, cart: Cart, items: Iterable[CartItem]) -> Cart:
+    changed = replace(cart, items=tuple(items), updated_at=state.now)
+    if len(changed.items) > CART_ITEMS_MAX:
+        raise InvalidValue("items", f"a cart holds at most {CART_ITEMS_MAX} products")
+    if any(item.quantity > QUANTITY_MAX for item in changed.items):
+        raise QuantityOverflow("an item's quantity", QUANTITY_MAX)
+    if changed.total_minor > AMOUNT_MINOR_MAX:
+        raise QuantityOverflow("the cart's total", AMOUNT_MINOR_MAX)
+    state.carts.put(changed.cart_id, changed)
+    return changed
+
+
+def _check(state: State, lines: list[Line]) -> None:
+    _, shortages = source(state, lines)
+    if shortages:
+        raise InsufficientStock(shortages)

@@ -1,0 +1,121 @@
+"""The life of a reservation that a caller made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from inventory_server.domain.commands import (
+    ConfirmReservation,
+    ExpireReservation,
+    FulfillReservation,
+    ReleaseReservation,
+    ReserveStock,
+    content_hash,
+)
+from inventory_server.domain.errors import (
+    IdReused,
+    InvalidValue,
+    ReservationExpired,
+    ReservationNotActive,
+    ReservationNotFound,
+    ReservationOwnedByOrder,
+)
+from inventory_server.domain.holding import give_back, hold, take_out
+from inventory_server.domain.limits import HOLD_S_DEFAULT, HOLD_S_MAX
+from inventory_server.domain.reservation import Line, Reservation, ReservationState
+from inventory_server.domain.state import State
+
+
+def reserve_stock(state: State, command: ReserveStock, _request_id: str | None) -> Reservation:
+    expire_if_due(state, command.reservation_id)
+    content = content_hash(command)
+    seen = state.reservations.get(command.reservation_id)
+    if seen is not None:
+        if seen.content_hash != content:
+            raise IdReused("reservation_id", command.reservation_id)
+        if seen.state in (ReservationState.RELEASED, ReservationState.EXPIRED):
+            # A late retry must not hold again what was given back.
+            raise ReservationNotActive(command.reservation_id, seen.state)
+        return seen
+    expire_time = _expire_time(command, state.now)
+    for line in command.lines:
+        state.need_location(line.location)
+    reservation = Reservation(
+        reservation_id=command.reservation_id,
+        order_id=command.order_id,
+        owned_by_order=False,
+        state=ReservationState.HELD,
+        lines=(),
+        expire_time=expire_time,
+        content_hash=content,
+        created_at=state.now,
+        updated_at=state.now,
+    )
+    return hold(state, reservation, command.lines)
+
+
+def confirm_reservation(state: State, command: ConfirmReservation, _request_id: str | None) -> Reservation:
+    return _confirm(state, _callers_own(state, command.reservation_id))
+
+
+def release_reservation(state: State, command: ReleaseReservation, _request_id: str | None) -> Reservation:
+    reservation = _callers_own(state, command.reservation_id)
+    if reservation.state is ReservationState.CLOSED:
+        raise ReservationNotActive(command.reservation_id, reservation.state)
+    if not reservation.is_live:
+        return reservation
+    return give_back(state, reservation, ReservationState.RELEASED)
+
+
+def fulfill_reservation(state: State, command: FulfillReservation, _request_id: str | None) -> Reservation:
+    return take_out(state, _confirm(state, _callers_own(state, command.reservation_id)))
+
+
+def expire_reservation(
+    state: State, command: ExpireReservation, _request_id: str | None
+) -> Reservation | None:
+    expire_if_due(state, command.reservation_id)
+    return state.reservations.get(command.reservation_id)
+
+
+def expire_if_due(state: State, reservation_id: str) -> None:
+    """End a hold whose time is over: a command of its own, which stands if what follows is refused."""
+    reservation = state.reservations.get(reservation_id)
+    if reservation is not None and reservation.is_due(state.now):
+        give_back(state, reservation, ReservationState.EXPIRED)
+        state.keep()
+
+
+def _callers_own(state: State, reservation_id: str) -> Reservation:
+    expire_if_due(state, reservation_id)
+    reservation = state.reservations.get(reservation_id)
+    if reservation is None:
+        raise ReservationNotFound(reservation_id)
+    if reservation.owned_by_order:
+        raise ReservationOwnedByOrder(reservation_id, reservation.order_id or "")
+    return reservation
+
+
+def _confirm(state: State, reservation: Reservation) -> Reservation:
+    """HELD -> COMMITTED; an expired one allocates the whole again, sourced afresh."""
+    if reservation.state is ReservationState.COMMITTED:
+        return reservation
+    if reservation.state in (ReservationState.RELEASED, ReservationState.CLOSED):
+        raise ReservationNotActive(reservation.reservation_id, reservation.state)
+    if reservation.state is ReservationState.EXPIRED:
+        lines = [Line(line.product_id, line.reserved, line.named_location) for line in reservation.lines]
+        reservation = hold(state, reservation, lines, refusal=ReservationExpired)
+    committed = replace(reservation, state=ReservationState.COMMITTED, expire_time=None, updated_at=state.now)
+    state.reservations.put(committed.reservation_id, committed)
+    return committed
+
+
+def _expire_time(command: ReserveStock, now: datetime) -> datetime | None:
+    if command.never_expires:
+        return None
+    if command.expire_time is None:
+        return now + timedelta(seconds=command.ttl_s or HOLD_S_DEFAULT)
+    if not now < command.expire_time <= now + timedelta(seconds=HOLD_S_MAX):
+        raise InvalidValue("expire_time", f"must be ahead of now, by at most {HOLD_S_MAX} s")
+    return command.expire_time

@@ -1,0 +1,194 @@
+"""What the rules refuse, as nouns with their numbers. rpc/status.py maps each to its code, once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Shortage(NamedTuple):
+    """One line that stock does not suffice for; `location` is None where any would do."""
+
+    product_id: str
+    location: str | None
+    requested: int
+    available: int
+    managed: bool
+
+
+class DomainError(Exception):
+    """A call that the rules refuse. It changed nothing."""
+
+
+class InvalidValue(DomainError):
+    """A value that only the state shows to be out of its range."""
+
+    def __init__(self, field: str, description: str) -> None:
+        super().__init__(f"{field}: {description}")
+        self.field = field
+        self.description = description
+
+
+class IdReused(DomainError):
+    """An id or request_id that was used before with other content."""
+
+    def __init__(self, field: str, value: str) -> None:
+        super().__init__(f"{field} {value!r} was used before with other content")
+        self.field = field
+        self.value = value
+
+
+class NotFound(DomainError):
+    """Something named by an id that does not exist. The subclass says what."""
+
+    noun = "resource"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{self.noun} {key!r} does not exist")
+        self.key = key
+
+
+class StoreNotFound(NotFound):
+    noun = "store"
+
+
+class StockNotFound(NotFound):
+    noun = "stock of product"
+
+
+class LocationNotFound(NotFound):
+    noun = "location"
+
+
+class StockTransactionNotFound(NotFound):
+    noun = "stock transaction"
+
+
+class ReservationNotFound(NotFound):
+    noun = "reservation"
+
+
+class CartNotFound(NotFound):
+    noun = "cart"
+
+
+class CartItemNotFound(NotFound):
+    noun = "cart item of product"
+
+
+class OrderNotFound(NotFound):
+    noun = "order"
+
+
+class PaymentNotFound(NotFound):
+    noun = "payment"
+
+
+class StockExists(DomainError):
+    def __init__(self, product_id: str) -> None:
+        super().__init__(f"product {product_id!r} has a stock record already")
+        self.product_id = product_id
+
+
+class InsufficientStock(DomainError):
+    """Sold out: final, never a retry.
+
+    The message is fixed and names no product and no count, since a storefront may echo it
+    (the origin document, "How stock is managed"); the shortages travel apart from it.
+    """
+
+    message = "There is not enough stock available."
+
+    def __init__(self, shortages: tuple[Shortage, ...]) -> None:
+        super().__init__(self.message)
+        self.shortages = shortages
+
+
+class ReservationExpired(InsufficientStock):
+    """A hold that ran out and whose units cannot be had again."""
+
+    message = "The reservation has expired and its stock is no longer available."
+
+
+class TotalBelowAllocated(DomainError):
+    def __init__(self, total: int, allocated: int) -> None:
+        super().__init__(f"a total of {total} would be below the {allocated} units allocated")
+        self.total = total
+        self.allocated = allocated
+
+
+class QuantityOverflow(DomainError):
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"{what} would pass its limit of {limit}")
+        self.what = what
+        self.limit = limit
+
+
+class HandAllocationTooSmall(DomainError):
+    def __init__(self, requested: int, hand_allocated: int) -> None:
+        super().__init__(f"{requested} units to deallocate, {hand_allocated} were allocated by hand")
+        self.requested = requested
+        self.hand_allocated = hand_allocated
+
+
+class ReservationNotActive(DomainError):
+    def __init__(self, reservation_id: str, state: str) -> None:
+        super().__init__(f"reservation {reservation_id!r} is {state}")
+        self.reservation_id = reservation_id
+        self.state = state
+
+
+class ReservationOwnedByOrder(DomainError):
+    def __init__(self, reservation_id: str, order_id: str) -> None:
+        super().__init__(f"reservation {reservation_id!r} is moved by order {order_id!r} alone")
+        self.reservation_id = reservation_id
+        self.order_id = order_id
+
+
+class OrderNotPayable(DomainError):
+    def __init__(self, order_id: str, why: str) -> None:
+        super().__init__(f"order {order_id!r} cannot be paid: {why}")
+        self.order_id = order_id
+
+
+class OrderNotCancellable(DomainError):
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"order {order_id!r} was shipped whole")
+        self.order_id = order_id
+
+
+class OrderNotShippable(DomainError):
+    def __init__(self, order_id: str, why: str) -> None:
+        super().__init__(f"order {order_id!r} cannot be shipped: {why}")
+        self.order_id = order_id
+
+
+class OrderCancelled(DomainError):
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"order {order_id!r} is cancelled")
+        self.order_id = order_id
+
+
+class PaymentInProgress(DomainError):
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"a payment of order {order_id!r} is in flight or in doubt")
+        self.order_id = order_id
+
+
+class AmountExceedsBalance(DomainError):
+    def __init__(self, amount_minor: int, balance_minor: int) -> None:
+        super().__init__(f"{amount_minor} is more than the {balance_minor} left to pay")
+        self.amount_minor = amount_minor
+        self.balance_minor = balance_minor
+
+
+class CartNotOpen(DomainError):
+    def __init__(self, cart_id: str, order_id: str) -> None:
+        super().__init__(f"cart {cart_id!r} was checked out as order {order_id!r}")
+        self.cart_id = cart_id
+        self.order_id = order_id
+
+
+class CartEmpty(DomainError):
+    def __init__(self, cart_id: str) -> None:
+        super().__init__(f"cart {cart_id!r} holds nothing to check out")
+        self.cart_id = cart_id

@@ -1,0 +1,20 @@
+"""Every bound of the domain, by name. Documented in docs/concepts.md; tested at and one past it."""
+
+from __future__ import annotations
+
+# With 1,024 locations a product's sums stay below 2^53, exact in every language.
+QUANTITY_MAX = 2**43 - 1
+AMOUNT_MINOR_MAX = 2**53 - 1
+
+LINES_MAX = 1_000
+CART_ITEMS_MAX = 1_000
+
+HOLD_S_MIN = 1
+HOLD_S_MAX = 90 * 24 * 3600
+HOLD_S_DEFAULT = 15 * 60
+
+PAGE_SIZE_DEFAULT = 100
+PAGE_SIZE_MAX = 1_000
+
+DEFAULT_LOCATION = "default"
+DEFAULT_STORE = "default"

@@ -1,0 +1,76 @@
+"""Reservations: lines held together, all or nothing, with a life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class ReservationState(StrEnum):
+    """HELD -> COMMITTED -> CLOSED, or RELEASED, or EXPIRED."""
+
+    HELD = "HELD"
+    COMMITTED = "COMMITTED"
+    CLOSED = "CLOSED"
+    RELEASED = "RELEASED"
+    EXPIRED = "EXPIRED"
+
+
+LIVE = frozenset({ReservationState.HELD, ReservationState.COMMITTED})
+
+
+class Line(NamedTuple):
+    """A line asked for; `location` is None where any will do."""
+
+    product_id: str
+    quantity: int
+    location: str | None = None
+
+
+class ReservationLine(NamedTuple):
+    """A line held. reserved = open + released + fulfilled."""
+
+    line_number: int
+    product_id: str
+    location: str
+    reserved: int
+    open: int
+    released: int = 0
+    fulfilled: int = 0
+    # The location that the caller named, so that a hold that expired is sourced afresh as it was asked for.
+    named_location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    reservation_id: str
+    order_id: str | None
+    owned_by_order: bool
+    state: ReservationState
+    lines: tuple[ReservationLine, ...]
+    expire_time: datetime | None
+    content_hash: bytes
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in LIVE
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the hold has run out at this moment of the database's clock."""
+        return (
+            self.state is ReservationState.HELD and self.expire_time is not None and self.expire_time <= now
+        )
+
+
+def merge(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Add up the lines of one (product, named location), in the order first named."""
+    merged: dict[tuple[str, str | None], Line] = {}
+    for line in lines:
+        key = (line.product_id, line.location)
+        seen = merged.get(key)
+        merged[key] = line if seen is None else line._replace(quantity=seen.quantity + line.quantity)
+    return tuple(merged.values())

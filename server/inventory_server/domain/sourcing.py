@@ -1,0 +1,49 @@
+"""Where lines are served from: one rule for cart, checkout, CheckAvailability, ReserveStock and payment.
+
+A line that names a location is served there; one that doesn't, by the first enabled location (by priority,
+then slug) that has the whole quantity. A line is never split. Lines that name a location are decided first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inventory_server.domain.errors import Shortage
+from inventory_server.domain.reservation import Line
+from inventory_server.domain.state import State
+
+
+def source(
+    state: State, lines: Sequence[Line], also_free: dict[tuple[str, str], int] | None = None
+) -> tuple[list[str], tuple[Shortage, ...]]:
+    """Find a location for every line, counting the lines together.
+
+    Args:
+        state: with the stocks and levels of every product named.
+        lines: merged by (product, named location); a location that does not exist counts as a shortage.
+        also_free: units by (product, location) that are free although the levels do not show it yet.
+    Returns: a slug per line (in the order given) and no shortage; or the shortages, in the order given.
+    """
+    taken: dict[tuple[str, str], int] = {}
+    enabled = [location.slug for location in state.locations if location.enabled]
+    found: list[str] = [""] * len(lines)
+    shortages: dict[int, Shortage] = {}
+    # sorted() is stable: named locations first, otherwise the order given
+    for index in sorted(range(len(lines)), key=lambda i: lines[i].location is None):
+        product_id, quantity, named = lines[index]
+        managed = state.stocks.get(product_id) is not None
+        most = 0
+        if managed:
+            for slug in enabled if named is None else [s for s in enabled if s == named]:
+                key = (product_id, slug)
+                free = state.level(product_id, slug).available - taken.get(key, 0)
+                if also_free:
+                    free += also_free.get(key, 0)
+                if free >= quantity:
+                    taken[key] = taken.get(key, 0) + quantity
+                    found[index] = slug
+                    break
+                most = max(most, free)
+        if not found[index]:
+            shortages[index] = Shortage(product_id, named, quantity, most, managed)
+    return found, tuple(shortages[index] for index in sorted(shortages))

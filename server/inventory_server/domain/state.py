@@ -1,0 +1,232 @@
+"""What a batch knows: the rows that were loaded, overlaid by what its commands decided.
+
+Every row is immutable. A command drafts; the draft is kept when the command succeeds and dropped when it is
+refused, so each command is all or nothing although its batch is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, NamedTuple, TypeVar
+
+from inventory_server.domain.errors import LocationNotFound, OrderNotFound
+from inventory_server.domain.limits import DEFAULT_LOCATION
+from inventory_server.domain.order import Cart, OrderView, SalesOrder, Shipment
+from inventory_server.domain.payment import Payment
+from inventory_server.domain.reservation import Reservation
+from inventory_server.domain.stock import Action, LogEntry, Stock, StockLevel
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Table(Generic[K, V]):
+    """Rows of one kind, by key."""
+
+    __slots__ = ("_changed", "_draft", "_rows", "loaded")
+
+    def __init__(self) -> None:
+        self.loaded: dict[K, V] = {}
+        self._rows: dict[K, V] = {}
+        self._draft: dict[K, V] = {}
+        self._changed: dict[K, None] = {}
+
+    def load(self, key: K, row: V) -> None:
+        """Take a row as the database has it."""
+        self.loaded[key] = row
+        self._rows[key] = row
+
+    def get(self, key: K) -> V | None:
+        """Return the row as the command at hand sees it."""
+        return self._draft.get(key) or self._rows.get(key)
+
+    def values(self) -> Iterator[V]:
+        """Yield every row as the command at hand sees it, in the order loaded or made."""
+        for key, row in self._rows.items():
+            yield self._draft.get(key, row)
+        for key, row in self._draft.items():
+            if key not in self._rows:
+                yield row
+
+    def put(self, key: K, row: V) -> None:
+        self._draft[key] = row
+
+    @property
+    def is_drafted(self) -> bool:
+        return bool(self._draft)
+
+    def keep(self) -> None:
+        self._rows.update(self._draft)
+        self._changed.update(dict.fromkeys(self._draft))
+        self._draft.clear()
+
+    def drop(self) -> None:
+        self._draft.clear()
+
+    def inserted(self) -> list[tuple[K, V]]:
+        """Return the rows that the database does not have yet, in the order made."""
+        return [(key, self._rows[key]) for key in self._changed if key not in self.loaded]
+
+    def updated(self) -> list[tuple[K, V]]:
+        """Return the rows that the database has otherwise."""
+        return [
+            (key, self._rows[key])
+            for key in self._changed
+            if key in self.loaded and self.loaded[key] != self._rows[key]
+        ]
+
+
+class Location(NamedTuple):
+    """Where units are kept; `State.locations` has them by priority, then slug."""
+
+    slug: str
+    enabled: bool
+
+
+class StockView(NamedTuple):
+    """A product's numbers, summed over its locations."""
+
+    product_id: str
+    available: int
+    allocated: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def total(self) -> int:
+        return self.available + self.allocated
+
+
+class StoredAnswer(NamedTuple):
+    """What a request_id was answered with."""
+
+    content_hash: bytes
+    response: bytes
+
+
+LevelKey = tuple[str, str]
+
+
+@dataclass(slots=True)
+class State:
+    """One store as one batch sees it. `now` is the transaction's database time."""
+
+    now: datetime
+    locations: tuple[Location, ...] = (Location(DEFAULT_LOCATION, enabled=True),)
+    stocks: Table[str, Stock] = field(default_factory=Table)
+    levels: Table[LevelKey, StockLevel] = field(default_factory=Table)
+    level_times: dict[LevelKey, datetime] = field(default_factory=dict)
+    reservations: Table[str, Reservation] = field(default_factory=Table)
+    carts: Table[str, Cart] = field(default_factory=Table)
+    orders: Table[str, SalesOrder] = field(default_factory=Table)
+    payments: Table[str, Payment] = field(default_factory=Table)
+    shipments: Table[str, Shipment] = field(default_factory=Table)
+    answers: Table[tuple[str, str], StoredAnswer] = field(default_factory=Table)
+    log: list[LogEntry] = field(default_factory=list)
+    _log_kept: int = 0
+
+    @property
+    def _tables(
+        self,
+    ) -> tuple[
+        Table[str, Stock]
+        | Table[LevelKey, StockLevel]
+        | Table[str, Reservation]
+        | Table[str, Cart]
+        | Table[str, SalesOrder]
+        | Table[str, Payment]
+        | Table[str, Shipment],
+        ...,
+    ]:
+        return (
+            self.levels,
+            self.reservations,
+            self.stocks,
+            self.carts,
+            self.orders,
+            self.payments,
+            self.shipments,
+        )
+
+    @property
+    def is_drafted(self) -> bool:
+        """Whether the command at hand has changed anything."""
+        return any(table.is_drafted for table in self._tables)
+
+    def keep(self) -> None:
+        """The command at hand succeeded: what it drafted stands."""
+        for table in self._tables:
+            if table.is_drafted:
+                table.keep()
+        self._log_kept = len(self.log)
+
+    def drop(self) -> None:
+        """The command at hand was refused: nothing of it stays."""
+        for table in self._tables:
+            table.drop()
+        del self.log[self._log_kept :]
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def level(self, product_id: str, location: str) -> StockLevel:
+        """Return a level; one that was never opened has nothing."""
+        return self.levels.get((product_id, location)) or StockLevel()
+
+    def need_location(self, slug: str | None) -> None:
+        """Raise LocationNotFound for a slug that no location has; None names none."""
+        if slug is not None and all(location.slug != slug for location in self.locations):
+            raise LocationNotFound(slug)
+
+    def stock_view(self, product_id: str) -> StockView | None:
+        stock = self.stocks.get(product_id)
+        if stock is None:
+            return None
+        available = allocated = 0
+        updated_at = stock.created_at
+        for location in self.locations:
+            level = self.level(product_id, location.slug)
+            available += level.available
+            allocated += level.allocated
+            updated_at = max(updated_at, self.level_times.get((product_id, location.slug), self.now))
+        return StockView(product_id, available, allocated, stock.created_at, updated_at)
+
+    def order_view(self, order_id: str) -> OrderView:
+        """Return an order with all that its states are derived from. Raises: OrderNotFound."""
+        order = self.orders.get(order_id)
+        if order is None:
+            raise OrderNotFound(order_id)
+        return OrderView(
+            order=order,
+            reservation=self.reservations.get(order.reservation_id) if order.reservation_id else None,
+            payments=tuple(p for p in self.payments.values() if p.order_id == order_id),
+            shipments=tuple(s for s in self.shipments.values() if s.order_id == order_id),
+        )
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def write_level(
+        self,
+        product_id: str,
+        location: str,
+        action: Action,
+        quantity: int,
+        level: StockLevel,
+        *,
+        reservation: Reservation | None = None,
+        reason: str = "",
+        reference: str = "",
+        request_id: str | None = None,
+    ) -> LogEntry:
+        """Draft a level and the log entry that proves it: neither is ever written without the other."""
+        entry = LogEntry(
+            product_id, location, action, quantity, level,
+            reservation.reservation_id if reservation else None,
+            reservation.order_id if reservation else None,
+            reason, reference, request_id,
+        )  # fmt: skip
+        self.levels.put((product_id, location), level)
+        self.level_times[product_id, location] = self.now
+        self.log.append(entry)
+        return entry

@@ -1,0 +1,1 @@
+"""The batch engine: queue, one SERIALIZABLE transaction per batch (load, decide, save), verdicts."""
