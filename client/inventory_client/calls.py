@@ -1,0 +1,76 @@
+"""What every call gets before it is sent: a deadline, the store, a request id. Sync and aio share it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+STORE_KEY = "x-inventory-store"
+"""The metadata that names the store of a call."""
+
+_Request = TypeVar("_Request", bound=Message)
+_Metadata = Iterable[tuple[str, str | bytes]]
+
+
+def new_id() -> str:
+    """Make an id for a request, cart, order, payment or reservation: a UUIDv7, 36 visible ASCII characters.
+
+    Ids that sort by time keep the server's index pages apart from those of years ago (RFC 9562, 5.7).
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    number = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
+    number = number & ~(0xF << 76) | (0x7 << 76)  # the version
+    number = number & ~(0x3 << 62) | (0x2 << 62)  # the variant
+    return str(uuid.UUID(int=number))
+
+
+@dataclass(frozen=True)
+class CallDefaults:
+    """What a client adds to a call that doesn't say it itself.
+
+    Args:
+        store: 1..128 visible ASCII characters; None = the metadata is not sent, so the server decides.
+        timeout_s: seconds, > 0, for all attempts of one call together.
+    Raises: ValueError for a store or a timeout out of range.
+    """
+
+    store: str | None
+    timeout_s: float
+
+    def __post_init__(self) -> None:
+        if self.store is not None and not re.fullmatch(r"[!-~]{1,128}", self.store):
+            raise ValueError(f"store must be 1 to 128 visible ASCII characters, not {self.store!r}")
+        if not self.timeout_s > 0:
+            raise ValueError(f"timeout_s must be above 0, not {self.timeout_s!r}")
+
+    def timeout(self, timeout_s: float | None) -> float:
+        """The call's own deadline, else the client's; in seconds."""
+        return self.timeout_s if timeout_s is None else timeout_s
+
+    def metadata(self, metadata: _Metadata | None) -> list[tuple[str, str | bytes]]:
+        """The call's own metadata and the store; a store that the call names itself wins."""
+        pairs = list(metadata or ())
+        if self.store is not None and all(key != STORE_KEY for key, _ in pairs):
+            pairs.append((STORE_KEY, self.store))
+        return pairs
+
+
+def with_request_id(request: _Request) -> _Request:
+    """Return the request with a request_id.
+
+    A message that has no such field, or has it filled, is returned as it is. Otherwise a copy is: the
+    caller's own object stays without, so that using it for a second call doesn't make that one a repeat.
+    """
+    if "request_id" not in request.DESCRIPTOR.fields_by_name or getattr(request, "request_id"):  # noqa: B009 - typed as any message
+        return request
+    named = type(request)()
+    named.CopyFrom(request)
+    setattr(named, "request_id", new_id())  # noqa: B010
+    return named

@@ -1,0 +1,156 @@
+"""Connecting: a channel that retries, and on it the generated stubs of both services."""
+
+from __future__ import annotations
+
+import json
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import grpc
+import grpc.aio
+
+from inventory_client.calls import CallDefaults
+from inventory_client.interceptors import AioInterceptor, SyncInterceptor
+from inventory_client.v1 import checkout_service_pb2, inventory_service_pb2
+from inventory_client.v1.checkout_service_pb2_grpc import CheckoutServiceStub
+from inventory_client.v1.inventory_service_pb2_grpc import InventoryServiceStub
+
+if TYPE_CHECKING:
+    from inventory_client.v1.checkout_service_pb2_grpc import CheckoutServiceAsyncStub
+    from inventory_client.v1.inventory_service_pb2_grpc import InventoryServiceAsyncStub
+
+TIMEOUT_S = 5.0
+"""The deadline of a call that names none, all its attempts together; the server's own is the same."""
+
+SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [
+                {"service": module.DESCRIPTOR.services_by_name[name].full_name}
+                for module, name in (
+                    (inventory_service_pb2, "InventoryService"),
+                    (checkout_service_pb2, "CheckoutService"),
+                )
+            ],
+            # UNAVAILABLE alone: after DEADLINE_EXCEEDED no time is left to try again in. Every call takes
+            # effect at most once, so all of them may be repeated. gRPC allows no more than 5 attempts; they
+            # stand about 0.1, 0.2, 0.4 and 0.8 s apart, unless the server asks for another time
+            # (`grpc-retry-pushback-ms` in the trailing metadata, gRFC A6).
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    # Under lasting overload retries would multiply the load by 5. A process with 500 failures that no
+    # successes have made up for (10 to 1) doesn't retry that server until they have (gRFC A6).
+    "retryThrottling": {"maxTokens": 1000, "tokenRatio": 0.1},
+}
+"""How gRPC retries, by its service config; given to the channel, so that a name server can't change it."""
+
+
+def channel_options() -> list[tuple[str, str | int]]:
+    """The options of a channel that retries, notices a dead server, and finds it again when it is back."""
+    return [
+        ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+        ("grpc.service_config_disable_resolution", 1),
+        # A connection that went silent is noticed 30 s into a call, instead of never.
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        # A server that comes back is found within 2 s; gRPC's own limit is 120 s.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.min_reconnect_backoff_ms", 2_000),
+        # The service is internal, often on loopback: a proxy for the way out must not catch its calls.
+        ("grpc.enable_http_proxy", 0),
+    ]
+
+
+class Client:
+    """The services, for threads and for gevent. Made by `connect()`; safe to share between threads.
+
+    Attributes:
+        inventory: the generated stub of InventoryService.
+        checkout: the generated stub of CheckoutService.
+        channel: what the stubs call through; for further stubs, such as that of the health service.
+    """
+
+    inventory: InventoryServiceStub
+    checkout: CheckoutServiceStub
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.channel = channel
+        self.inventory = InventoryServiceStub(channel)
+        self.checkout = CheckoutServiceStub(channel)
+
+    def close(self) -> None:
+        """Close the connection. Calls in flight end as CANCELLED: their outcome is unknown."""
+        self.channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AioClient:
+    """The services, for asyncio. Made by `connect_aio()`; belongs to the event loop it was made in.
+
+    Attributes:
+        inventory: the generated stub of InventoryService; its calls are awaited.
+        checkout: the generated stub of CheckoutService; its calls are awaited.
+        channel: what the stubs call through; for further stubs, such as that of the health service.
+    """
+
+    inventory: InventoryServiceAsyncStub
+    checkout: CheckoutServiceAsyncStub
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.inventory = InventoryServiceStub(channel)
+        self.checkout = CheckoutServiceStub(channel)
+
+    async def close(self) -> None:
+        """Close the connection. Calls in flight are cancelled: their outcome is unknown."""
+        await self.channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def connect(target: str, *, store: str | None = None, timeout_s: float = TIMEOUT_S) -> Client:
+    """Connect to a server, for threads and for gevent.
+
+    Args:
+        target: `host:port`, or another gRPC name. A server that isn't there shows at the first call.
+        store: the store of all calls, 1..128 visible ASCII characters; None = the server decides (`default`).
+            A call with `x-inventory-store` in its own `metadata=` names another.
+        timeout_s: seconds, > 0, for a call without a `timeout=` of its own, all its attempts together.
+    Returns: the client; close it, or use it in a `with`.
+    Raises: ValueError for a store or a timeout out of range. Its calls raise `InventoryError`.
+    Effects: each call gets the deadline, the store, and a `request_id` where its request has that field and
+        it is empty; UNAVAILABLE is tried again, up to 5 attempts, with the same request_id.
+        With gevent, call `grpc.experimental.gevent.init_gevent()` first.
+    """
+    interceptor = SyncInterceptor(CallDefaults(store, timeout_s))
+    return Client(grpc.intercept_channel(grpc.insecure_channel(target, channel_options()), interceptor))
+
+
+def connect_aio(target: str, *, store: str | None = None, timeout_s: float = TIMEOUT_S) -> AioClient:
+    """Connect to a server, for asyncio: as `connect()`, to be called in the running event loop.
+
+    Returns: the client; `await` its close(), or use it in an `async with`.
+    """
+    interceptor = AioInterceptor(CallDefaults(store, timeout_s))
+    return AioClient(grpc.aio.insecure_channel(target, channel_options(), interceptors=[interceptor]))
