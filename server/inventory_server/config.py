@@ -1,0 +1,182 @@
+"""Every setting of the server: its name with the unit, its default, its range, its environment variable.
+
+The environment variable is INVENTORY_ and the name in capitals; the commonest are options of
+`inventory serve` too. docs/settings.md lists them all, and a test compares it with this file.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import shlex
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from inventory_server.operator_error import OperatorError
+
+
+class SettingsError(OperatorError):
+    """A setting that can't be used; the text is one line that names every bad one."""
+
+    exit_status = 2
+
+
+class LogLevel(StrEnum):
+    """From which level on a log line is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Settings(BaseSettings):
+    """What the server is started with; frozen. Made by `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="INVENTORY_", env_ignore_empty=True, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    # Where it listens. Plaintext, so nobody but this machine may reach it.
+    host: str = Field("127.0.0.1", description="loopback address, or unix:/PATH")
+    port: int = Field(50051, ge=0, le=65535, description="0 takes a free one; not used with unix:/PATH")
+    reflection: bool = Field(True, description="answer gRPC server reflection")
+
+    # The database.
+    database_url: SecretStr | None = Field(None, description="PostgreSQL 15 or newer; none: an embedded one")
+    data_dir: Path | None = Field(None, description="folder of the embedded PostgreSQL; none: the user's own")
+    ephemeral: bool = Field(False, description="embedded PostgreSQL on a throw-away folder")
+    migrate: bool = Field(description="migrate at start; by default an embedded database, never a given one")
+    read_pool_size_max: int = Field(8, ge=1, le=100, description="connections for reads")
+    engine_connections_max: int = Field(4, ge=1, le=100, description="connections for batches, of all stores")
+
+    # The payment gateway.
+    payment_gateway: str = Field("simulator", description="simulator, none, or its address HOST:PORT")
+    gateway_args: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="the simulator's own options, as on a command line"
+    )
+    gateway_timeout_s: float = Field(10.0, gt=0, le=300, description="deadline of one gateway call")
+    gateway_connect_timeout_s: float = Field(
+        1.0, gt=0, le=60, description="wait for the channel; past it the payment failed, provably never sent"
+    )
+
+    # The engine.
+    call_timeout_s: float = Field(5.0, gt=0, le=300, description="deadline of a call that brings none")
+    batch_commands_max: int = Field(1024, ge=1, le=1024, description="commands in one transaction")
+    batch_lines_max: int = Field(10_000, ge=1_000, le=10_000, description="lines in one transaction")
+    batch_attempts_max: int = Field(10, ge=1, le=100, description="runs of one batch on 40001 and 40P01")
+    linger_ms_max: float = Field(5.0, ge=0, le=100, description="wait for the last batch's callers to return")
+    queue_commands_max: int = Field(10_000, ge=1, le=1_000_000, description="waiting commands of one store")
+    queue_commands_max_total: int = Field(20_000, ge=1, le=1_000_000, description="of all stores together")
+    message_bytes_max: int = Field(4 * 2**20, ge=2**16, le=2**26, description="of one gRPC request")
+
+    # Time.
+    reservation_ttl_default_s: int = Field(900, ge=1, le=90 * 86_400, description="of a hold without expiry")
+    sweep_interval_s: float = Field(1.0, gt=0, le=3600, description="between looks for due holds")
+    reconcile_interval_s: float = Field(1.0, gt=0, le=3600, description="between looks for payments in doubt")
+    request_log_retention_h: int = Field(24, ge=24, le=24 * 90, description="how long request ids are kept")
+    stop_grace_s: float = Field(10.0, ge=0, le=300, description="calls in flight may take this long at stop")
+
+    log_level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error")
+
+    @property
+    def address(self) -> str:
+        """What gRPC binds: HOST:PORT, [HOST]:PORT or unix:/PATH."""
+        if self.host.startswith("unix:"):
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the server runs a PostgreSQL of its own."""
+        return self.database_url is None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _migrate_what_is_ours(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {"migrate": values.get("database_url") is None, **values}
+
+    @field_validator("host")
+    @classmethod
+    def _loopback_only(cls, host: str) -> str:
+        if host == "localhost" or re.fullmatch(r"unix:/[^\0\n]+", host):
+            return host
+        try:
+            if ipaddress.ip_address(host).is_loopback:
+                return host
+        except ValueError:
+            pass
+        raise ValueError("plaintext is served on loopback only: give 127.0.0.1, ::1, localhost or unix:/PATH")
+
+    @field_validator("database_url")
+    @classmethod
+    def _libpq_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not re.match(r"postgres(ql)?://|\w+\s*=", url.get_secret_value()):
+            raise ValueError("give a libpq URL (postgresql://USER@HOST/DATABASE) or key=value pairs")
+        return url
+
+    @field_validator("payment_gateway")
+    @classmethod
+    def _gateway_address(cls, gateway: str) -> str:
+        if gateway in ("simulator", "none") or re.fullmatch(
+            r"unix:/\S+|(dns:|ipv[46]:)?\S+:\d{1,5}", gateway
+        ):
+            return gateway
+        raise ValueError("give simulator, none, or an address HOST:PORT")
+
+    @field_validator("gateway_args", mode="before")
+    @classmethod
+    def _split_as_the_shell(cls, args: object) -> object:
+        return tuple(shlex.split(args)) if isinstance(args, str) else args
+
+    @model_validator(mode="after")
+    def _fit_together(self, info: ValidationInfo) -> Self:
+        if self.ephemeral and (self.database_url or self.data_dir):
+            raise ValueError("ephemeral takes neither database_url nor data_dir")
+        if self.database_url and self.data_dir:
+            raise ValueError("database_url and data_dir exclude each other")
+        if self.gateway_args and self.payment_gateway != "simulator":
+            raise ValueError("gateway_args are the simulator's: payment_gateway must be simulator")
+        if self.queue_commands_max > self.queue_commands_max_total:
+            raise ValueError("queue_commands_max must not be above queue_commands_max_total")
+        return self
+
+
+def load_settings(given: Mapping[str, object] | None = None) -> Settings:
+    """Read the settings from the environment, and over it what the command line gave.
+
+    Args:
+        given: values by field name; None stands for "not given".
+    Returns: valid, frozen settings.
+    Raises: SettingsError, with every bad setting in one line, and no value of any.
+    """
+    try:
+        return Settings(**{name: value for name, value in (given or {}).items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError(
+            "; ".join(_in_words(part["loc"], part["msg"]) for part in error.errors())
+        ) from None
+
+
+def without_password(url: str) -> str:
+    """Return a database URL or conninfo that can be shown: the password is replaced by ***."""
+    if "://" not in url:
+        return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", url, flags=re.IGNORECASE)
+    netloc = urlsplit(url).netloc
+    user, at, place = netloc.rpartition("@")
+    shown = url.replace(netloc, user.partition(":")[0] + ":***@" + place, 1) if at and ":" in user else url
+    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", shown, flags=re.IGNORECASE)
+
+
+def _in_words(location: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    if not location:
+        return message
+    name = str(location[0])
+    return f"{name} (INVENTORY_{name.upper()}): {message[:1].lower()}{message[1:]}"
