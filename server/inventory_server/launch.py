@@ -142,11 +142,12 @@ def ephemeral_server(*args: str) -> Iterator[str]:
     Args:
         args: further options of `inventory serve`.
     Raises: LaunchError.
-    Effects: server, database and simulator are gone after the block.
+    Effects: server, database and simulator are gone after the block. Settings in our environment don't
+        reach it: a throw-away server must not find the real database's URL there.
     """
-    with start_process(
-        [*INVENTORY, "serve", "--ephemeral", "--port", "0", UNTIL_STDIN_CLOSES, *args]
-    ) as server:
+    argv = [*INVENTORY_COMMAND, "serve", "--ephemeral", "--port", "0", UNTIL_STDIN_CLOSES, *args]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("INVENTORY_")}
+    with start_process(argv, env=env) as server:
         yield server.address
 
 
