@@ -24,7 +24,7 @@ READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0  # above the server's own grace time, stop_grace_s
 UNTIL_STDIN_CLOSES = "--until-stdin-closes"
 KEPT_LINES = 200
-INVENTORY_COMMAND = (sys.executable, "-m", "inventory_client.command")
+INVENTORY_COMMAND = (sys.executable, "-c", "from inventory_client.command import main; main()")
 
 
 class LaunchError(OperatorError):
@@ -128,7 +128,7 @@ def start_process(
         process.stdin.close()
     for reader in readers:
         reader.join(1.0)
-    name = " ".join(argv[1:4]) if argv[0] == sys.executable else argv[0]
+    name = _name(argv)
     if not in_time:
         raise LaunchError(f"{name}: not ready after {ready_timeout_s:g} s")
     last = next((line for line in reversed(errors) if line.strip()), f"exit status {status}")
@@ -172,6 +172,13 @@ def stop_when_stdin_closes() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="until-stdin-closes", daemon=True).start()
+
+
+def _name(argv: Sequence[str]) -> str:
+    """What a child is called in an error: `inventory serve`, not the interpreter's path."""
+    if tuple(argv[: len(INVENTORY_COMMAND)]) == INVENTORY_COMMAND:
+        return " ".join(["inventory", *argv[len(INVENTORY_COMMAND) :][:1]])
+    return argv[2] if argv[0] == sys.executable and argv[1:2] == ["-m"] else argv[0]
 
 
 def _drain(

@@ -1,0 +1,138 @@
+"""The server's part of the `inventory` command: options in, one call, exit status out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from inventory_server.config import SettingsError, load_settings
+from inventory_server.operator_error import OperatorError
+
+# What the load generator and the plots are needed for; imported when one of them runs.
+_RACES = ("race", "demo")
+
+_cli = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="An inventory service that decides who gets the last unit.",
+)
+_store = typer.Typer(help="Make and list stores.", rich_markup_mode=None)
+_cli.add_typer(_store, name="store")
+
+# Options are strings here and typed once, in Settings: so the same words refuse a bad option and a bad
+# environment variable.
+_DatabaseUrl = Annotated[
+    str | None, typer.Option("--database-url", help="PostgreSQL to use [default: an embedded one]")
+]
+_DataDir = Annotated[str | None, typer.Option("--data-dir", help="folder of the embedded PostgreSQL")]
+
+
+@_cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="loopback address or unix:/PATH [127.0.0.1]")] = None,
+    port: Annotated[str | None, typer.Option(help="0 takes a free one [50051]")] = None,
+    database_url: _DatabaseUrl = None,
+    data_dir: _DataDir = None,
+    ephemeral: Annotated[bool | None, typer.Option("--ephemeral", help="throw-away database")] = None,
+    migrate: Annotated[
+        bool | None, typer.Option("--migrate/--no-migrate", help="at start [an embedded database: yes]")
+    ] = None,
+    payment_gateway: Annotated[
+        str | None, typer.Option(help="simulator, none, or the gateway's HOST:PORT [simulator]")
+    ] = None,
+    gateway_args: Annotated[str | None, typer.Option(help="the simulator's options, in one string")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error [info]")] = None,
+    reflection: Annotated[
+        bool | None, typer.Option("--reflection/--no-reflection", help="gRPC server reflection [yes]")
+    ] = None,
+    until_stdin_closes: Annotated[
+        bool, typer.Option("--until-stdin-closes", help="stop when standard input ends")
+    ] = False,
+) -> int:
+    """Run the service until SIGTERM or Ctrl-C; says `ready ADDRESS` when it serves.
+
+    Every setting is an environment variable too: INVENTORY_PORT and so on; docs/settings.md has them all.
+    """
+    settings = load_settings(
+        {
+            "host": host, "port": port, "database_url": database_url, "data_dir": data_dir,
+            "ephemeral": ephemeral, "migrate": migrate, "payment_gateway": payment_gateway,
+            "gateway_args": gateway_args, "log_level": log_level, "reflection": reflection,
+        }
+    )  # fmt: skip
+    from inventory_server import app as service
+    from inventory_server.launch import stop_when_stdin_closes
+
+    if until_stdin_closes:
+        stop_when_stdin_closes()
+    return service.run(settings)
+
+
+@_cli.command()
+def migrate(database_url: _DatabaseUrl = None) -> None:
+    """Bring a database to the current schema."""
+    from inventory_server.db import migrate as migration
+
+    migration.migrate(_given_url(database_url))
+
+
+@_store.command("create")
+def create_store(
+    name: Annotated[str, typer.Argument(help="1 to 128 visible ASCII characters")],
+    database_url: _DatabaseUrl = None,
+) -> None:
+    """Make a store."""
+    from inventory_server.db import stores
+
+    stores.create_store(_given_url(database_url), name)
+
+
+@_store.command("list")
+def list_stores(database_url: _DatabaseUrl = None) -> None:
+    """Print the stores' names, one a line."""
+    from inventory_server.db import stores
+
+    for name in stores.list_stores(_given_url(database_url)):
+        typer.echo(name)
+
+
+def app(args: Sequence[str] | None = None, prog_name: str = "inventory") -> NoReturn:
+    """Run the command line and exit.
+
+    Args:
+        args: what stands after the command's name; None: the process's own.
+    Effects: an error that the operator can mend is one line on standard error; exit status 2 for a bad
+        option or setting, 1 for what went wrong later. Only defects show a traceback.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    status: int | None
+    try:
+        if arguments[:1] and arguments[0] in _RACES:
+            from inventory_server import race_command
+
+            _cli.command("race")(race_command.race)
+            _cli.command("demo")(race_command.demo)
+        status = _cli(args=arguments, prog_name=prog_name, standalone_mode=False)
+    except TyperException as error:
+        status = _say(prog_name, error.format_message(), error.exit_code)
+    except OperatorError as error:
+        status = _say(prog_name, str(error), error.exit_status)
+    sys.exit(status or 0)
+
+
+def _given_url(database_url: str | None) -> str:
+    """The URL of the option or of the environment, validated; these subcommands start no database."""
+    settings = load_settings({"database_url": database_url})
+    if settings.database_url is None:
+        raise SettingsError("name the database: --database-url or INVENTORY_DATABASE_URL")
+    return settings.database_url.get_secret_value()
+
+
+def _say(prog_name: str, message: str, status: int) -> int:
+    typer.echo(f"{prog_name}: {message}", err=True)
+    return status
