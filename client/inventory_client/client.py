@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import grpc
 import grpc.aio
 
 from inventory_client.calls import CallDefaults
-from inventory_client.interceptors import AioInterceptor, SyncInterceptor
+from inventory_client.channel import AioChannel, SyncChannel
 from inventory_client.v1 import checkout_service_pb2, inventory_service_pb2
 from inventory_client.v1.checkout_service_pb2_grpc import CheckoutServiceStub
 from inventory_client.v1.inventory_service_pb2_grpc import InventoryServiceStub
@@ -143,8 +143,9 @@ def connect(target: str, *, store: str | None = None, timeout_s: float = TIMEOUT
         it is empty; UNAVAILABLE is tried again, up to 5 attempts, with the same request_id.
         With gevent, call `grpc.experimental.gevent.init_gevent()` first.
     """
-    interceptor = SyncInterceptor(CallDefaults(store, timeout_s))
-    return Client(grpc.intercept_channel(grpc.insecure_channel(target, channel_options()), interceptor))
+    defaults = CallDefaults(store, timeout_s)
+    channel = SyncChannel(grpc.insecure_channel(target, channel_options()), defaults)
+    return Client(cast(grpc.Channel, channel))
 
 
 def connect_aio(target: str, *, store: str | None = None, timeout_s: float = TIMEOUT_S) -> AioClient:
@@ -152,5 +153,6 @@ def connect_aio(target: str, *, store: str | None = None, timeout_s: float = TIM
 
     Returns: the client; `await` its close(), or use it in an `async with`.
     """
-    interceptor = AioInterceptor(CallDefaults(store, timeout_s))
-    return AioClient(grpc.aio.insecure_channel(target, channel_options(), interceptors=[interceptor]))
+    defaults = CallDefaults(store, timeout_s)
+    channel = AioChannel(grpc.aio.insecure_channel(target, channel_options()), defaults)
+    return AioClient(cast(grpc.aio.Channel, channel))

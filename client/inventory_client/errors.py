@@ -9,7 +9,6 @@ None of them is a `grpc.RpcError`. gRPC's own interceptor code takes whatever Rp
 finished call and asks it for a result; and callers switch on `error.reason` and `error.code`, which are
 values here, not methods. The RpcError is kept as `__cause__`.
 """
-# ruff: noqa: N818 - an error bears the noun of its reason (docs: "Reasons"), so that both can be looked up as one
 
 from __future__ import annotations
 
