@@ -1,0 +1,82 @@
+# `make help` lists the targets. Everything is set up in .venv, from requirements.lock; no root is needed.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# A file of orders for `make demo`, options for `make serve`, how many processes test.
+ORDERS ?=
+ARGS ?=
+WORKERS ?= auto
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export PIP_NO_INPUT := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test lint types stubs fmt lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Make the environment in .venv, or bring it up to date
+
+demo: $(INSTALLED) ## Run the race and prove it; ORDERS=file.csv replays real orders
+	@$(BIN)/inventory demo $(if $(ORDERS),--orders "$(ORDERS)")
+
+serve: $(INSTALLED) ## Run a server on 127.0.0.1:50051 with a database of its own; ARGS="--port 0"
+	@exec $(BIN)/inventory serve $(ARGS)
+
+test: lint types ## Lint, check the types, run all tests
+	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4
+
+lint: $(INSTALLED) ## Check style and format of the code and of the protos
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/buf lint
+
+types: $(INSTALLED) ## Check the types
+	@$(BIN)/mypy
+
+stubs: $(INSTALLED) ## Generate the Python stubs of protos/
+	@$(BIN)/python tools/stubs.py
+
+fmt: $(INSTALLED) ## Format the code, mend what can be mended
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+# One lock for every supported Python and platform. uv alone can make such a lock; only this target needs it.
+lock: ## Choose new versions of the dependencies (needs uv): requirements.lock
+	@uv=$$(command -v $(abspath $(BIN))/uv || command -v uv) || \
+		{ echo "make lock needs uv: $(BIN)/pip install uv" >&2; exit 1; }; \
+	"$$uv" pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --upgrade \
+		--output-file requirements.lock pyproject.toml
+
+clean: ## Remove what these targets made, .venv too; databases stay
+	@rm -rf $(VENV) build dist reports .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@find client server loadtest tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# PYTHON=... names the interpreter; without it the first of these that is new enough.
+$(INSTALLED): requirements.lock pyproject.toml
+	@for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			found=$$python; break; \
+		fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "Python 3.11 or newer is needed and none was found; name one: make PYTHON=/path/to/python3" >&2; \
+		exit 1; \
+	fi; \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		echo "making $(VENV) with $$("$$found" --version)"; \
+		"$$found" -m venv --clear $(VENV) >/dev/null || { \
+			echo "$$found can't make an environment (on Debian and Ubuntu that is the package" \
+				"python3-venv); name another: make PYTHON=/path/to/python3" >&2; \
+			exit 1; \
+		}; \
+	fi
+	@echo "installing what requirements.lock names"
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
