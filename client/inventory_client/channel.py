@@ -1,8 +1,8 @@
 """The rim of the client: channels whose unary calls are prepared, and whose errors are InventoryErrors.
 
-They wrap gRPC's own channels instead of using its interceptors. A sync channel with an interceptor makes a
-callable anew for every call, which is slow, and ends the process by SIGSEGV where the channel was closed
-(grpcio 1.85, test_a_closed_client_says_so); an aio one runs a task of its own for every call.
+They wrap gRPC's own channels instead of using its interceptors: a call on a closed sync channel that has an
+interceptor ends the process by SIGSEGV (grpcio 1.85.1; test_a_closed_client_says_so), where the bare one
+raises ValueError. In time a call the two don't differ measurably.
 
 Retries happen below, in gRPC's core (`client.SERVICE_CONFIG`): it sends the bytes of the first attempt
 again, so whatever is filled in here stays the same over all attempts.

