@@ -24,6 +24,8 @@ class Wanted:
 
     products: set[str] = field(default_factory=set)
     reservations: set[str] = field(default_factory=set)
+    # Reservations whose products are needed too, since their units may move.
+    reservations_moved: set[str] = field(default_factory=set)
     carts: set[str] = field(default_factory=set)
     # Carts whose products are needed too, for a check of the stock.
     carts_checked: set[str] = field(default_factory=set)
@@ -147,6 +149,7 @@ class _MoveReservation(Command):
 
     def want(self, wanted: Wanted) -> None:
         wanted.reservations.add(self.reservation_id)
+        wanted.reservations_moved.add(self.reservation_id)
 
 
 class ConfirmReservation(_MoveReservation):
@@ -172,6 +175,7 @@ class ExpireReservation(Command):
 
     def want(self, wanted: Wanted) -> None:
         wanted.reservations.add(self.reservation_id)
+        wanted.reservations_moved.add(self.reservation_id)
 
 
 # --- the order flow ------------------------------------------------------------------------------
@@ -318,7 +322,6 @@ class BeginPayment(Command):
     def want(self, wanted: Wanted) -> None:
         wanted.orders.add(self.order_id)
         wanted.payments.add(self.payment_id)
-        wanted.reservations.add(self.reservation_id)
 
 
 @dataclass(frozen=True, slots=True)

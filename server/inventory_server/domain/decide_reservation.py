@@ -28,12 +28,13 @@ from inventory_server.domain.state import State
 
 
 def reserve_stock(state: State, command: ReserveStock, _request_id: str | None) -> Reservation:
-    expire_if_due(state, command.reservation_id)
     content = content_hash(command)
     seen = state.reservations.get(command.reservation_id)
+    if seen is not None and seen.content_hash != content:
+        raise IdReused("reservation_id", command.reservation_id)
     if seen is not None:
-        if seen.content_hash != content:
-            raise IdReused("reservation_id", command.reservation_id)
+        # The same content names the same products, so the levels that an expiry moves are loaded.
+        seen = expire_if_due(state, seen)
         if seen.state in (ReservationState.RELEASED, ReservationState.EXPIRED):
             # A late retry must not hold again what was given back.
             raise ReservationNotActive(command.reservation_id, seen.state)
@@ -75,26 +76,26 @@ def fulfill_reservation(state: State, command: FulfillReservation, _request_id: 
 def expire_reservation(
     state: State, command: ExpireReservation, _request_id: str | None
 ) -> Reservation | None:
-    expire_if_due(state, command.reservation_id)
-    return state.reservations.get(command.reservation_id)
+    reservation = state.reservations.get(command.reservation_id)
+    return None if reservation is None else expire_if_due(state, reservation)
 
 
-def expire_if_due(state: State, reservation_id: str) -> None:
+def expire_if_due(state: State, reservation: Reservation) -> Reservation:
     """End a hold whose time is over: a command of its own, which stands if what follows is refused."""
-    reservation = state.reservations.get(reservation_id)
-    if reservation is not None and reservation.is_due(state.now):
-        give_back(state, reservation, ReservationState.EXPIRED)
-        state.keep()
+    if not reservation.is_due(state.now):
+        return reservation
+    expired = give_back(state, reservation, ReservationState.EXPIRED)
+    state.keep()
+    return expired
 
 
 def _callers_own(state: State, reservation_id: str) -> Reservation:
-    expire_if_due(state, reservation_id)
     reservation = state.reservations.get(reservation_id)
     if reservation is None:
         raise ReservationNotFound(reservation_id)
     if reservation.owned_by_order:
         raise ReservationOwnedByOrder(reservation_id, reservation.order_id or "")
-    return reservation
+    return expire_if_due(state, reservation)
 
 
 def _confirm(state: State, reservation: Reservation) -> Reservation:

@@ -14,7 +14,7 @@ from inventory_server.domain.errors import (
     StockNotFound,
 )
 from inventory_server.domain.state import State, StockView
-from inventory_server.domain.stock import Action, LogEntry, Stock, StockLevel
+from inventory_server.domain.stock import Action, LogRecord, Stock, StockLevel
 
 _BY_HAND: dict[Action, Callable[[StockLevel, int], StockLevel]] = {
     Action.INCREMENT: stock.increment,
@@ -39,7 +39,7 @@ def create_stock(state: State, command: CreateStock, request_id: str | None) -> 
 
 def create_stock_transaction(
     state: State, command: CreateStockTransaction, request_id: str | None
-) -> LogEntry:
+) -> LogRecord:
     if command.quantity == 0 and command.action is not Action.SET:
         raise InvalidValue("quantity", "must be at least 1; only SET takes 0")
     state.need_location(command.location)
@@ -53,7 +53,8 @@ def create_stock_transaction(
             command.product_id, command.location, command.quantity, level.available, managed=True
         )
         raise InsufficientStock((short,)) from None
-    return state.write_level(
+    entry = state.write_level(
         command.product_id, command.location, command.action, command.quantity, after,
         reason=command.reason, reference=command.reference, request_id=request_id,
     )  # fmt: skip
+    return LogRecord(entry, state.now)

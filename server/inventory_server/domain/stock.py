@@ -66,6 +66,13 @@ class LogEntry(NamedTuple):
     request_id: str | None = None
 
 
+class LogRecord(NamedTuple):
+    """A log entry as it stands in the database."""
+
+    entry: LogEntry
+    created_at: datetime
+
+
 class NotEnough(Exception):
     """A level has fewer units than asked for. Callers name the line: see InsufficientStock."""
 
@@ -115,10 +122,18 @@ def reserve(level: StockLevel, count: int) -> StockLevel:
 
 
 def release(level: StockLevel, count: int) -> StockLevel:
+    _need_held(level, count)
     return StockLevel(
         level.available + count, level.allocated - count, level.hand_allocated, level.version + 1
     )
 
 
 def fulfill(level: StockLevel, count: int) -> StockLevel:
+    _need_held(level, count)
     return level._replace(allocated=level.allocated - count, version=level.version + 1)
+
+
+def _need_held(level: StockLevel, count: int) -> None:
+    """A reservation's open units are held by its level; anything else is a defect, not a refusal."""
+    if level.allocated - level.hand_allocated < count:
+        raise AssertionError(f"{count} units are open, but the level is {level}")

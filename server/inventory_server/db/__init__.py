@@ -1,0 +1,1 @@
+"""The database: connections, the SQLSTATE table, named statements, migrations. Alone names psycopg."""

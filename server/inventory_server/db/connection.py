@@ -1,0 +1,198 @@
+"""The engine's connections: one transaction each at a time, in as few round trips as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from inventory_server.db.queries import statement
+from inventory_server.db.sqlstate import ConnectionLost, DatabaseError, Unavailable, translate
+
+SERVICE_ROLE = "inventory_service"
+
+# A call is a statement's name with its parameters; the store is added by the transaction.
+Call = tuple[str, dict[str, Any]]
+Row = tuple[Any, ...]
+
+_KEEPALIVE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+# A scanned table is locked whole for SSI, so the planner is kept on index scans and nested loops
+# (docs/data.md, "Settings").
+POINT_LOOKUPS = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "TimeZone": "UTC",
+}
+_ENGINE_SETTINGS = {
+    **POINT_LOOKUPS,
+    "plan_cache_mode": "force_generic_plan",
+    "lock_timeout": "5s",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+
+def connection_string(database_url: str, settings: dict[str, str], application: str) -> str:
+    """Return libpq's connection string with keepalives, session settings and our name."""
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    return make_conninfo(database_url, application_name=application, options=options, **_KEEPALIVE)
+
+
+async def take_service_role(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Give up what the login may do beyond the service: no DDL, no change of the log."""
+    await connection.execute(f"SET ROLE {SERVICE_ROLE}")
+
+
+class EngineConnection:
+    """One backend. Raises DatabaseError subclasses; after ConnectionLost it is of no more use."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Row], pid: int, backend_start: datetime) -> None:
+        self._connection = connection
+        self.pid = pid
+        self.backend_start = backend_start
+
+    @classmethod
+    async def connect(cls, database_url: str) -> EngineConnection:
+        """Open a connection as the service's role. Raises: Unavailable."""
+        conninfo = connection_string(database_url, _ENGINE_SETTINGS, "inventory engine")
+        try:
+            connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+        except psycopg.Error as error:
+            raise _unavailable(error) from error
+        try:
+            cursor = await connection.execute(
+                "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+            )
+            row = await cursor.fetchone()
+            await take_service_role(connection)
+        except psycopg.Error as error:
+            await connection.close()
+            raise _unavailable(error) from error
+        if row is None:
+            raise Unavailable("pg_stat_activity does not show our own backend")
+        return cls(connection, row[0], row[1])
+
+    @property
+    def is_usable(self) -> bool:
+        return not self._connection.closed
+
+    async def begin(self, store_id: str, calls: Sequence[Call]) -> list[list[Row]]:
+        """Begin a SERIALIZABLE transaction and run the calls in it: one round trip."""
+        return await self._trip(store_id, calls, first="BEGIN ISOLATION LEVEL SERIALIZABLE")
+
+    async def fetch(self, store_id: str, calls: Sequence[Call]) -> list[list[Row]]:
+        """Run further calls of the open transaction: one round trip."""
+        return await self._trip(store_id, calls)
+
+    async def commit(self, store_id: str, calls: Sequence[Call]) -> None:
+        """Run the last calls and COMMIT: one round trip.
+
+        COMMIT itself can raise 40001, so whoever retries has it inside the loop (test_conflict_at_commit).
+        """
+        await self._trip(store_id, calls, last="COMMIT")
+
+    async def rollback(self) -> None:
+        """End a transaction that is open or failed; on a dead connection nothing."""
+        if self.is_usable:
+            with suppress(psycopg.Error):
+                await self._connection.execute("ROLLBACK")
+
+    async def close(self) -> None:
+        with suppress(psycopg.Error):
+            await self._connection.close()
+
+    async def _trip(
+        self, store_id: str, calls: Sequence[Call], first: str | None = None, last: str | None = None
+    ) -> list[list[Row]]:
+        cursors = []
+        try:
+            async with self._connection.pipeline():
+                if first:
+                    await self._connection.execute(first, prepare=False)
+                for name, params in calls:
+                    cursor = self._connection.cursor(binary=True)
+                    await cursor.execute(
+                        statement(name).locking, {"store_id": store_id, **params}, prepare=True
+                    )
+                    cursors.append(cursor)
+                if last:
+                    await self._connection.execute(last, prepare=False)
+            return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        except psycopg.Error as error:
+            failure = translate(error)
+            if not self.is_usable and not isinstance(failure, ConnectionLost):
+                failure = ConnectionLost(str(failure), sqlstate=failure.sqlstate)
+            raise failure from error
+
+
+class EngineConnections:
+    """At most `count_max` connections, shared by the batchers of all stores; made when first needed."""
+
+    def __init__(self, database_url: str, count_max: int) -> None:
+        self._database_url = database_url
+        self._slots = asyncio.Semaphore(count_max)
+        self._idle: list[EngineConnection] = []
+
+    @asynccontextmanager
+    async def borrow(self) -> AsyncIterator[EngineConnection]:
+        """Lend a connection; one that comes back dead is dropped. Raises: Unavailable."""
+        async with self._slots:
+            connection = None
+            while self._idle and connection is None:
+                candidate = self._idle.pop()
+                connection = candidate if candidate.is_usable else None
+            if connection is None:
+                connection = await EngineConnection.connect(self._database_url)
+            try:
+                yield connection
+            except BaseException:
+                await connection.rollback()
+                raise
+            finally:
+                if connection.is_usable:
+                    self._idle.append(connection)
+
+    async def lay_to_rest(self, lost: EngineConnection, timeout_s: float) -> None:
+        """End the backend behind a lost connection, so that what it did is settled either way.
+
+        Its pid alone could by now be another's, so its start time is compared too. Done under the login's
+        own role: the service's may not end the login's backends. Raises: Unavailable where it still runs.
+        """
+        await lost.close()
+        conninfo = connection_string(self._database_url, {}, "inventory rescue")
+        try:
+            async with asyncio.timeout(timeout_s):
+                rescuer = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+                async with rescuer:
+                    cursor = await rescuer.execute(
+                        "SELECT pg_terminate_backend(pid, %s::bigint) FROM pg_stat_activity"
+                        " WHERE pid = %s AND backend_start = %s",
+                        (max(1, int(timeout_s * 1000)), lost.pid, lost.backend_start),
+                    )
+                    row = await cursor.fetchone()
+        except (psycopg.Error, TimeoutError) as error:
+            raise Unavailable(f"the old backend could not be ended: {error}") from error
+        if row is not None and not row[0]:
+            raise Unavailable("the old backend could not be ended in time")
+
+    async def close(self) -> None:
+        while self._idle:
+            await self._idle.pop().close()
+
+
+def _unavailable(error: psycopg.Error) -> DatabaseError:
+    return Unavailable(str(translate(error)), sqlstate=error.sqlstate)

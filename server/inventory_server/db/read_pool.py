@@ -1,0 +1,116 @@
+"""Reads: SERIALIZABLE READ ONLY on a pool of their own, so that they never wait behind a batch.
+
+At REPEATABLE READ a read could see an order that never was (docs/data.md, "Reads").
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from inventory_server.db.connection import POINT_LOOKUPS, Call, Row, connection_string, take_service_role
+from inventory_server.db.queries import statement
+from inventory_server.db.sqlstate import Conflict, ConnectionLost, Unavailable, translate
+
+T = TypeVar("T")
+
+_READ_SETTINGS = {
+    **POINT_LOOKUPS,
+    "statement_timeout": "10s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+_ATTEMPTS_MAX = 5
+_WAITING_MAX = 1_000
+
+
+class ReadTransaction:
+    """One snapshot."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Row], store_id: str) -> None:
+        self._connection = connection
+        self._store_id = store_id
+
+    async def fetch(self, calls: Sequence[Call]) -> list[list[Row]]:
+        """Run named statements, without their row locks, in one round trip."""
+        cursors = []
+        async with self._connection.pipeline():
+            for name, params in calls:
+                cursor = self._connection.cursor(binary=True)
+                await cursor.execute(statement(name).text, {"store_id": self._store_id, **params})
+                cursors.append(cursor)
+        return [await cursor.fetchall() for cursor in cursors]
+
+
+class ReadPool:
+    def __init__(self, database_url: str, size_max: int) -> None:
+        self._pool = AsyncConnectionPool(
+            connection_string(database_url, _READ_SETTINGS, "inventory reads"),
+            min_size=1,
+            max_size=size_max,
+            max_waiting=_WAITING_MAX,
+            open=False,
+            configure=_configure,
+            # Without it the pool hands out connections that a restart of the database has killed.
+            check=AsyncConnectionPool.check_connection,
+            reconnect_timeout=10,
+            kwargs={"autocommit": True},
+            name="reads",
+        )
+
+    async def open(self) -> None:
+        """Start to connect; a database that isn't there is tried again in the background."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def run(
+        self, store_id: str, read: Callable[[ReadTransaction], Awaitable[T]], *, deadline_s: float
+    ) -> T:
+        """Run a read in one snapshot, again where another writer was in its way.
+
+        Args:
+            read: touches its transaction only, since it may run several times.
+            deadline_s: seconds the caller still waits.
+        Raises: Unavailable, Conflict (several times in a row), TimeoutError.
+        """
+        async with asyncio.timeout(deadline_s):
+            for attempt in range(_ATTEMPTS_MAX):
+                try:
+                    async with self._transaction(store_id) as transaction:
+                        return await read(transaction)
+                except (psycopg.Error, psycopg.Warning) as error:
+                    failure = translate(error) if isinstance(error, psycopg.Error) else None
+                    if isinstance(failure, Conflict | ConnectionLost) and attempt + 1 < _ATTEMPTS_MAX:
+                        continue
+                    if isinstance(failure, ConnectionLost):
+                        raise Unavailable(str(failure)) from error
+                    raise (failure or error) from error
+            raise AssertionError("unreachable: the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def _transaction(self, store_id: str) -> AsyncIterator[ReadTransaction]:
+        try:
+            connection = await self._pool.getconn()
+        except (PoolTimeout, PoolClosed, TooManyRequests) as error:
+            raise Unavailable(f"no connection for reading: {error}") from error
+        try:
+            await connection.execute("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY")
+            try:
+                yield ReadTransaction(connection, store_id)
+                await connection.execute("COMMIT")
+            except BaseException:
+                if not connection.closed:
+                    await connection.execute("ROLLBACK")
+                raise
+        finally:
+            await self._pool.putconn(connection)
+
+
+async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
+    await take_service_role(connection)

@@ -1,0 +1,134 @@
+-- What a batch, or a read, loads. The locking clause stands apart: reads leave it out.
+-- A statement with `touched` also reaches the products of the reservations, orders and carts named.
+
+-- name: clock
+SELECT now();
+
+-- name: answers
+SELECT r.method, r.request_id, r.content_hash, r.response
+FROM unnest(%(methods)s::text[], %(request_ids)s::text[]) AS wanted (method, request_id)
+JOIN request_log r
+    ON r.store_id = %(store_id)s AND r.method = wanted.method AND r.request_id = wanted.request_id;
+
+-- name: stocks
+SELECT product_id, created_at
+FROM stock
+WHERE store_id = %(store_id)s AND product_id = ANY(%(products)s::text[]);
+
+-- name: levels
+SELECT product_id, location, available, allocated, hand_allocated, version, updated_at
+FROM stock_level
+WHERE store_id = %(store_id)s AND product_id = ANY(%(products)s::text[])
+ORDER BY product_id, location
+-- lock: FOR UPDATE;
+
+-- name: stocks_touched
+SELECT product_id, created_at
+FROM stock
+WHERE store_id = %(store_id)s AND product_id = ANY(ARRAY(
+    SELECT unnest(%(products)s::text[])
+    UNION
+    SELECT product_id FROM reservation_line
+    WHERE store_id = %(store_id)s AND reservation_id = ANY(%(reservations)s::text[])
+    UNION
+    SELECT product_id FROM order_line
+    WHERE store_id = %(store_id)s AND order_id = ANY(%(orders)s::text[])
+    UNION
+    SELECT product_id FROM cart_item
+    WHERE store_id = %(store_id)s AND cart_id = ANY(%(carts_checked)s::text[])
+));
+
+-- name: levels_touched
+SELECT product_id, location, available, allocated, hand_allocated, version, updated_at
+FROM stock_level
+WHERE store_id = %(store_id)s AND product_id = ANY(ARRAY(
+    SELECT unnest(%(products)s::text[])
+    UNION
+    SELECT product_id FROM reservation_line
+    WHERE store_id = %(store_id)s AND reservation_id = ANY(%(reservations)s::text[])
+    UNION
+    SELECT product_id FROM order_line
+    WHERE store_id = %(store_id)s AND order_id = ANY(%(orders)s::text[])
+    UNION
+    SELECT product_id FROM cart_item
+    WHERE store_id = %(store_id)s AND cart_id = ANY(%(carts_checked)s::text[])
+))
+ORDER BY product_id, location
+-- lock: FOR UPDATE;
+
+-- name: reservations
+SELECT r.reservation_id, r.order_id, r.owned_by_order, r.state, r.expire_time, r.content_hash,
+    r.created_at, r.updated_at,
+    l.line_number, l.product_id, l.location, l.reserved, l.open, l.released, l.fulfilled, l.named_location
+FROM reservation r
+JOIN reservation_line l ON l.store_id = %(store_id)s AND l.reservation_id = r.reservation_id
+WHERE r.store_id = %(store_id)s AND r.reservation_id = ANY(%(reservations)s::text[])
+ORDER BY r.reservation_id, l.line_number
+-- lock: FOR UPDATE OF r;
+
+-- name: reservations_of_orders
+SELECT r.reservation_id, r.order_id, r.owned_by_order, r.state, r.expire_time, r.content_hash,
+    r.created_at, r.updated_at,
+    l.line_number, l.product_id, l.location, l.reserved, l.open, l.released, l.fulfilled, l.named_location
+FROM sales_order o
+JOIN reservation r ON r.store_id = %(store_id)s AND r.reservation_id = o.reservation_id
+JOIN reservation_line l ON l.store_id = %(store_id)s AND l.reservation_id = r.reservation_id
+WHERE o.store_id = %(store_id)s AND o.order_id = ANY(%(orders)s::text[])
+ORDER BY r.reservation_id, l.line_number
+-- lock: FOR UPDATE OF r;
+
+-- name: due_reservations
+SELECT r.reservation_id
+FROM reservation r
+WHERE r.store_id = %(store_id)s AND r.state = 'HELD' AND r.expire_time <= now() AND EXISTS (
+    SELECT FROM reservation_line l
+    WHERE l.store_id = %(store_id)s AND l.reservation_id = r.reservation_id
+        AND l.product_id = ANY(%(products)s::text[])
+)
+ORDER BY r.expire_time
+LIMIT %(limit)s;
+
+-- name: carts
+SELECT c.cart_id, c.currency, c.order_id, c.content_hash, c.created_at, c.updated_at,
+    i.product_id, i.quantity, i.unit_price_minor, i.location
+FROM cart c
+LEFT JOIN cart_item i ON i.store_id = %(store_id)s AND i.cart_id = c.cart_id
+WHERE c.store_id = %(store_id)s AND c.cart_id = ANY(%(carts)s::text[])
+ORDER BY c.cart_id, i.position
+-- lock: FOR UPDATE OF c;
+
+-- name: orders
+SELECT o.order_id, o.cart_id, o.currency, o.total_minor, o.reservation_id, o.content_hash,
+    o.created_at, o.cancelled_at,
+    l.line_number, l.product_id, l.quantity, l.unit_price_minor, l.location
+FROM sales_order o
+JOIN order_line l ON l.store_id = %(store_id)s AND l.order_id = o.order_id
+WHERE o.store_id = %(store_id)s AND o.order_id = ANY(%(orders)s::text[])
+ORDER BY o.order_id, l.line_number
+-- lock: FOR UPDATE OF o;
+
+-- name: payments
+SELECT p.payment_id, p.order_id, p.amount_minor, p.currency, p.payment_method, p.content_hash, p.created_at,
+    o.operation_id, o.kind, o.state, o.lease_until, o.gateway_reference, o.failure_reason,
+    o.created_at, o.updated_at
+FROM payment p
+LEFT JOIN payment_operation o ON o.store_id = %(store_id)s AND o.payment_id = p.payment_id
+WHERE p.store_id = %(store_id)s AND p.payment_id = ANY(ARRAY(
+    SELECT unnest(%(payments)s::text[])
+    UNION
+    SELECT payment_id FROM payment
+    WHERE store_id = %(store_id)s AND order_id = ANY(%(orders)s::text[])
+))
+ORDER BY p.created_at, p.payment_id;
+
+-- name: shipments
+SELECT s.shipment_id, s.order_id, s.content_hash, s.created_at, l.line_number, l.quantity
+FROM shipment s
+JOIN shipment_line l ON l.store_id = %(store_id)s AND l.shipment_id = s.shipment_id
+WHERE s.store_id = %(store_id)s AND s.shipment_id = ANY(ARRAY(
+    SELECT unnest(%(shipments)s::text[])
+    UNION
+    SELECT shipment_id FROM shipment
+    WHERE store_id = %(store_id)s AND order_id = ANY(%(orders)s::text[])
+))
+ORDER BY s.created_at, s.shipment_id, l.line_number;

@@ -1,0 +1,61 @@
+-- What only reads and jobs ask. Pages go on after a key, so they are stable under concurrent writes.
+
+-- name: store_exists
+SELECT EXISTS (SELECT FROM store WHERE store_id = %(store_id)s);
+
+-- name: all_stores
+SELECT store_id FROM store ORDER BY store_id;
+
+-- name: stock_page
+SELECT product_id
+FROM stock
+WHERE store_id = %(store_id)s AND product_id > %(after)s
+ORDER BY product_id
+LIMIT %(limit)s;
+
+-- name: stock_transaction
+SELECT product_id, location, version, action, quantity, available_after, allocated_after,
+    hand_allocated_after, reservation_id, order_id, reason, reference, request_id, created_at
+FROM stock_transaction
+WHERE store_id = %(store_id)s AND product_id = %(product_id)s AND location = %(location)s
+    AND version = %(version)s;
+
+-- name: stock_transaction_page
+SELECT product_id, location, version, action, quantity, available_after, allocated_after,
+    hand_allocated_after, reservation_id, order_id, reason, reference, request_id, created_at
+FROM stock_transaction
+WHERE store_id = %(store_id)s AND product_id = %(product_id)s
+    AND (location, version) > (%(after_location)s, %(after_version)s::bigint)
+ORDER BY location, version
+LIMIT %(limit)s;
+
+-- name: expired_held
+SELECT l.product_id, l.location, sum(l.open)::bigint
+FROM reservation r
+JOIN reservation_line l ON l.store_id = %(store_id)s AND l.reservation_id = r.reservation_id
+WHERE r.store_id = %(store_id)s AND r.state = 'HELD' AND r.expire_time <= now()
+    AND l.product_id = ANY(%(products)s::text[])
+GROUP BY l.product_id, l.location;
+
+-- name: due_of_store
+SELECT reservation_id
+FROM reservation
+WHERE store_id = %(store_id)s AND state = 'HELD' AND expire_time <= now()
+ORDER BY expire_time
+LIMIT %(limit)s;
+
+-- name: operations_in_doubt
+SELECT order_id, payment_id, operation_id
+FROM payment_operation
+WHERE store_id = %(store_id)s AND state = 'PROCESSING' AND lease_until <= now()
+ORDER BY lease_until
+LIMIT %(limit)s;
+
+-- name: delete_old_answers
+DELETE FROM request_log
+WHERE store_id = %(store_id)s AND (method, request_id) IN (
+    SELECT method, request_id FROM request_log
+    WHERE store_id = %(store_id)s AND created_at < now() - make_interval(hours => %(hours)s)
+    ORDER BY created_at
+    LIMIT %(limit)s
+);

@@ -1,0 +1,241 @@
+"""One store's queue and the task that turns it into batches.
+
+While one batch commits, the next one collects. Nobody is answered before COMMIT has returned. Database work
+runs in this task, never in a caller's, so that a caller who goes away cannot tear a batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from inventory_server.db.connection import EngineConnection, EngineConnections
+from inventory_server.db.sqlstate import Conflict, ConnectionLost, Unavailable
+from inventory_server.domain.decide import Request
+from inventory_server.engine.errors import (
+    CommitOutcomeUnknown,
+    DatabaseUnavailable,
+    NotDecided,
+    TransactionConflict,
+)
+from inventory_server.engine.transaction import Attempt, run_batch
+
+log = structlog.get_logger(__name__)
+
+# Past this the connection counts as lost: a black-holed reply would be waited for without end.
+BATCH_TIMEOUT_S = 15.0
+BACKOFF_S_MIN = 0.002
+BACKOFF_S_MAX = 0.25
+RESCUE_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    commands_max: int
+    lines_max: int
+    attempts_max: int
+    linger_s_max: float
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A request that waits for its verdict. `deadline` is a time of the event loop."""
+
+    request: Request
+    deadline: float
+    verdict: asyncio.Future[object]
+
+    def is_waiting(self, now: float) -> bool:
+        return not self.verdict.done() and self.deadline > now
+
+
+class Batcher:
+    """Decides one store's requests, batch by batch. `on_taken` hears how many left the queue."""
+
+    def __init__(
+        self,
+        store_id: str,
+        connections: EngineConnections,
+        limits: BatchLimits,
+        on_taken: Callable[[int], None],
+    ) -> None:
+        self._store_id = store_id
+        self._connections = connections
+        self._limits = limits
+        self._on_taken = on_taken
+        self._queue: deque[Entry] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._enough = asyncio.Event()
+        self._enough_count = 0
+        self._answered_count = 0
+        self._answered_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, entry: Entry) -> None:
+        self._queue.append(entry)
+        if len(self._queue) >= self._enough_count:
+            self._enough.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"batcher of {self._store_id}")
+
+    async def idle(self) -> None:
+        """Wait until nothing waits and nothing runs."""
+        while self._task is not None:
+            await asyncio.shield(self._task)
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while self._queue:
+                await self._linger()
+                entries = self._take()
+                if entries:
+                    await self._decide(entries)
+                    self._answered_count = len(entries)
+                    self._answered_at = asyncio.get_running_loop().time()
+        finally:
+            self._task = None
+
+    async def _linger(self) -> None:
+        """Wait until as many as the last batch answered are back, a few milliseconds at most.
+
+        gRPC hands calls in one by one, so that without it a batch of 64 callers holds 2 or 3; a lone caller
+        never waits (docs/decisions/0003-when-a-batch-closes.md).
+        """
+        loop = asyncio.get_running_loop()
+        patience_s = self._answered_at + self._limits.linger_s_max - loop.time()
+        if self._answered_count <= 1 or len(self._queue) >= self._answered_count or patience_s <= 0:
+            return
+        self._enough.clear()
+        self._enough_count = min(self._answered_count, self._limits.commands_max)
+        timer = loop.call_later(patience_s, self._enough.set)
+        await self._enough.wait()
+        timer.cancel()
+
+    def _take(self) -> list[Entry]:
+        """Take what one transaction may hold, in arrival order; those who gave up are passed over."""
+        taken: list[Entry] = []
+        lines = left = 0
+        now = asyncio.get_running_loop().time()
+        while self._queue and len(taken) < self._limits.commands_max:
+            entry = self._queue[0]
+            if entry.is_waiting(now):
+                lines += entry.request.command.line_count
+                if taken and lines > self._limits.lines_max:
+                    break
+                taken.append(entry)
+            self._queue.popleft()
+            left += 1
+        self._on_taken(left)
+        return taken
+
+    async def _decide(self, entries: list[Entry]) -> None:
+        """Run a batch until it is decided: again on a conflict or a lost connection, halved on a defect."""
+        in_doubt = False
+        for number in range(self._limits.attempts_max):
+            now = asyncio.get_running_loop().time()
+            entries = [entry for entry in entries if entry.is_waiting(now)]
+            if not entries:
+                return
+            attempt = Attempt()
+            try:
+                await self._attempt(entries, attempt)
+            except Conflict as conflict:
+                log.info("batch_conflict", store=self._store_id, attempt=number, sqlstate=conflict.sqlstate)
+                await asyncio.sleep(_backoff_s(number))
+            except _Lost as lost:
+                in_doubt = in_doubt or attempt.commit_sent
+                log.warning("connection_lost", store=self._store_id, commit_sent=attempt.commit_sent)
+                if not await self._settle(lost.connection, entries):
+                    _fail(entries, CommitOutcomeUnknown() if in_doubt else DatabaseUnavailable())
+                    return
+            except Unavailable as unavailable:
+                log.warning("database_unavailable", store=self._store_id, error=str(unavailable))
+                _fail(entries, CommitOutcomeUnknown() if in_doubt else DatabaseUnavailable())
+                return
+            except Exception as defect:
+                await self._split(entries, defect)
+                return
+            else:
+                self._answer(entries, attempt)
+                return
+        _fail(entries, CommitOutcomeUnknown() if in_doubt else TransactionConflict())
+
+    async def _attempt(self, entries: list[Entry], attempt: Attempt) -> None:
+        async with self._connections.borrow() as connection:
+            try:
+                async with asyncio.timeout(BATCH_TIMEOUT_S):
+                    await run_batch(connection, self._store_id, [entry.request for entry in entries], attempt)
+            except (ConnectionLost, TimeoutError) as error:
+                await connection.close()
+                raise _Lost(connection) from error
+
+    async def _settle(self, lost: EngineConnection, entries: list[Entry]) -> bool:
+        """End the lost connection's backend, so that a re-run under the same ids finds what it did.
+
+        pg_xact_status is no way to ask: after a crash transaction ids are used again.
+        """
+        loop = asyncio.get_running_loop()
+        until = max(entry.deadline for entry in entries) - 0.1
+        number = 0
+        while loop.time() < until:
+            try:
+                await self._connections.lay_to_rest(lost, min(RESCUE_TIMEOUT_S, until - loop.time()))
+            except Unavailable as error:
+                log.warning("rescue_failed", store=self._store_id, error=str(error))
+                await asyncio.sleep(_backoff_s(number))
+                number += 1
+            else:
+                return True
+        return False
+
+    async def _split(self, entries: list[Entry], defect: Exception) -> None:
+        """Find the poisonous command: it fails alone, and the others are decided without it."""
+        if len(entries) == 1:
+            _fail(entries, defect)
+            return
+        log.error("batch_split", store=self._store_id, commands=len(entries), error=repr(defect))
+        middle = len(entries) // 2
+        await self._decide(entries[:middle])
+        await self._decide(entries[middle:])
+
+    def _answer(self, entries: list[Entry], attempt: Attempt) -> None:
+        deferred = []
+        for index, (entry, verdict) in enumerate(zip(entries, attempt.verdicts, strict=True)):
+            if entry.verdict.done():
+                continue
+            if index in attempt.deferred:
+                deferred.append(entry)
+            elif isinstance(verdict, Exception):
+                entry.verdict.set_exception(verdict)
+            else:
+                entry.verdict.set_result(verdict)
+        self._queue.extendleft(reversed(deferred))
+        self._on_taken(-len(deferred))
+
+
+class _Lost(Exception):
+    def __init__(self, connection: EngineConnection) -> None:
+        super().__init__()
+        self.connection = connection
+
+
+def _backoff_s(number: int) -> float:
+    """Full jitter: anywhere between nothing and a bound that doubles."""
+    return random.uniform(0, min(BACKOFF_S_MAX, BACKOFF_S_MIN * 2**number))
+
+
+def _fail(entries: list[Entry], error: NotDecided | Exception) -> None:
+    for entry in entries:
+        if not entry.verdict.done():
+            entry.verdict.set_exception(error)

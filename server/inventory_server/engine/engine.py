@@ -1,0 +1,94 @@
+"""The engine: the one way to change anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from inventory_server.db.connection import EngineConnections
+from inventory_server.domain.commands import Command
+from inventory_server.domain.decide import Request
+from inventory_server.engine.batcher import Batcher, BatchLimits, Entry
+from inventory_server.engine.errors import DeadlinePassed, Overloaded
+from inventory_server.engine.reads import Reader
+
+
+class Engine:
+    """Queues commands by store and answers each with its verdict, once it is durable."""
+
+    def __init__(
+        self,
+        connections: EngineConnections,
+        reader: Reader,
+        limits: BatchLimits,
+        *,
+        queue_commands_max: int,
+        queue_commands_max_total: int,
+    ) -> None:
+        self._connections = connections
+        self._reader = reader
+        self._limits = limits
+        self._queue_commands_max = queue_commands_max
+        self._queue_commands_max_total = queue_commands_max_total
+        self._batchers: dict[str, Batcher] = {}
+        self._waiting_count = 0
+        self._stopping = False
+
+    async def change(
+        self,
+        store_id: str,
+        command: Command,
+        *,
+        deadline_s: float,
+        request_id: str | None = None,
+        encode: Callable[[Any], bytes] | None = None,
+    ) -> Any:
+        """Have a command decided and made durable.
+
+        Args:
+            deadline_s: seconds the caller still waits; past it the command is not begun any more.
+            request_id: makes a repeat answer as before.
+            encode: turns the verdict into what such a repeat is answered with.
+        Returns: what the command's handler in domain/decide.py returns; a Replay for a repeated request_id.
+        Raises: StoreNotFound; Overloaded; a DomainError; TransactionConflict, DatabaseUnavailable,
+            CommitOutcomeUnknown, DeadlinePassed.
+        Effects: one command of one batch.
+        """
+        batcher = self._batchers.get(store_id) or await self._new_batcher(store_id, deadline_s)
+        if (
+            self._stopping
+            or len(batcher) >= self._queue_commands_max
+            or self._waiting_count >= self._queue_commands_max_total
+        ):
+            raise Overloaded
+        loop = asyncio.get_running_loop()
+        entry = Entry(Request(command, request_id, encode), loop.time() + deadline_s, loop.create_future())
+        self._waiting_count += 1
+        batcher.put(entry)
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await entry.verdict
+        except TimeoutError as error:
+            raise DeadlinePassed from error
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuse what comes, decide what waits, for `grace_s` seconds at most; then close the connections."""
+        self._stopping = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await asyncio.gather(*(batcher.idle() for batcher in self._batchers.values()))
+        for batcher in self._batchers.values():
+            batcher.cancel()
+        await self._connections.close()
+
+    async def _new_batcher(self, store_id: str, deadline_s: float) -> Batcher:
+        """An unknown store never gets a batcher, else anybody's typing would cost memory for ever."""
+        await self._reader.need_store(store_id, deadline_s=deadline_s)
+        return self._batchers.setdefault(
+            store_id, Batcher(store_id, self._connections, self._limits, self._taken)
+        )
+
+    def _taken(self, count: int) -> None:
+        self._waiting_count -= count

@@ -1,0 +1,175 @@
+"""Load: from the keys that a batch or a read wants to the State that it is decided on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from inventory_server.domain.commands import Wanted
+from inventory_server.domain.order import (
+    Cart,
+    CartItem,
+    OrderLine,
+    SalesOrder,
+    Shipment,
+    ShipmentLine,
+)
+from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment
+from inventory_server.domain.reservation import Reservation, ReservationLine, ReservationState
+from inventory_server.domain.state import State, StoredAnswer
+from inventory_server.domain.stock import Stock, StockLevel
+
+Call = tuple[str, dict[str, Any]]
+Row = tuple[Any, ...]
+
+
+def calls_for(wanted: Wanted) -> list[Call]:
+    """Return the statements that fetch what is wanted; they need one round trip.
+
+    Rows that decide are locked in one order (orders, carts, reservations, then levels by key), so that two
+    writers wait for each other instead of deadlocking.
+    """
+    calls: list[Call] = [("clock", {})]
+    if wanted.answers:
+        methods, request_ids = zip(*sorted(wanted.answers), strict=True)
+        calls.append(("answers", {"methods": list(methods), "request_ids": list(request_ids)}))
+    orders, reservations = sorted(wanted.orders), sorted(wanted.reservations)
+    if orders:
+        calls.append(("orders", {"orders": orders}))
+    if wanted.carts:
+        calls.append(("carts", {"carts": sorted(wanted.carts)}))
+    if orders:
+        calls.append(("reservations_of_orders", {"orders": orders}))
+    if reservations:
+        calls.append(("reservations", {"reservations": reservations}))
+    if orders or wanted.payments:
+        calls.append(("payments", {"orders": orders, "payments": sorted(wanted.payments)}))
+    if orders or wanted.shipments:
+        calls.append(("shipments", {"orders": orders, "shipments": sorted(wanted.shipments)}))
+    products = {"products": sorted(wanted.products)}
+    if orders or wanted.carts_checked or wanted.reservations_moved:
+        touched = {
+            **products,
+            "reservations": sorted(wanted.reservations_moved),
+            "orders": orders,
+            "carts_checked": sorted(wanted.carts_checked),
+        }
+        calls += [("stocks_touched", touched), ("levels_touched", touched)]
+    elif wanted.products:
+        calls += [("stocks", products), ("levels", products)]
+    return calls
+
+
+def fill(state: State, calls: Sequence[Call], results: Sequence[Sequence[Row]]) -> State:
+    """Put the rows into the state."""
+    for (name, _), rows in zip(calls, results, strict=True):
+        if name in _FILLERS:
+            _FILLERS[name](state, rows)
+    return state
+
+
+def state_from(calls: Sequence[Call], results: Sequence[Sequence[Row]]) -> State:
+    """Return a State of the rows that `calls_for` brought; the clock comes first."""
+    now: datetime = results[0][0][0]
+    return fill(State(now=now), calls, results)
+
+
+def _answers(state: State, rows: Sequence[Row]) -> None:
+    for method, request_id, content_hash, response in rows:
+        state.answers.load((method, request_id), StoredAnswer(content_hash, response))
+
+
+def _stocks(state: State, rows: Sequence[Row]) -> None:
+    for product_id, created_at in rows:
+        state.stocks.load(product_id, Stock(product_id, created_at))
+
+
+def _levels(state: State, rows: Sequence[Row]) -> None:
+    for product_id, location, available, allocated, hand_allocated, version, updated_at in rows:
+        key = (product_id, location)
+        state.levels.load(key, StockLevel(available, allocated, hand_allocated, version))
+        state.level_times[key] = updated_at
+
+
+def _reservations(state: State, rows: Sequence[Row]) -> None:
+    for reservation_id, group in groupby(rows, key=itemgetter(0)):
+        lines = list(group)
+        _, order_id, owned_by_order, life, expire_time, content_hash, created_at, updated_at = lines[0][:8]
+        reservation = Reservation(
+            reservation_id, order_id, owned_by_order, ReservationState(life),
+            tuple(ReservationLine(*line[8:]) for line in lines),
+            expire_time, content_hash, created_at, updated_at,
+        )  # fmt: skip
+        state.reservations.load(reservation_id, reservation)
+
+
+def _carts(state: State, rows: Sequence[Row]) -> None:
+    for cart_id, group in groupby(rows, key=itemgetter(0)):
+        lines = list(group)
+        _, currency, order_id, content_hash, created_at, updated_at = lines[0][:6]
+        items = tuple(CartItem(*line[6:]) for line in lines if line[6] is not None)
+        state.carts.load(
+            cart_id, Cart(cart_id, currency, items, order_id, content_hash, created_at, updated_at)
+        )
+
+
+def _orders(state: State, rows: Sequence[Row]) -> None:
+    for order_id, group in groupby(rows, key=itemgetter(0)):
+        lines = list(group)
+        _, cart_id, currency, total_minor, reservation_id, content_hash, created_at, cancelled_at = lines[0][
+            :8
+        ]
+        order = SalesOrder(
+            order_id, cart_id, currency, tuple(OrderLine(*line[8:]) for line in lines), total_minor,
+            reservation_id, content_hash, created_at, cancelled_at,
+        )  # fmt: skip
+        state.orders.load(order_id, order)
+
+
+def _payments(state: State, rows: Sequence[Row]) -> None:
+    for row in rows:
+        payment_id, order_id, amount_minor, currency, method, content_hash, created_at = row[:7]
+        operation = None
+        if row[7] is not None:
+            operation_id, kind, life, lease_until, reference, reason, begun_at, updated_at = row[7:]
+            operation = Operation(
+                operation_id, payment_id, order_id, OperationKind(kind), amount_minor, OperationState(life),
+                lease_until, reference, reason, begun_at, updated_at,
+            )  # fmt: skip
+        state.payments.load(
+            payment_id,
+            Payment(
+                payment_id, order_id, amount_minor, currency, method, operation, content_hash, created_at
+            ),
+        )
+
+
+def _shipments(state: State, rows: Sequence[Row]) -> None:
+    for shipment_id, group in groupby(rows, key=itemgetter(0)):
+        lines = list(group)
+        _, order_id, content_hash, created_at = lines[0][:4]
+        state.shipments.load(
+            shipment_id,
+            Shipment(
+                shipment_id, order_id, tuple(ShipmentLine(*line[4:]) for line in lines), content_hash,
+                created_at,
+            ),
+        )  # fmt: skip
+
+
+_FILLERS: dict[str, Callable[[State, Sequence[Row]], None]] = {
+    "answers": _answers,
+    "stocks": _stocks,
+    "stocks_touched": _stocks,
+    "levels": _levels,
+    "levels_touched": _levels,
+    "reservations": _reservations,
+    "reservations_of_orders": _reservations,
+    "carts": _carts,
+    "orders": _orders,
+    "payments": _payments,
+    "shipments": _shipments,
+}

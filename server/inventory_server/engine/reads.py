@@ -1,0 +1,225 @@
+"""Reads: the same load as a batch's, without its locks, on a snapshot of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from inventory_server.db.read_pool import ReadPool, ReadTransaction
+from inventory_server.db.sqlstate import Conflict, Unavailable
+from inventory_server.domain.commands import Wanted
+from inventory_server.domain.errors import (
+    CartNotFound,
+    PaymentNotFound,
+    ReservationNotFound,
+    Shortage,
+    StockTransactionNotFound,
+    StoreNotFound,
+)
+from inventory_server.domain.order import Cart, OrderView
+from inventory_server.domain.payment import Payment
+from inventory_server.domain.reservation import Line, Reservation
+from inventory_server.domain.sourcing import source
+from inventory_server.domain.state import State, StockView
+from inventory_server.domain.stock import Action, LogEntry, LogRecord, StockLevel
+from inventory_server.engine import load
+from inventory_server.engine.errors import DatabaseUnavailable, DeadlinePassed, TransactionConflict
+from inventory_server.engine.load import Row
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Every method answers from one SERIALIZABLE snapshot.
+
+    All take `deadline_s`, the seconds the caller still waits, and raise StoreNotFound, DatabaseUnavailable,
+    TransactionConflict and DeadlinePassed beside what they say.
+    """
+
+    def __init__(self, pool: ReadPool) -> None:
+        self._pool = pool
+        # Stores are never deleted, so one that was found stays known.
+        self._known_stores: set[str] = set()
+
+    async def need_store(self, store_id: str, *, deadline_s: float) -> None:
+        """Raises: StoreNotFound."""
+        if store_id not in self._known_stores:
+            await self._run(store_id, _nothing, deadline_s=deadline_s)
+
+    async def stocks(
+        self, store_id: str, product_ids: Sequence[str], *, deadline_s: float
+    ) -> dict[str, StockView]:
+        """Return the stock of those products that have a record."""
+        state = await self._load(store_id, Wanted(products=set(product_ids)), deadline_s)
+        views = {product_id: state.stock_view(product_id) for product_id in product_ids}
+        return {product_id: view for product_id, view in views.items() if view is not None}
+
+    async def list_stock(
+        self, store_id: str, *, after_product_id: str, limit: int, deadline_s: float
+    ) -> list[StockView]:
+        """Return at most `limit` records after a product_id, by product_id."""
+
+        async def read(transaction: ReadTransaction) -> list[StockView]:
+            page = await transaction.fetch([("stock_page", {"after": after_product_id, "limit": limit})])
+            product_ids = [row[0] for row in page[0]]
+            state = await _load(transaction, Wanted(products=set(product_ids)))
+            views = [state.stock_view(product_id) for product_id in product_ids]
+            return [view for view in views if view is not None]
+
+        return await self._run(store_id, read, deadline_s=deadline_s)
+
+    async def stock_transaction(
+        self, store_id: str, product_id: str, location: str, version: int, *, deadline_s: float
+    ) -> LogRecord:
+        """Raises: StockTransactionNotFound."""
+        asked = {"product_id": product_id, "location": location, "version": version}
+
+        async def read(transaction: ReadTransaction) -> list[Row]:
+            return (await transaction.fetch([("stock_transaction", asked)]))[0]
+
+        rows = await self._run(store_id, read, deadline_s=deadline_s)
+        if not rows:
+            raise StockTransactionNotFound(f"{product_id} {location} {version}")
+        return _log_record(rows[0])
+
+    async def list_stock_transactions(
+        self,
+        store_id: str,
+        product_id: str,
+        *,
+        after: tuple[str, int],
+        limit: int,
+        deadline_s: float,
+    ) -> list[LogRecord]:
+        """Return at most `limit` log entries after a (location, version), in that order."""
+        asked = {
+            "product_id": product_id,
+            "after_location": after[0],
+            "after_version": after[1],
+            "limit": limit,
+        }
+
+        async def read(transaction: ReadTransaction) -> list[Row]:
+            return (await transaction.fetch([("stock_transaction_page", asked)]))[0]
+
+        return [_log_record(row) for row in await self._run(store_id, read, deadline_s=deadline_s)]
+
+    async def shortages(
+        self, store_id: str, lines: tuple[Line, ...], *, deadline_s: float
+    ) -> tuple[Shortage, ...]:
+        """Return every line that could not be had now; units of holds that are due count as free.
+
+        Raises: LocationNotFound.
+        """
+        wanted = Wanted(products={line.product_id for line in lines})
+
+        async def read(transaction: ReadTransaction) -> tuple[Shortage, ...]:
+            state = await _load(transaction, wanted)
+            due = (await transaction.fetch([("expired_held", {"products": sorted(wanted.products)})]))[0]
+            for line in lines:
+                state.need_location(line.location)
+            also_free = {(product_id, location): open_count for product_id, location, open_count in due}
+            return source(state, lines, also_free)[1]
+
+        return await self._run(store_id, read, deadline_s=deadline_s)
+
+    async def reservation(self, store_id: str, reservation_id: str, *, deadline_s: float) -> Reservation:
+        """Raises: ReservationNotFound."""
+        state = await self._load(store_id, Wanted(reservations={reservation_id}), deadline_s)
+        reservation = state.reservations.get(reservation_id)
+        if reservation is None:
+            raise ReservationNotFound(reservation_id)
+        return reservation
+
+    async def cart(self, store_id: str, cart_id: str, *, deadline_s: float) -> Cart:
+        """Raises: CartNotFound."""
+        cart = (await self._load(store_id, Wanted(carts={cart_id}), deadline_s)).carts.get(cart_id)
+        if cart is None:
+            raise CartNotFound(cart_id)
+        return cart
+
+    async def order(self, store_id: str, order_id: str, *, deadline_s: float) -> OrderView:
+        """Raises: OrderNotFound."""
+        return (await self._load(store_id, Wanted(orders={order_id}), deadline_s)).order_view(order_id)
+
+    async def payment(self, store_id: str, payment_id: str, *, deadline_s: float) -> Payment:
+        """Raises: PaymentNotFound."""
+        state = await self._load(store_id, Wanted(payments={payment_id}), deadline_s)
+        payment = state.payments.get(payment_id)
+        if payment is None:
+            raise PaymentNotFound(payment_id)
+        return payment
+
+    async def all_stores(self, *, deadline_s: float) -> list[str]:
+        """Return every store, for the jobs that look after each."""
+
+        async def read(transaction: ReadTransaction) -> list[str]:
+            return [row[0] for row in (await transaction.fetch([("all_stores", {})]))[0]]
+
+        return await self._run(None, read, deadline_s=deadline_s)
+
+    async def due_reservations(self, store_id: str, *, limit: int, deadline_s: float) -> list[str]:
+        """Return the holds that are due, the oldest first."""
+
+        async def read(transaction: ReadTransaction) -> list[str]:
+            return [row[0] for row in (await transaction.fetch([("due_of_store", {"limit": limit})]))[0]]
+
+        return await self._run(store_id, read, deadline_s=deadline_s)
+
+    async def operations_in_doubt(
+        self, store_id: str, *, limit: int, deadline_s: float
+    ) -> list[tuple[str, str, str]]:
+        """Return (order, payment, operation) of those whose lease has run out, the oldest first."""
+
+        async def read(transaction: ReadTransaction) -> list[tuple[str, str, str]]:
+            rows = (await transaction.fetch([("operations_in_doubt", {"limit": limit})]))[0]
+            return [(order_id, payment_id, operation_id) for order_id, payment_id, operation_id in rows]
+
+        return await self._run(store_id, read, deadline_s=deadline_s)
+
+    async def _load(self, store_id: str, wanted: Wanted, deadline_s: float) -> State:
+        async def read(transaction: ReadTransaction) -> State:
+            return await _load(transaction, wanted)
+
+        return await self._run(store_id, read, deadline_s=deadline_s)
+
+    async def _run(
+        self, store_id: str | None, read: Callable[[ReadTransaction], Awaitable[T]], *, deadline_s: float
+    ) -> T:
+        async def checked(transaction: ReadTransaction) -> T:
+            if store_id is not None and store_id not in self._known_stores:
+                if not (await transaction.fetch([("store_exists", {})]))[0][0][0]:
+                    raise StoreNotFound(store_id)
+                self._known_stores.add(store_id)
+            return await read(transaction)
+
+        try:
+            return await self._pool.run(store_id or "", checked, deadline_s=deadline_s)
+        except TimeoutError as error:
+            raise DeadlinePassed from error
+        except Unavailable as error:
+            raise DatabaseUnavailable(str(error)) from error
+        except Conflict as error:
+            raise TransactionConflict(str(error)) from error
+
+
+async def _nothing(_transaction: ReadTransaction) -> None:
+    return None
+
+
+async def _load(transaction: ReadTransaction, wanted: Wanted) -> State:
+    calls = load.calls_for(wanted)
+    return load.state_from(calls, await transaction.fetch(calls))
+
+
+def _log_record(row: Row) -> LogRecord:
+    (
+        product_id, location, version, action, quantity, available, allocated, hand_allocated,
+        reservation_id, order_id, reason, reference, request_id, created_at,
+    ) = row  # fmt: skip
+    level = StockLevel(available, allocated, hand_allocated, version)
+    entry = LogEntry(
+        product_id, location, Action(action), quantity, level, reservation_id, order_id, reason, reference,
+        request_id,
+    )  # fmt: skip
+    return LogRecord(entry, created_at)

@@ -1,0 +1,82 @@
+"""The one transaction: load, decide, save. Every write of the service goes through `run_batch`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from inventory_server.db.connection import EngineConnection
+from inventory_server.domain.commands import ExpireReservation, Wanted
+from inventory_server.domain.decide import Request, decide
+from inventory_server.domain.errors import InsufficientStock
+from inventory_server.engine import load, save
+
+# How many due holds a batch ends for the sake of those who are short; more wait for the next batch.
+DUE_HOLDS_MAX = 64
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What is known of one run of a batch, also when it fails in the middle."""
+
+    commit_sent: bool = False
+    verdicts: list[object] = field(default_factory=list)
+    # Indexes of requests that are short although more due holds exist: they go first in the next batch.
+    deferred: frozenset[int] = frozenset()
+
+
+async def run_batch(
+    connection: EngineConnection, store_id: str, requests: Sequence[Request], attempt: Attempt
+) -> None:
+    """Decide requests in one SERIALIZABLE transaction; on return it is committed.
+
+    Two round trips: BEGIN with the load, and the save with COMMIT. Where stock does not suffice, two more
+    look for holds that are due and load them: they are expired first, and everything is decided again.
+
+    Raises: the database's errors, or whatever a rule raised that is no refusal; the caller rolls back.
+    Effects: `attempt` is filled as far as it came.
+    """
+    wanted = _wanted(requests)
+    calls = load.calls_for(wanted)
+    results = await connection.begin(store_id, calls)
+    state = load.state_from(calls, results)
+    verdicts = decide(state, requests)
+    deferred: frozenset[int] = frozenset()
+    short = _products_short(verdicts)
+    if short:
+        looked_for = {"products": sorted(short), "limit": DUE_HOLDS_MAX}
+        rows = (await connection.fetch(store_id, [("due_reservations", looked_for)]))[0]
+        due = [row[0] for row in rows]
+        if due:
+            more = load.calls_for(Wanted(reservations=set(due), reservations_moved=set(due)))
+            more_results = await connection.fetch(store_id, more)
+            state = load.fill(load.state_from(calls, results), more, more_results)
+            expiries = [Request(ExpireReservation(reservation_id)) for reservation_id in due]
+            verdicts = decide(state, [*expiries, *requests])[len(due) :]
+            if len(due) == DUE_HOLDS_MAX:
+                deferred = frozenset(
+                    index for index, verdict in enumerate(verdicts) if isinstance(verdict, InsufficientStock)
+                )
+    saves = save.calls_for(state)
+    attempt.commit_sent = True
+    await connection.commit(store_id, saves)
+    attempt.verdicts, attempt.deferred = verdicts, deferred
+
+
+def _wanted(requests: Sequence[Request]) -> Wanted:
+    wanted = Wanted()
+    for request in requests:
+        request.command.want(wanted)
+        if request.request_id is not None:
+            wanted.answers.add((request.scope, request.request_id))
+    return wanted
+
+
+def _products_short(verdicts: Sequence[object]) -> set[str]:
+    return {
+        shortage.product_id
+        for verdict in verdicts
+        if isinstance(verdict, InsufficientStock)
+        for shortage in verdict.shortages
+        if shortage.managed
+    }
