@@ -1,4 +1,4 @@
-"""What `pip install inventory-service` gives without extras: the client, and a command that names the rest."""
+"""What `pip install inventory-service` gives without extras: a client, and a command that names the rest."""
 
 from __future__ import annotations
 

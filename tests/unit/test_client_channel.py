@@ -83,7 +83,7 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def scripted() -> Iterator[Server]:
     """A server on loopback with an empty script."""
     servicer = Scripted()
     listening = grpc.server(ThreadPoolExecutor(8))
@@ -125,93 +125,93 @@ async def call(request: pytest.FixtureRequest) -> AsyncIterator[Callers]:
     await callers.close()
 
 
-async def test_a_call_without_a_deadline_gets_one(call: Callers, server: Server) -> None:
+async def test_a_call_without_a_deadline_gets_one(call: Callers, scripted: Server) -> None:
     """The server sees the client's 5 s where the call names none, and the call's own otherwise."""
-    assert (await call(server.target)).replayed
-    await call(server.target, timeout=60)
+    assert (await call(scripted.target)).replayed
+    await call(scripted.target, timeout=60)
 
-    by_default, own = server.servicer.attempts
+    by_default, own = scripted.servicer.attempts
     # Rounded up on the wire: 60 s arrived as 60.1 s.
     assert 3 < by_default.time_remaining_s < 6
     assert 50 < own.time_remaining_s < 62
 
 
-async def test_the_store_reaches_the_server(call: Callers, server: Server) -> None:
+async def test_the_store_reaches_the_server(call: Callers, scripted: Server) -> None:
     """The client's store goes with every call; the call's own metadata is kept, and its store wins."""
-    await call(server.target, store="north", metadata=(("x-trace", "7"),))
-    await call(server.target, store="north", metadata=(("x-inventory-store", "south"),))
-    await call(server.target)
+    await call(scripted.target, store="north", metadata=(("x-trace", "7"),))
+    await call(scripted.target, store="north", metadata=(("x-inventory-store", "south"),))
+    await call(scripted.target)
 
-    first, second, third = [attempt.metadata for attempt in server.servicer.attempts]
+    first, second, third = [attempt.metadata for attempt in scripted.servicer.attempts]
     assert (first["x-inventory-store"], first["x-trace"]) == ("north", "7")
     assert second["x-inventory-store"] == "south"
     assert "x-inventory-store" not in third
 
 
-async def test_the_request_id_is_kept_over_retries(call: Callers, server: Server) -> None:
+async def test_the_request_id_is_kept_over_retries(call: Callers, scripted: Server) -> None:
     """UNAVAILABLE is tried again with the same request_id; the next call has another one."""
-    server.servicer.script.extend([refuse(grpc.StatusCode.UNAVAILABLE, trailing=(AT_ONCE,))] * 2)
-    await call(server.target)
-    await call(server.target)
+    scripted.servicer.script.extend([refuse(grpc.StatusCode.UNAVAILABLE, trailing=(AT_ONCE,))] * 2)
+    await call(scripted.target)
+    await call(scripted.target)
 
-    ids = [attempt.request.request_id for attempt in server.servicer.attempts]
+    ids = [attempt.request.request_id for attempt in scripted.servicer.attempts]
     assert len(ids) == 4
     assert ids[0] == ids[1] == ids[2] != ids[3]
     assert all(ids)
     assert REQUEST.request_id == ""
 
 
-async def test_retries_end_after_five_attempts(call: Callers, server: Server) -> None:
+async def test_retries_end_after_five_attempts(call: Callers, scripted: Server) -> None:
     """The last UNAVAILABLE is raised with its reason, when to come back, and the request to send again."""
     pause = error_details_pb2.RetryInfo()
     pause.retry_delay.FromMilliseconds(250)
     overloaded = refuse(grpc.StatusCode.UNAVAILABLE, info("OVERLOADED"), pause, trailing=(AT_ONCE,))
-    server.servicer.script.extend([overloaded] * 9)
+    scripted.servicer.script.extend([overloaded] * 9)
 
     with pytest.raises(inventory_client.Overloaded) as raised:
-        await call(server.target)
+        await call(scripted.target)
 
-    assert len(server.servicer.attempts) == 5
+    assert len(scripted.servicer.attempts) == 5
     assert raised.value.retryable
     assert raised.value.retry_after_s == 0.25
-    assert raised.value.request == server.servicer.attempts[0].request
+    assert raised.value.request == scripted.servicer.attempts[0].request
 
 
-async def test_the_same_can_be_sent_again(call: Callers, server: Server) -> None:
+async def test_the_same_can_be_sent_again(call: Callers, scripted: Server) -> None:
     """`error.request` is a repeat of the call, by its request_id; a call with the first message isn't."""
-    server.servicer.script.append(
+    scripted.servicer.script.append(
         refuse(grpc.StatusCode.UNAVAILABLE, trailing=(("grpc-retry-pushback-ms", "-1"),))
     )
     with pytest.raises(inventory_client.Unavailable) as raised:
-        await call(server.target)
-    await call(server.target, raised.value.request)
+        await call(scripted.target)
+    await call(scripted.target, raised.value.request)
 
-    first, second = server.servicer.attempts
+    first, second = scripted.servicer.attempts
     assert first.request == second.request
 
 
-async def test_the_server_says_when_to_retry(call: Callers, server: Server) -> None:
+async def test_the_server_says_when_to_retry(call: Callers, scripted: Server) -> None:
     """`grpc-retry-pushback-ms` takes the place of the client's own backoff."""
     pushback = ("grpc-retry-pushback-ms", "400")
-    server.servicer.script.append(refuse(grpc.StatusCode.UNAVAILABLE, trailing=(pushback,)))
+    scripted.servicer.script.append(refuse(grpc.StatusCode.UNAVAILABLE, trailing=(pushback,)))
     start_s = time.monotonic()
-    await call(server.target)
+    await call(scripted.target)
 
     assert time.monotonic() - start_s >= 0.4
-    assert len(server.servicer.attempts) == 2
+    assert len(scripted.servicer.attempts) == 2
 
 
-async def test_a_final_refusal_is_not_repeated(call: Callers, server: Server) -> None:
+async def test_a_final_refusal_is_not_repeated(call: Callers, scripted: Server) -> None:
     """Sold out is raised after one attempt, with the short lines; the RpcError is its cause."""
     shortages = [v1.StockShortage(product_id=f"product-{n:04}", requested=2, available=1) for n in range(150)]
     details = [info("INSUFFICIENT_STOCK", shortage_count="300"), *shortages[:40]]
-    server.servicer.script.append(refuse(grpc.StatusCode.FAILED_PRECONDITION, *details))
+    scripted.servicer.script.append(refuse(grpc.StatusCode.FAILED_PRECONDITION, *details))
 
     with pytest.raises(inventory_client.InsufficientStock) as raised:
-        await call(server.target)
+        await call(scripted.target)
 
     error = raised.value
-    assert len(server.servicer.attempts) == 1
+    assert len(scripted.servicer.attempts) == 1
     assert (error.code, error.message) == (grpc.StatusCode.FAILED_PRECONDITION, "refused")
     assert error.reason == v1.ErrorReason.ERROR_REASON_INSUFFICIENT_STOCK
     assert (error.shortages, error.shortage_count) == (shortages[:40], 300)
@@ -220,30 +220,30 @@ async def test_a_final_refusal_is_not_repeated(call: Callers, server: Server) ->
     assert not isinstance(error, grpc.RpcError)
 
 
-async def test_a_deadline_is_not_retried(call: Callers, server: Server) -> None:
+async def test_a_deadline_is_not_retried(call: Callers, scripted: Server) -> None:
     """No answer in time is DeadlineExceeded, after one attempt, with the request to send again."""
     done = threading.Event()
-    server.servicer.script.append(lambda _: done.wait(10) and None)
+    scripted.servicer.script.append(lambda _: done.wait(10) and None)
     try:
         with pytest.raises(inventory_client.DeadlineExceeded) as raised:
-            await call(server.target, timeout=0.3)
+            await call(scripted.target, timeout=0.3)
     finally:
         done.set()
 
     assert raised.value.retryable
-    assert len(server.servicer.attempts) == 1
-    assert raised.value.request == server.servicer.attempts[0].request
+    assert len(scripted.servicer.attempts) == 1
+    assert raised.value.request == scripted.servicer.attempts[0].request
 
 
-async def test_the_deadline_is_for_all_attempts_together(call: Callers, server: Server) -> None:
+async def test_the_deadline_is_for_all_attempts_together(call: Callers, scripted: Server) -> None:
     """Retries don't prolong a call: the caller has its error when the time is over."""
-    server.servicer.script.extend([refuse(grpc.StatusCode.UNAVAILABLE)] * 9)
+    scripted.servicer.script.extend([refuse(grpc.StatusCode.UNAVAILABLE)] * 9)
     start_s = time.monotonic()
     with pytest.raises((inventory_client.DeadlineExceeded, inventory_client.Unavailable)):
-        await call(server.target, timeout=0.3)
+        await call(scripted.target, timeout=0.3)
 
     assert time.monotonic() - start_s < 1.2
-    assert len(server.servicer.attempts) < 5
+    assert len(scripted.servicer.attempts) < 5
 
 
 async def test_a_server_that_is_not_there(call: Callers) -> None:
@@ -258,11 +258,11 @@ async def test_a_server_that_is_not_there(call: Callers) -> None:
     assert raised.value.retryable
 
 
-async def test_a_status_of_cancelled(call: Callers, server: Server) -> None:
+async def test_a_status_of_cancelled(call: Callers, scripted: Server) -> None:
     """CANCELLED from the other side is an error of the call, not a cancellation of the caller's task."""
-    server.servicer.script.append(refuse(grpc.StatusCode.CANCELLED))
+    scripted.servicer.script.append(refuse(grpc.StatusCode.CANCELLED))
     with pytest.raises(inventory_client.Cancelled):
-        await call(server.target)
+        await call(scripted.target)
 
 
 async def test_a_server_of_grpc_aio_is_retried_too() -> None:
@@ -289,11 +289,11 @@ async def test_a_server_of_grpc_aio_is_retried_too() -> None:
     assert len(set(seen)) == 1
 
 
-async def test_an_aio_call_can_be_asked_and_cancelled(server: Server) -> None:
+async def test_an_aio_call_can_be_asked_and_cancelled(scripted: Server) -> None:
     """What a call object of grpc.aio offers is there, the raw status included."""
     details = [info("STOCK_NOT_FOUND")]
-    server.servicer.script.append(refuse(grpc.StatusCode.NOT_FOUND, *details))
-    async with inventory_client.connect_aio(server.target) as client:
+    scripted.servicer.script.append(refuse(grpc.StatusCode.NOT_FOUND, *details))
+    async with inventory_client.connect_aio(scripted.target) as client:
         refused = client.inventory.CreateStockTransaction(REQUEST)
         assert await refused.code() is grpc.StatusCode.NOT_FOUND
         assert await refused.details() == "refused"
@@ -302,7 +302,7 @@ async def test_an_aio_call_can_be_asked_and_cancelled(server: Server) -> None:
                 await refused
 
         reached, done = threading.Event(), threading.Event()
-        server.servicer.script.append(lambda _: reached.set() or (done.wait(10) and None))
+        scripted.servicer.script.append(lambda _: reached.set() or (done.wait(10) and None))
         try:
             waiting = asyncio.ensure_future(client.inventory.CreateStockTransaction(REQUEST))
             await asyncio.to_thread(reached.wait, 5)
@@ -317,10 +317,10 @@ async def test_an_aio_call_can_be_asked_and_cancelled(server: Server) -> None:
         assert await answered.code() is grpc.StatusCode.OK
 
 
-def test_a_sync_call_as_a_future(server: Server) -> None:
+def test_a_sync_call_as_a_future(scripted: Server) -> None:
     """`.future()` doesn't wait; its result, exception and callback know the InventoryError."""
-    server.servicer.script.append(refuse(grpc.StatusCode.NOT_FOUND, info("STOCK_NOT_FOUND")))
-    with inventory_client.connect(server.target) as client:
+    scripted.servicer.script.append(refuse(grpc.StatusCode.NOT_FOUND, info("STOCK_NOT_FOUND")))
+    with inventory_client.connect(scripted.target) as client:
         refused = client.inventory.CreateStockTransaction.future(REQUEST)
         called_back: list[Any] = []
         heard = threading.Event()
@@ -339,10 +339,10 @@ def test_a_sync_call_as_a_future(server: Server) -> None:
         assert answered.exception() is None
 
 
-def test_a_sync_call_with_its_call(server: Server) -> None:
+def test_a_sync_call_with_its_call(scripted: Server) -> None:
     """`.with_call()` answers the response and the call, and raises as the plain call does."""
-    server.servicer.script.append(refuse(grpc.StatusCode.NOT_FOUND, info("STOCK_NOT_FOUND")))
-    with inventory_client.connect(server.target) as client:
+    scripted.servicer.script.append(refuse(grpc.StatusCode.NOT_FOUND, info("STOCK_NOT_FOUND")))
+    with inventory_client.connect(scripted.target) as client:
         with pytest.raises(inventory_client.StockNotFound):
             client.inventory.CreateStockTransaction.with_call(REQUEST)
         response, call = client.inventory.CreateStockTransaction.with_call(REQUEST)
@@ -350,22 +350,26 @@ def test_a_sync_call_with_its_call(server: Server) -> None:
         assert call.code() is grpc.StatusCode.OK
 
 
-def test_a_closed_client_says_so(server: Server) -> None:
+def test_a_closed_client_says_so(scripted: Server) -> None:
     """A call after close() is a mistake of the program, not an InventoryError."""
-    with inventory_client.connect(server.target) as client:
+    with inventory_client.connect(scripted.target) as client:
         pass
     with pytest.raises(ValueError, match="closed channel"):
         client.inventory.CreateStockTransaction(REQUEST)
 
 
-def test_under_gevent(server: Server) -> None:
+def test_under_gevent(scripted: Server) -> None:
     """With gevent, 50 waiting calls share one thread: together they take little longer than one."""
     pytest.importorskip("gevent")
-    server.servicer.script.extend([lambda _: time.sleep(0.2)] * 8)
-    server.servicer.script.append(refuse(grpc.StatusCode.NOT_FOUND, info("STOCK_NOT_FOUND")))
+    scripted.servicer.script.extend([lambda _: time.sleep(0.2)] * 8)
+    scripted.servicer.script.append(refuse(grpc.StatusCode.NOT_FOUND, info("STOCK_NOT_FOUND")))
     program = Path(__file__).with_name("client_under_gevent.py")
     ended = subprocess.run(
-        [sys.executable, str(program), server.target], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, str(program), scripted.target],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split() == ["8", "answered", "together", "StockNotFound"]
