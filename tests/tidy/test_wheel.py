@@ -42,7 +42,7 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this clone."""
     into = tmp_path_factory.mktemp("wheel")
-    pip = [
+    pip: list[str | Path] = [
         sys.executable,
         "-m",
         "pip",
@@ -66,7 +66,7 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
     assert made.returncode == 0, made.stderr
     python = folder / "venv" / "bin" / "python"
-    pip = [
+    pip: list[str | Path] = [
         sys.executable,
         "-m",
         "pip",

@@ -44,7 +44,7 @@ class Attempt:
 class Scripted(v1.InventoryServiceServicer):
     """Does what the script says, one step an attempt; answers OK when it is through."""
 
-    script: deque[Callable[[grpc.ServicerContext], None]] = field(default_factory=deque)
+    script: deque[Callable[[grpc.ServicerContext], object]] = field(default_factory=deque)
     attempts: list[Attempt] = field(default_factory=list)
 
     def CreateStockTransaction(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
@@ -57,7 +57,7 @@ class Scripted(v1.InventoryServiceServicer):
 
 def refuse(
     code: grpc.StatusCode, *details: Any, trailing: tuple[tuple[str, str], ...] = ()
-) -> Callable[[grpc.ServicerContext], None]:
+) -> Callable[[grpc.ServicerContext], object]:
     """A step that ends the attempt with a status, as the server does it."""
     status = status_pb2.Status(code=code.value[0], message="refused")
     for detail in details:
@@ -223,7 +223,7 @@ async def test_a_final_refusal_is_not_repeated(call: Callers, scripted: Server) 
 async def test_a_deadline_is_not_retried(call: Callers, scripted: Server) -> None:
     """No answer in time is DeadlineExceeded, after one attempt, with the request to send again."""
     done = threading.Event()
-    scripted.servicer.script.append(lambda _: done.wait(10) and None)
+    scripted.servicer.script.append(lambda _: done.wait(10))
     try:
         with pytest.raises(inventory_client.DeadlineExceeded) as raised:
             await call(scripted.target, timeout=0.3)
@@ -302,7 +302,7 @@ async def test_an_aio_call_can_be_asked_and_cancelled(scripted: Server) -> None:
                 await refused
 
         reached, done = threading.Event(), threading.Event()
-        scripted.servicer.script.append(lambda _: reached.set() or (done.wait(10) and None))
+        scripted.servicer.script.append(lambda _: (reached.set(), done.wait(10)))
         try:
             waiting = asyncio.ensure_future(client.inventory.CreateStockTransaction(REQUEST))
             await asyncio.to_thread(reached.wait, 5)
@@ -324,7 +324,7 @@ def test_a_sync_call_as_a_future(scripted: Server) -> None:
         refused = client.inventory.CreateStockTransaction.future(REQUEST)
         called_back: list[Any] = []
         heard = threading.Event()
-        refused.add_done_callback(lambda done: called_back.append(done) or heard.set())
+        refused.add_done_callback(lambda done: (called_back.append(done), heard.set()))
         with pytest.raises(inventory_client.StockNotFound):
             refused.result(5)
         error = refused.exception()
