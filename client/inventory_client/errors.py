@@ -5,9 +5,9 @@ is also what an error without a reason, or with one newer than this package, bec
 (`StockNotFound`, `Overloaded`, ...) below the class of its code. So `except Unavailable` means every reason
 for sending the same again, and code written today still catches a reason that is added tomorrow.
 
-None of them is a `grpc.RpcError`. gRPC's own interceptor code takes whatever RpcError it catches for a
-finished call and asks it for a result; and callers switch on `error.reason` and `error.code`, which are
-values here, not methods. The RpcError is kept as `__cause__`.
+None of them is a `grpc.RpcError`: callers switch on `error.reason` and `error.code`, which are values here
+and methods there, and gRPC's interceptors take an RpcError that they catch for a call with a result. The
+RpcError is kept as `__cause__`.
 """
 
 from __future__ import annotations
