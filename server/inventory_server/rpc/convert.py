@@ -1,0 +1,162 @@
+"""Requests to commands: small functions, and the few rules that field options cannot say.
+
+A request comes here validated by rules.py. What a rule of one field cannot express (two fields together, a
+range of a Duration) raises InvalidFields from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from inventory_client.v1 import checkout_service_pb2 as checkout
+from inventory_client.v1 import inventory_service_pb2 as inventory
+from inventory_client.v1 import stock_pb2
+from inventory_client.v1.reservation_pb2 import LineRequest
+from inventory_server.domain import commands
+from inventory_server.domain.limits import DEFAULT_LOCATION, HOLD_S_MAX, HOLD_S_MIN
+from inventory_server.domain.order import CartItem
+from inventory_server.domain.reservation import Line, merge
+from inventory_server.domain.stock import Action
+from inventory_server.rpc.rules import InvalidFields, Violation
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NANOS_PER_S = 1_000_000_000
+
+_HAND_ACTIONS = {
+    stock_pb2.STOCK_ACTION_INCREMENT: Action.INCREMENT,
+    stock_pb2.STOCK_ACTION_DECREMENT: Action.DECREMENT,
+    stock_pb2.STOCK_ACTION_ALLOCATE: Action.ALLOCATE,
+    stock_pb2.STOCK_ACTION_DEALLOCATE: Action.DEALLOCATE,
+    stock_pb2.STOCK_ACTION_SET: Action.SET,
+}
+_UPDATE_PATHS = ("quantity", "unit_price_minor", "location")
+
+
+# --- stock ---------------------------------------------------------------------------------------
+
+
+def create_stock(request: inventory.CreateStockRequest) -> commands.CreateStock:
+    return commands.CreateStock(request.product_id, request.quantity, location_or_default(request.location))
+
+
+def create_stock_transaction(
+    request: inventory.CreateStockTransactionRequest,
+) -> commands.CreateStockTransaction:
+    """Decode an action by hand.
+
+    Raises: InvalidFields, for an action that is not one by hand and for a quantity of 0 (but for SET).
+    """
+    action = _HAND_ACTIONS.get(request.action)
+    broken = []
+    if action is None:
+        broken.append(Violation("action", "must be INCREMENT, DECREMENT, ALLOCATE, DEALLOCATE or SET"))
+    if request.quantity == 0 and action is not Action.SET:
+        broken.append(Violation("quantity", "must be at least 1; only SET takes 0"))
+    if action is None or broken:
+        raise InvalidFields(broken)
+    return commands.CreateStockTransaction(
+        product_id=request.product_id,
+        action=action,
+        quantity=request.quantity,
+        location=location_or_default(request.location),
+        reason=request.reason,
+        reference=request.reference,
+    )
+
+
+def location_or_default(slug: str) -> str:
+    """Return where an action by hand happens: a location that is not named is `default`."""
+    return slug or DEFAULT_LOCATION
+
+
+# --- reservations --------------------------------------------------------------------------------
+
+
+def lines(requested: Iterable[LineRequest]) -> tuple[Line, ...]:
+    """Decode and merge lines by (product, named location)."""
+    return merge(tuple([Line(line.product_id, line.quantity, line.location or None) for line in requested]))
+
+
+def reserve_stock(request: inventory.ReserveStockRequest) -> commands.ReserveStock:
+    """Decode a reservation.
+
+    Raises: InvalidFields, for a ttl out of its range and for never_expires = false.
+    """
+    ttl_s = expire_time = None
+    expiry = request.WhichOneof("expiry")
+    if expiry == "ttl":
+        ttl_s = _ttl_s(request.ttl)
+    elif expiry == "expire_time":
+        expire_time = moment(request.expire_time)
+    elif expiry and not request.never_expires:
+        raise InvalidFields([Violation("never_expires", "must be true where it is set")])
+    return commands.ReserveStock(
+        reservation_id=request.reservation_id,
+        lines=lines(request.lines),
+        order_id=request.order_id or None,
+        ttl_s=ttl_s,
+        expire_time=expire_time,
+        never_expires=request.never_expires,
+    )
+
+
+def _ttl_s(ttl: Duration) -> float:
+    nanos = ttl.seconds * _NANOS_PER_S + ttl.nanos
+    if not HOLD_S_MIN * _NANOS_PER_S <= nanos <= HOLD_S_MAX * _NANOS_PER_S:
+        raise InvalidFields([Violation("ttl", f"must be {HOLD_S_MIN} s to {HOLD_S_MAX} s (90 days)")])
+    return ttl.seconds + ttl.nanos / _NANOS_PER_S
+
+
+def moment(timestamp: Timestamp) -> datetime:
+    """Return a valid Timestamp's time in UTC, to the microsecond (PostgreSQL's own resolution)."""
+    return _EPOCH + timedelta(seconds=timestamp.seconds, microseconds=timestamp.nanos // 1_000)
+
+
+# --- the order flow ------------------------------------------------------------------------------
+
+
+def add_cart_items(request: checkout.AddCartItemsRequest) -> commands.AddCartItems:
+    return commands.AddCartItems(
+        request.cart_id,
+        tuple(
+            [
+                CartItem(item.product_id, item.quantity, item.unit_price_minor, item.location or None)
+                for item in request.items
+            ]
+        ),
+    )
+
+
+def update_cart_item(request: checkout.UpdateCartItemRequest) -> commands.UpdateCartItem:
+    """Decode what to change of an item: what the mask names, else all set fields (AIP-134).
+
+    Raises: InvalidFields, for a path that is none of these and for a named quantity or price that is not set.
+    """
+    paths = request.update_mask.paths
+    broken = [
+        Violation(f"update_mask.paths[{index}]", f"must be one of {', '.join(_UPDATE_PATHS)}")
+        for index, path in enumerate(paths)
+        if path not in _UPDATE_PATHS
+    ]
+    broken += [
+        Violation(name, "is required, since update_mask names it")
+        for name in ("quantity", "unit_price_minor")
+        if name in paths and not request.HasField(name)
+    ]
+    if broken:
+        raise InvalidFields(broken)
+    is_named = dict.fromkeys(_UPDATE_PATHS, not paths) | dict.fromkeys(paths, True)
+    return commands.UpdateCartItem(
+        cart_id=request.cart_id,
+        product_id=request.product_id,
+        quantity=request.quantity if is_named["quantity"] and request.HasField("quantity") else None,
+        unit_price_minor=request.unit_price_minor
+        if is_named["unit_price_minor"] and request.HasField("unit_price_minor")
+        else None,
+        set_location="location" in paths or (not paths and bool(request.location)),
+        location=(request.location or None) if is_named["location"] else None,
+    )

@@ -1,0 +1,120 @@
+"""The payment gateway over gRPC: users implement `inventory.v1.PaymentGatewayService`, this calls it.
+
+What decides about money here: an error is NeverSent only before the call was handed to a channel; from then
+on whatever is no answer is InDoubt, be it called UNAVAILABLE or UNIMPLEMENTED.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import grpc
+
+from inventory_client.v1 import payment_gateway_service_pb2 as pb
+from inventory_client.v1.payment_gateway_service_pb2_grpc import PaymentGatewayServiceStub
+from inventory_server.payments.gateway import GatewayResult, InDoubt, NeverSent, Outcome, Purchase
+from inventory_server.rpc.address import need_loopback
+
+CONNECT_TIMEOUT_S = 2.0
+REFERENCE_BYTES_MAX = 128
+REASON_BYTES_MAX = 512
+ANSWER_BYTES_MAX = 64 * 1024
+
+_OPTIONS = [
+    # A repeat is ours to decide: the reconciler sends it, under the same id.
+    ("grpc.enable_retries", 0),
+    ("grpc.max_receive_message_length", ANSWER_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # Back within a second when the gateway is: the default waits up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+_RESULTS = {
+    pb.GATEWAY_RESULT_ACCEPTED: GatewayResult.ACCEPTED,
+    pb.GATEWAY_RESULT_DECLINED: GatewayResult.DECLINED,
+    pb.GATEWAY_RESULT_REQUIRES_ACTION: GatewayResult.REQUIRES_ACTION,
+    pb.GATEWAY_RESULT_PENDING: GatewayResult.PENDING,
+    pb.GATEWAY_RESULT_NEVER_SEEN: GatewayResult.NEVER_SEEN,
+}
+
+T = TypeVar("T")
+
+
+class GrpcGateway:
+    """A Gateway at an address. Make it inside the event loop that uses it.
+
+    Args:
+        address: host:port, on the loopback (plaintext).
+        connect_timeout_s: how long a call may wait for the channel to be ready, > 0.
+    Raises: AddressRefused for an address that is not on the loopback.
+    """
+
+    def __init__(self, address: str, *, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> None:
+        need_loopback(address.rpartition(":")[0], "payment gateway")
+        self._connect_timeout_s = connect_timeout_s
+        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._stub = PaymentGatewayServiceStub(self._channel)
+
+    async def purchase(self, purchase: Purchase, *, timeout_s: float) -> Outcome:
+        """See Gateway.purchase."""
+        loop = asyncio.get_running_loop()
+        deadline_at_s = loop.time() + timeout_s
+        await self._wait_ready(timeout_s)
+        request = pb.PurchaseRequest(**purchase._asdict())
+        answer = await _ask(self._stub.Purchase(request, timeout=deadline_at_s - loop.time()))
+        outcome = _outcome(answer.outcome)
+        if outcome.result is GatewayResult.NEVER_SEEN:
+            raise InDoubt("the gateway answered a purchase with NEVER_SEEN")
+        return outcome
+
+    async def get_operation(self, operation_id: str, *, timeout_s: float) -> Outcome:
+        """See Gateway.get_operation."""
+        request = pb.GetOperationRequest(operation_id=operation_id)
+        answer = await _ask(self._stub.GetOperation(request, timeout=timeout_s))
+        return _outcome(answer.outcome)
+
+    async def close(self) -> None:
+        """See Gateway.close."""
+        await self._channel.close()
+
+    async def _wait_ready(self, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(min(timeout_s, self._connect_timeout_s)):
+                await self._channel.channel_ready()
+        except (TimeoutError, grpc.aio.UsageError) as error:
+            raise NeverSent("the payment gateway could not be reached") from error
+
+
+async def _ask(sent: Awaitable[T]) -> T:
+    """Await an answer; whatever else comes is doubt, an answer that cannot be parsed too."""
+    try:
+        return await sent
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # close() ends calls in flight like this, though nobody cancelled whoever waits for them
+        raise InDoubt("the connection to the payment gateway was closed") from error
+    except grpc.aio.AioRpcError as error:
+        raise InDoubt(f"the payment gateway answered {error.code().name}") from error
+    except Exception as error:
+        raise InDoubt("the payment gateway's answer could not be read") from error
+
+
+def _outcome(answer: pb.Outcome) -> Outcome:
+    result = _RESULTS.get(answer.result)
+    if result is None:
+        raise InDoubt(f"the payment gateway answered with an unknown result ({answer.result})")
+    return Outcome(
+        result,
+        _cut(answer.gateway_reference, REFERENCE_BYTES_MAX),
+        _cut(answer.decline_reason, REASON_BYTES_MAX),
+    )
+
+
+def _cut(text: str, bytes_max: int) -> str:
+    """Shorten a text to whole characters; NUL, which PostgreSQL's text has not, goes too."""
+    return text.replace("\0", "").encode()[:bytes_max].decode(errors="ignore")

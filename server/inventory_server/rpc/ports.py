@@ -1,0 +1,79 @@
+"""What the servicers need of the engine, the reads and the payments; app.py hands in the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from inventory_server.domain.commands import Command
+from inventory_server.domain.errors import Shortage
+from inventory_server.domain.order import Cart, OrderView
+from inventory_server.domain.payment import Payment
+from inventory_server.domain.reservation import Line, Reservation
+from inventory_server.domain.state import StockView
+from inventory_server.domain.stock import LogRecord
+
+
+class Engine(Protocol):
+    """Changes: see engine/engine.py."""
+
+    async def change(
+        self,
+        store_id: str,
+        command: Command,
+        *,
+        deadline_s: float,
+        request_id: str | None = None,
+        encode: Callable[[Any], bytes] | None = None,
+    ) -> Any: ...
+
+
+class StockReader(Protocol):
+    """Reads of stock, its log and reservations: see engine/reads.py."""
+
+    async def stocks(
+        self, store_id: str, product_ids: Sequence[str], *, deadline_s: float
+    ) -> dict[str, StockView]: ...
+
+    async def list_stock(
+        self, store_id: str, *, after_product_id: str, limit: int, deadline_s: float
+    ) -> list[StockView]: ...
+
+    async def stock_transaction(
+        self, store_id: str, product_id: str, location: str, version: int, *, deadline_s: float
+    ) -> LogRecord: ...
+
+    async def list_stock_transactions(
+        self, store_id: str, product_id: str, *, after: tuple[str, int], limit: int, deadline_s: float
+    ) -> list[LogRecord]: ...
+
+    async def shortages(
+        self, store_id: str, lines: tuple[Line, ...], *, deadline_s: float
+    ) -> tuple[Shortage, ...]: ...
+
+    async def reservation(self, store_id: str, reservation_id: str, *, deadline_s: float) -> Reservation: ...
+
+
+class OrderReader(Protocol):
+    """Reads of carts, orders and payments: see engine/reads.py."""
+
+    async def cart(self, store_id: str, cart_id: str, *, deadline_s: float) -> Cart: ...
+
+    async def order(self, store_id: str, order_id: str, *, deadline_s: float) -> OrderView: ...
+
+    async def payment(self, store_id: str, payment_id: str, *, deadline_s: float) -> Payment: ...
+
+
+class Payments(Protocol):
+    """Both transactions of a payment and the gateway's call between: see payments/processor.py."""
+
+    async def pay(
+        self,
+        store_id: str,
+        *,
+        order_id: str,
+        payment_id: str,
+        amount_minor: int,
+        payment_method: str,
+        deadline_s: float,
+    ) -> Payment: ...

@@ -1,0 +1,115 @@
+"""The grpc.aio server, put together: options, services, health, reflection, address."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_reflection.v1alpha import reflection as grpc_reflection  # type: ignore[import-untyped]
+
+from inventory_client.v1 import checkout_service_pb2, inventory_service_pb2
+from inventory_server.rpc.address import AddressRefused, need_loopback
+from inventory_server.rpc.checkout_service import CheckoutServicer
+from inventory_server.rpc.edge import CALL_TIMEOUT_S, CALLS_MAX, Edge
+from inventory_server.rpc.inventory_service import InventoryServicer
+
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+METADATA_BYTES_MAX = 16 * 1024
+STREAMS_PER_CONNECTION_MAX = 4_096
+HANDSHAKE_TIMEOUT_MS = 10_000
+# Twice as often as our own client pings, so that an honest one never meets the limit.
+PING_INTERVAL_MS_MIN = 10_000
+KEEPALIVE_INTERVAL_MS = 60_000
+KEEPALIVE_TIMEOUT_MS = 20_000
+
+_INVENTORY = inventory_service_pb2.DESCRIPTOR.services_by_name["InventoryService"]
+_CHECKOUT = checkout_service_pb2.DESCRIPTOR.services_by_name["CheckoutService"]
+_SERVICES = (_INVENTORY.full_name, _CHECKOUT.full_name)
+
+
+class Health:
+    """What grpc.health.v1 answers, for the server as a whole ("") and for each service."""
+
+    def __init__(self) -> None:
+        self.servicer = health.aio.HealthServicer()
+
+    async def set_serving(self, is_serving: bool) -> None:
+        """Tell callers, and those who watch, whether calls are taken."""
+        status = health_pb2.HealthCheckResponse.ServingStatus
+        for service in ("", *_SERVICES):
+            await self.servicer.set(service, status.SERVING if is_serving else status.NOT_SERVING)
+
+
+class Built(NamedTuple):
+    """A server that is bound and not started."""
+
+    server: grpc.aio.Server
+    port: int
+    health: Health
+
+
+async def build_server(
+    inventory: InventoryServicer,
+    checkout: CheckoutServicer,
+    *,
+    host: str,
+    port: int,
+    reflection: bool,
+    call_timeout_s: float = CALL_TIMEOUT_S,
+    calls_max: int = CALLS_MAX,
+    reuse_port: bool = False,
+) -> Built:
+    """Put the server together and bind its address; `server.start()` is the caller's.
+
+    Args:
+        host: a loopback address.
+        port: 0 = any that is free.
+        reflection: whether to describe the services to generic clients.
+        call_timeout_s: what a call gets that names no deadline.
+        calls_max: calls inside at once; one more is OVERLOADED.
+        reuse_port: whether other processes may listen on the same port.
+    Returns: the server, the port it is bound to, and its health, which is NOT_SERVING.
+    Raises: AddressRefused, one line for the operator: not the loopback, or in use.
+    """
+    need_loopback(host, "listen address")
+    server = grpc.aio.server(options=_options(reuse_port))
+    edge = Edge(call_timeout_s=call_timeout_s, calls_max=calls_max)
+    edge.add_service(server, inventory, _INVENTORY)
+    edge.add_service(server, checkout, _CHECKOUT)
+    served = Health()
+    await served.set_serving(False)
+    health_pb2_grpc.add_HealthServicer_to_server(served.servicer, server)
+    if reflection:
+        names = (*_SERVICES, health.SERVICE_NAME, grpc_reflection.SERVICE_NAME)
+        grpc_reflection.enable_server_reflection(names, server)
+    return Built(server, _bind(server, host, port), served)
+
+
+def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
+    address = f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        bound_port = server.add_insecure_port(address)
+    except RuntimeError:
+        bound_port = 0
+    if not bound_port:
+        raise AddressRefused(f"cannot listen on {address}: is another server running there?")
+    return bound_port
+
+
+def _options(reuse_port: bool) -> list[tuple[str, Any]]:
+    return [
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+        ("grpc.so_reuseport", int(reuse_port)),
+        # A connection that says nothing is dropped, before and after its handshake.
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
+        ("grpc.keepalive_time_ms", KEEPALIVE_INTERVAL_MS),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        # Clients may ping an idle connection, but not flood it.
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_MS_MIN),
+    ]

@@ -1,0 +1,273 @@
+"""THE error table: what an exception is to a caller. Nothing else in the server chooses a status code.
+
+Source: docs/api.md, "Reasons"; google.rpc.Status and its details, AIP-193.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
+from inventory_client.v1 import error_pb2
+from inventory_client.v1.error_pb2 import ErrorReason
+from inventory_server.domain import errors as domain
+from inventory_server.engine import errors as engine
+from inventory_server.rpc import answers
+from inventory_server.rpc.rules import InvalidFields, Violation
+
+ERROR_DOMAIN = "inventory-service"
+DETAILS_KEY = "grpc-status-details-bin"
+# Measured: the details of 100 short lines pass the header limit of common clients (8 KiB, base64 included),
+# and "sold out" reaches them as RESOURCE_EXHAUSTED.
+SHORTAGES_BYTES_MAX = 4 * 1024
+
+INTERNAL_MESSAGE = "Internal error. Its error_id stands in the server's log."
+
+_PREFIX = "ERROR_REASON_"
+_Trailing = tuple[tuple[str, str | bytes], ...]
+
+
+class Refusal(NamedTuple):
+    """What a caller is told: context.abort's three arguments."""
+
+    code: grpc.StatusCode
+    message: str
+    trailing_metadata: _Trailing
+
+
+def _no_details(_error: Any) -> Iterable[Message]:
+    return ()
+
+
+class Row(NamedTuple):
+    """One line of the table.
+
+    `reason` is None for what the transport says by itself; `message` is None where the exception's own text
+    is made for callers; `metadata` maps ErrorInfo's keys to attributes of the exception.
+    """
+
+    code: grpc.StatusCode
+    reason: ErrorReason.ValueType | None
+    message: str | None = None
+    metadata: Mapping[str, str] = {}
+    details: Callable[[Any], Iterable[Message]] = _no_details
+    retry_delay_ms: int = 0
+
+
+# --- details -------------------------------------------------------------------------------------
+
+
+def _bad_request(violations: Iterable[Violation]) -> Message:
+    request = error_details_pb2.BadRequest()
+    for field, description in violations:
+        request.field_violations.add(field=field, description=description)
+    return request  # type: ignore[no-any-return]
+
+
+def _field_violations(error: InvalidFields) -> Iterable[Message]:
+    yield _bad_request(error.violations)
+
+
+def _field_violation(error: domain.InvalidValue) -> Iterable[Message]:
+    yield _bad_request([Violation(error.field, error.description)])
+
+
+def _shortages(error: domain.InsufficientStock) -> Iterable[Message]:
+    """Yield a StockShortage per short line, in order, as long as all of them stay within the bound."""
+    left_bytes = SHORTAGES_BYTES_MAX
+    for short in error.shortages:
+        message = answers.shortage(short)
+        left_bytes -= message.ByteSize() + _SHORTAGE_WRAPPING_BYTES
+        if left_bytes < 0:
+            return
+        yield message
+
+
+# What Any and Status add to a shortage: its type URL, and three tags with lengths of at most two bytes.
+_SHORTAGE_WRAPPING_BYTES = len("type.googleapis.com/" + error_pb2.StockShortage.DESCRIPTOR.full_name) + 9
+
+
+# --- the table -----------------------------------------------------------------------------------
+
+_INVALID = grpc.StatusCode.INVALID_ARGUMENT
+_NOT_FOUND = grpc.StatusCode.NOT_FOUND
+_REFUSED = grpc.StatusCode.FAILED_PRECONDITION
+_UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+_R = error_pb2
+
+TABLE: Mapping[type[Exception], Row] = {
+    InvalidFields: Row(_INVALID, _R.ERROR_REASON_INVALID_FIELD, details=_field_violations),
+    domain.InvalidValue: Row(_INVALID, _R.ERROR_REASON_INVALID_FIELD, details=_field_violation),
+    domain.IdReused: Row(_INVALID, _R.ERROR_REASON_ID_REUSED, metadata={"field": "field", "id": "value"}),
+    # What is not there
+    domain.StoreNotFound: Row(_NOT_FOUND, _R.ERROR_REASON_STORE_NOT_FOUND, metadata={"store_id": "key"}),
+    domain.StockNotFound: Row(_NOT_FOUND, _R.ERROR_REASON_STOCK_NOT_FOUND, metadata={"product_id": "key"}),
+    domain.LocationNotFound: Row(
+        _NOT_FOUND, _R.ERROR_REASON_LOCATION_NOT_FOUND, metadata={"location": "key"}
+    ),
+    domain.StockTransactionNotFound: Row(
+        _NOT_FOUND, _R.ERROR_REASON_STOCK_TRANSACTION_NOT_FOUND, metadata={"stock_transaction": "key"}
+    ),
+    domain.ReservationNotFound: Row(
+        _NOT_FOUND, _R.ERROR_REASON_RESERVATION_NOT_FOUND, metadata={"reservation_id": "key"}
+    ),
+    domain.CartNotFound: Row(_NOT_FOUND, _R.ERROR_REASON_CART_NOT_FOUND, metadata={"cart_id": "key"}),
+    domain.CartItemNotFound: Row(
+        _NOT_FOUND, _R.ERROR_REASON_CART_ITEM_NOT_FOUND, metadata={"product_id": "key"}
+    ),
+    domain.OrderNotFound: Row(_NOT_FOUND, _R.ERROR_REASON_ORDER_NOT_FOUND, metadata={"order_id": "key"}),
+    domain.PaymentNotFound: Row(
+        _NOT_FOUND, _R.ERROR_REASON_PAYMENT_NOT_FOUND, metadata={"payment_id": "key"}
+    ),
+    # Stock
+    domain.StockExists: Row(
+        grpc.StatusCode.ALREADY_EXISTS,
+        _R.ERROR_REASON_STOCK_EXISTS,
+        metadata={"product_id": "product_id"},
+    ),
+    domain.InsufficientStock: Row(
+        _REFUSED,
+        _R.ERROR_REASON_INSUFFICIENT_STOCK,
+        message=domain.InsufficientStock.message,
+        details=_shortages,
+    ),
+    domain.TotalBelowAllocated: Row(
+        _REFUSED,
+        _R.ERROR_REASON_TOTAL_BELOW_ALLOCATED,
+        metadata={"total": "total", "allocated": "allocated"},
+    ),
+    domain.QuantityOverflow: Row(_REFUSED, _R.ERROR_REASON_QUANTITY_OVERFLOW, metadata={"limit": "limit"}),
+    domain.HandAllocationTooSmall: Row(
+        _REFUSED,
+        _R.ERROR_REASON_HAND_ALLOCATION_TOO_SMALL,
+        metadata={"requested": "requested", "hand_allocated": "hand_allocated"},
+    ),
+    # Reservations
+    domain.ReservationNotActive: Row(
+        _REFUSED,
+        _R.ERROR_REASON_RESERVATION_NOT_ACTIVE,
+        metadata={"reservation_id": "reservation_id", "state": "state"},
+    ),
+    domain.ReservationExpired: Row(
+        _REFUSED,
+        _R.ERROR_REASON_RESERVATION_EXPIRED,
+        message=domain.ReservationExpired.message,
+        details=_shortages,
+    ),
+    domain.ReservationOwnedByOrder: Row(
+        _REFUSED,
+        _R.ERROR_REASON_RESERVATION_OWNED_BY_ORDER,
+        metadata={"reservation_id": "reservation_id", "order_id": "order_id"},
+    ),
+    # The order flow
+    domain.OrderNotPayable: Row(
+        _REFUSED, _R.ERROR_REASON_ORDER_NOT_PAYABLE, metadata={"order_id": "order_id"}
+    ),
+    domain.OrderNotCancellable: Row(
+        _REFUSED, _R.ERROR_REASON_ORDER_NOT_CANCELLABLE, metadata={"order_id": "order_id"}
+    ),
+    domain.OrderNotShippable: Row(
+        _REFUSED, _R.ERROR_REASON_ORDER_NOT_SHIPPABLE, metadata={"order_id": "order_id"}
+    ),
+    domain.OrderCancelled: Row(_REFUSED, _R.ERROR_REASON_ORDER_CANCELLED, metadata={"order_id": "order_id"}),
+    domain.PaymentInProgress: Row(
+        _REFUSED, _R.ERROR_REASON_PAYMENT_IN_PROGRESS, metadata={"order_id": "order_id"}
+    ),
+    domain.AmountExceedsBalance: Row(
+        _REFUSED,
+        _R.ERROR_REASON_AMOUNT_EXCEEDS_BALANCE,
+        metadata={"amount_minor": "amount_minor", "balance_minor": "balance_minor"},
+    ),
+    domain.CartNotOpen: Row(
+        _REFUSED, _R.ERROR_REASON_CART_NOT_OPEN, metadata={"cart_id": "cart_id", "order_id": "order_id"}
+    ),
+    domain.CartEmpty: Row(_REFUSED, _R.ERROR_REASON_CART_EMPTY, metadata={"cart_id": "cart_id"}),
+    # Not decided: the same call is worth sending again. The texts are fixed, since the exceptions' own may
+    # speak of the database.
+    engine.TransactionConflict: Row(
+        _UNAVAILABLE,
+        _R.ERROR_REASON_TRANSACTION_CONFLICT,
+        message="Other writers won again and again; send the same call again.",
+        retry_delay_ms=50,
+    ),
+    engine.Overloaded: Row(
+        _UNAVAILABLE,
+        _R.ERROR_REASON_OVERLOADED,
+        message="The server has more calls than it can take, or is stopping; send the same call again.",
+        retry_delay_ms=200,
+    ),
+    engine.DatabaseUnavailable: Row(
+        _UNAVAILABLE,
+        _R.ERROR_REASON_DATABASE_UNAVAILABLE,
+        message="The database does not answer; send the same call again.",
+        retry_delay_ms=1_000,
+    ),
+    engine.CommitOutcomeUnknown: Row(
+        _UNAVAILABLE,
+        _R.ERROR_REASON_COMMIT_OUTCOME_UNKNOWN,
+        message="The connection to the database died; send the same call again to learn its outcome.",
+        retry_delay_ms=200,
+    ),
+    # The transport's own code: it has no reason, and its client says the same by itself.
+    engine.DeadlinePassed: Row(
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        None,
+        message="The deadline passed; send the same call again to learn its outcome.",
+    ),
+}
+
+
+def refusal(error: Exception) -> Refusal | None:
+    """Return what a caller is told of an exception; None for one that the table does not know: a defect."""
+    row = TABLE.get(type(error))
+    if row is None:
+        return None
+    message = str(error) if row.message is None else row.message
+    if row.reason is None:
+        return Refusal(row.code, message, ())
+    metadata = {key: str(getattr(error, attribute)) for key, attribute in row.metadata.items()}
+    if isinstance(error, domain.InsufficientStock):
+        metadata["shortage_count"] = str(len(error.shortages))
+    details = list(row.details(error))
+    if row.retry_delay_ms:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(row.retry_delay_ms)
+        details.insert(0, retry)
+    return _refusal(row.code, message, row.reason, metadata, details)
+
+
+def internal(error_id: str) -> Refusal:
+    """Return what a caller is told of a defect: nothing of the inside, and where to find it."""
+    return _refusal(
+        grpc.StatusCode.INTERNAL,
+        INTERNAL_MESSAGE,
+        _R.ERROR_REASON_INTERNAL,
+        {"error_id": error_id},
+        (),
+    )
+
+
+def _refusal(
+    code: grpc.StatusCode,
+    message: str,
+    reason: ErrorReason.ValueType,
+    metadata: Mapping[str, str],
+    details: Iterable[Message],
+) -> Refusal:
+    info = error_details_pb2.ErrorInfo(
+        reason=ErrorReason.Name(reason).removeprefix(_PREFIX), domain=ERROR_DOMAIN, metadata=metadata
+    )
+    number: int = code.value[0]
+    status = status_pb2.Status(code=number, message=message, details=map(_pack, (info, *details)))
+    return Refusal(code, message, ((DETAILS_KEY, status.SerializeToString()),))
+
+
+def _pack(message: Message) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(message)
+    return packed
