@@ -69,13 +69,9 @@ class Table(Generic[K, V]):
         """Return the rows that the database does not have yet, in the order made."""
         return [(key, self._rows[key]) for key in self._changed if key not in self.loaded]
 
-    def updated(self) -> list[tuple[K, V]]:
-        """Return the rows that the database has otherwise."""
-        return [
-            (key, self._rows[key])
-            for key in self._changed
-            if key in self.loaded and self.loaded[key] != self._rows[key]
-        ]
+    def written(self) -> list[tuple[K, V]]:
+        """Return the rows that the database does not have so, in the order first touched."""
+        return [(key, self._rows[key]) for key in self._changed if self.loaded.get(key) != self._rows[key]]
 
 
 class Location(NamedTuple):

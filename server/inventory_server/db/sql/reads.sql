@@ -32,9 +32,13 @@ LIMIT %(limit)s;
 -- name: expired_held
 SELECT l.product_id, l.location, sum(l.open)::bigint
 FROM reservation r
-JOIN reservation_line l ON l.store_id = %(store_id)s AND l.reservation_id = r.reservation_id
+JOIN LATERAL (
+    SELECT * FROM reservation_line
+    WHERE store_id = %(store_id)s AND reservation_id = r.reservation_id
+        AND product_id = ANY(%(products)s::text[])
+    OFFSET 0
+) AS l ON true
 WHERE r.store_id = %(store_id)s AND r.state = 'HELD' AND r.expire_time <= now()
-    AND l.product_id = ANY(%(products)s::text[])
 GROUP BY l.product_id, l.location;
 
 -- name: due_of_store

@@ -1,4 +1,6 @@
 -- What a batch saves: one statement for all rows of a kind, arrays through unnest.
+-- Rows that change are put by ON CONFLICT, which goes by the primary key whatever the planner thinks; a row that
+-- another writer made since our snapshot raises 40001 there.
 
 -- name: insert_stocks
 INSERT INTO stock
@@ -8,21 +10,15 @@ FROM unnest(
     %(product_id)s::text[], %(created_at)s::timestamptz[]
 ) AS r;
 
--- name: insert_levels
+-- name: put_levels
 INSERT INTO stock_level
     (store_id, product_id, location, available, allocated, hand_allocated, version, updated_at)
 SELECT %(store_id)s, r.*
 FROM unnest(
     %(product_id)s::text[], %(location)s::text[], %(available)s::bigint[], %(allocated)s::bigint[], %(hand_allocated)s::bigint[], %(version)s::bigint[], %(updated_at)s::timestamptz[]
-) AS r;
-
--- name: update_levels
-UPDATE stock_level t
-SET available = r.available, allocated = r.allocated, hand_allocated = r.hand_allocated, version = r.version, updated_at = r.updated_at
-FROM unnest(
-    %(product_id)s::text[], %(location)s::text[], %(available)s::bigint[], %(allocated)s::bigint[], %(hand_allocated)s::bigint[], %(version)s::bigint[], %(updated_at)s::timestamptz[]
-) AS r (product_id, location, available, allocated, hand_allocated, version, updated_at)
-WHERE t.store_id = %(store_id)s AND t.product_id = r.product_id AND t.location = r.location;
+) AS r
+ON CONFLICT ON CONSTRAINT stock_level_pkey DO UPDATE
+SET available = EXCLUDED.available, allocated = EXCLUDED.allocated, hand_allocated = EXCLUDED.hand_allocated, version = EXCLUDED.version, updated_at = EXCLUDED.updated_at;
 
 -- name: insert_log
 INSERT INTO stock_transaction
@@ -32,60 +28,42 @@ FROM unnest(
     %(product_id)s::text[], %(location)s::text[], %(version)s::bigint[], %(action)s::text[], %(quantity)s::bigint[], %(available_after)s::bigint[], %(allocated_after)s::bigint[], %(hand_allocated_after)s::bigint[], %(reservation_id)s::text[], %(order_id)s::text[], %(reason)s::text[], %(reference)s::text[], %(request_id)s::text[], %(created_at)s::timestamptz[]
 ) AS r;
 
--- name: insert_reservations
+-- name: put_reservations
 INSERT INTO reservation
-    (store_id, reservation_id, order_id, owned_by_order, state, expire_time, content_hash, created_at, updated_at)
+    (store_id, reservation_id, order_id, owned_by_order, content_hash, created_at, state, expire_time, updated_at)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(reservation_id)s::text[], %(order_id)s::text[], %(owned_by_order)s::boolean[], %(state)s::text[], %(expire_time)s::timestamptz[], %(content_hash)s::bytea[], %(created_at)s::timestamptz[], %(updated_at)s::timestamptz[]
-) AS r;
+    %(reservation_id)s::text[], %(order_id)s::text[], %(owned_by_order)s::boolean[], %(content_hash)s::bytea[], %(created_at)s::timestamptz[], %(state)s::text[], %(expire_time)s::timestamptz[], %(updated_at)s::timestamptz[]
+) AS r
+ON CONFLICT ON CONSTRAINT reservation_pkey DO UPDATE
+SET state = EXCLUDED.state, expire_time = EXCLUDED.expire_time, updated_at = EXCLUDED.updated_at;
 
--- name: update_reservations
-UPDATE reservation t
-SET state = r.state, expire_time = r.expire_time, updated_at = r.updated_at
-FROM unnest(
-    %(reservation_id)s::text[], %(state)s::text[], %(expire_time)s::timestamptz[], %(updated_at)s::timestamptz[]
-) AS r (reservation_id, state, expire_time, updated_at)
-WHERE t.store_id = %(store_id)s AND t.reservation_id = r.reservation_id;
-
--- name: insert_reservation_lines
+-- name: put_reservation_lines
 INSERT INTO reservation_line
-    (store_id, reservation_id, line_number, product_id, location, named_location, reserved, open, released, fulfilled)
+    (store_id, reservation_id, line_number, product_id, reserved, named_location, location, open, released, fulfilled)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(reservation_id)s::text[], %(line_number)s::integer[], %(product_id)s::text[], %(location)s::text[], %(named_location)s::text[], %(reserved)s::bigint[], %(open)s::bigint[], %(released)s::bigint[], %(fulfilled)s::bigint[]
-) AS r;
+    %(reservation_id)s::text[], %(line_number)s::integer[], %(product_id)s::text[], %(reserved)s::bigint[], %(named_location)s::text[], %(location)s::text[], %(open)s::bigint[], %(released)s::bigint[], %(fulfilled)s::bigint[]
+) AS r
+ON CONFLICT ON CONSTRAINT reservation_line_pkey DO UPDATE
+SET location = EXCLUDED.location, open = EXCLUDED.open, released = EXCLUDED.released, fulfilled = EXCLUDED.fulfilled;
 
--- name: update_reservation_lines
-UPDATE reservation_line t
-SET location = r.location, open = r.open, released = r.released, fulfilled = r.fulfilled
-FROM unnest(
-    %(reservation_id)s::text[], %(line_number)s::integer[], %(location)s::text[], %(open)s::bigint[], %(released)s::bigint[], %(fulfilled)s::bigint[]
-) AS r (reservation_id, line_number, location, open, released, fulfilled)
-WHERE t.store_id = %(store_id)s AND t.reservation_id = r.reservation_id AND t.line_number = r.line_number;
-
--- name: insert_carts
+-- name: put_carts
 INSERT INTO cart
-    (store_id, cart_id, currency, order_id, content_hash, created_at, updated_at)
+    (store_id, cart_id, currency, content_hash, created_at, order_id, updated_at)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(cart_id)s::text[], %(currency)s::text[], %(order_id)s::text[], %(content_hash)s::bytea[], %(created_at)s::timestamptz[], %(updated_at)s::timestamptz[]
-) AS r;
-
--- name: update_carts
-UPDATE cart t
-SET order_id = r.order_id, updated_at = r.updated_at
-FROM unnest(
-    %(cart_id)s::text[], %(order_id)s::text[], %(updated_at)s::timestamptz[]
-) AS r (cart_id, order_id, updated_at)
-WHERE t.store_id = %(store_id)s AND t.cart_id = r.cart_id;
+    %(cart_id)s::text[], %(currency)s::text[], %(content_hash)s::bytea[], %(created_at)s::timestamptz[], %(order_id)s::text[], %(updated_at)s::timestamptz[]
+) AS r
+ON CONFLICT ON CONSTRAINT cart_pkey DO UPDATE
+SET order_id = EXCLUDED.order_id, updated_at = EXCLUDED.updated_at;
 
 -- name: delete_cart_items
-DELETE FROM cart_item t
-USING unnest(%(cart_id)s::text[], %(product_id)s::text[]) AS r (cart_id, product_id)
-WHERE t.store_id = %(store_id)s AND t.cart_id = r.cart_id AND t.product_id = r.product_id;
+DELETE FROM cart_item
+WHERE store_id = %(store_id)s AND cart_id = ANY(%(cart_id)s::text[])
+    AND (cart_id, product_id) IN (SELECT * FROM unnest(%(cart_id)s::text[], %(product_id)s::text[]));
 
--- name: upsert_cart_items
+-- name: put_cart_items
 INSERT INTO cart_item
     (store_id, cart_id, product_id, position, quantity, unit_price_minor, location)
 SELECT %(store_id)s, r.*
@@ -93,24 +71,17 @@ FROM unnest(
     %(cart_id)s::text[], %(product_id)s::text[], %(position)s::integer[], %(quantity)s::bigint[], %(unit_price_minor)s::bigint[], %(location)s::text[]
 ) AS r
 ON CONFLICT ON CONSTRAINT cart_item_pkey DO UPDATE
-SET position = EXCLUDED.position, quantity = EXCLUDED.quantity,
-    unit_price_minor = EXCLUDED.unit_price_minor, location = EXCLUDED.location;
+SET position = EXCLUDED.position, quantity = EXCLUDED.quantity, unit_price_minor = EXCLUDED.unit_price_minor, location = EXCLUDED.location;
 
--- name: insert_orders
+-- name: put_orders
 INSERT INTO sales_order
-    (store_id, order_id, cart_id, currency, total_minor, reservation_id, content_hash, created_at, cancelled_at)
+    (store_id, order_id, cart_id, currency, total_minor, content_hash, created_at, reservation_id, cancelled_at)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(order_id)s::text[], %(cart_id)s::text[], %(currency)s::text[], %(total_minor)s::bigint[], %(reservation_id)s::text[], %(content_hash)s::bytea[], %(created_at)s::timestamptz[], %(cancelled_at)s::timestamptz[]
-) AS r;
-
--- name: update_orders
-UPDATE sales_order t
-SET reservation_id = r.reservation_id, cancelled_at = r.cancelled_at
-FROM unnest(
-    %(order_id)s::text[], %(reservation_id)s::text[], %(cancelled_at)s::timestamptz[]
-) AS r (order_id, reservation_id, cancelled_at)
-WHERE t.store_id = %(store_id)s AND t.order_id = r.order_id;
+    %(order_id)s::text[], %(cart_id)s::text[], %(currency)s::text[], %(total_minor)s::bigint[], %(content_hash)s::bytea[], %(created_at)s::timestamptz[], %(reservation_id)s::text[], %(cancelled_at)s::timestamptz[]
+) AS r
+ON CONFLICT ON CONSTRAINT sales_order_pkey DO UPDATE
+SET reservation_id = EXCLUDED.reservation_id, cancelled_at = EXCLUDED.cancelled_at;
 
 -- name: insert_order_lines
 INSERT INTO order_line
@@ -128,21 +99,15 @@ FROM unnest(
     %(payment_id)s::text[], %(order_id)s::text[], %(amount_minor)s::bigint[], %(currency)s::text[], %(payment_method)s::text[], %(content_hash)s::bytea[], %(created_at)s::timestamptz[]
 ) AS r;
 
--- name: insert_operations
+-- name: put_operations
 INSERT INTO payment_operation
-    (store_id, operation_id, payment_id, order_id, kind, amount_minor, state, lease_until, gateway_reference, failure_reason, created_at, updated_at)
+    (store_id, operation_id, payment_id, order_id, kind, amount_minor, created_at, state, lease_until, gateway_reference, failure_reason, updated_at)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(operation_id)s::text[], %(payment_id)s::text[], %(order_id)s::text[], %(kind)s::text[], %(amount_minor)s::bigint[], %(state)s::text[], %(lease_until)s::timestamptz[], %(gateway_reference)s::text[], %(failure_reason)s::text[], %(created_at)s::timestamptz[], %(updated_at)s::timestamptz[]
-) AS r;
-
--- name: update_operations
-UPDATE payment_operation t
-SET state = r.state, lease_until = r.lease_until, gateway_reference = r.gateway_reference, failure_reason = r.failure_reason, updated_at = r.updated_at
-FROM unnest(
-    %(operation_id)s::text[], %(state)s::text[], %(lease_until)s::timestamptz[], %(gateway_reference)s::text[], %(failure_reason)s::text[], %(updated_at)s::timestamptz[]
-) AS r (operation_id, state, lease_until, gateway_reference, failure_reason, updated_at)
-WHERE t.store_id = %(store_id)s AND t.operation_id = r.operation_id;
+    %(operation_id)s::text[], %(payment_id)s::text[], %(order_id)s::text[], %(kind)s::text[], %(amount_minor)s::bigint[], %(created_at)s::timestamptz[], %(state)s::text[], %(lease_until)s::timestamptz[], %(gateway_reference)s::text[], %(failure_reason)s::text[], %(updated_at)s::timestamptz[]
+) AS r
+ON CONFLICT ON CONSTRAINT payment_operation_pkey DO UPDATE
+SET state = EXCLUDED.state, lease_until = EXCLUDED.lease_until, gateway_reference = EXCLUDED.gateway_reference, failure_reason = EXCLUDED.failure_reason, updated_at = EXCLUDED.updated_at;
 
 -- name: insert_shipments
 INSERT INTO shipment
