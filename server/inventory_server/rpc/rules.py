@@ -176,11 +176,13 @@ def _integer(field: FieldDescriptor, rules: FieldRules) -> tuple[_Holds | None, 
 def _scalar(field: FieldDescriptor, rules: FieldRules, holds: _Holds | None, description: str) -> Check:
     name, required, has_presence = field.name, rules.required, field.has_presence
     absent = f"is required; {description}"
+    # Where an absent field's value is not allowed anyway, one that is allowed was there.
+    is_absence_hidden = required and (holds is None or bool(holds(field.default_value)))
 
     def check(message: Any, broken: list[Violation]) -> None:
         value = getattr(message, name)
         if holds is None or holds(value):
-            if required and not (message.HasField(name) if has_presence else value):
+            if is_absence_hidden and not (message.HasField(name) if has_presence else value):
                 broken.append(Violation(name, absent))
         elif message.HasField(name) if has_presence else value:
             broken.append(Violation(name, description))
