@@ -14,7 +14,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint types stubs fmt lock clean
+.PHONY: help setup demo serve test lint types stubs docs fmt lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ types: $(INSTALLED) ## Check the types
 
 stubs: $(INSTALLED) ## Generate the Python stubs of protos/
 	@$(BIN)/python tools/stubs.py
+
+docs: $(INSTALLED) ## Write docs/settings.md from the settings
+	@$(BIN)/python tools/settings.py
 
 fmt: $(INSTALLED) ## Format the code, mend what can be mended
 	@$(BIN)/ruff check --fix

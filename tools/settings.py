@@ -1,0 +1,85 @@
+"""Write docs/settings.md from the server's Settings; a test says when it is stale.
+
+python tools/settings.py            writes it
+python tools/settings.py --print    prints it
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from inventory_server.config import Settings
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
+
+_HEAD = """\
+# Settings
+
+<!-- Written by `make docs` from server/inventory_server/config.py. -->
+
+Every setting is an environment variable: `INVENTORY_` and its name in capitals. The commonest are options of
+`inventory serve` too (`--port`, see `inventory serve --help`), and an option wins. They are read once, at the
+start; a bad one is refused in one line, exit status 2. The unit stands last in the name.
+
+| setting | default | range | what |
+|---|---|---|---|
+"""
+
+_DATA_DIR = """
+## The embedded database
+
+Without `database_url` the server runs a PostgreSQL 18 of its own, on a unix socket that only it can reach.
+Its data is kept in `data_dir`:
+
+- as root in `/var/lib/inventory-service`. PostgreSQL refuses to run as root, so it runs as the system user
+  `inventory-service`, which is made at the first start; every folder above `data_dir` must be open to it.
+- as a user in `$XDG_DATA_HOME/inventory-service`, or `~/.local/share/inventory-service`.
+
+It stops with the server, however that ends, SIGKILL too. One server at a time can use a folder. A new major
+version of PostgreSQL can't read the folder of an old one: dump and load it, or use a database of your own
+for what you can't lose. `ephemeral` makes a throw-away one under the temporary folder.
+
+## A database of your own
+
+PostgreSQL 15 or newer. `inventory migrate` brings it to the current schema; `serve` does so only with
+`migrate`. Keep the password out of the command line: use `INVENTORY_DATABASE_URL`.
+"""
+
+
+def page() -> str:
+    """Return the page's text."""
+    rows = [
+        f"| `{name}` | {_default(field)} | {_range(field)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return _HEAD + "\n".join(rows) + "\n" + _DATA_DIR
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "see right"
+    value: Any = field.default
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value in (None, ()) else f"`{getattr(value, 'value', value)}`"
+
+
+def _range(field: FieldInfo) -> str:
+    bounds = (("ge", ">= "), ("gt", "> "), ("le", "<= "), ("lt", "< "))
+    return ", ".join(
+        f"{sign}{getattr(rule, name)}"
+        for rule in field.metadata
+        for name, sign in bounds
+        if hasattr(rule, name)
+    )
+
+
+if __name__ == "__main__":
+    if "--print" in sys.argv:
+        print(page(), end="")
+    else:
+        PAGE.write_text(page())
