@@ -77,7 +77,6 @@ class Settings(BaseSettings):
     message_bytes_max: int = Field(4 * 2**20, ge=2**16, le=2**26, description="of one gRPC request")
 
     # Time.
-    reservation_ttl_default_s: int = Field(900, ge=1, le=90 * 86_400, description="of a hold without expiry")
     sweep_interval_s: float = Field(1.0, gt=0, le=3600, description="between looks for due holds")
     reconcile_interval_s: float = Field(1.0, gt=0, le=3600, description="between looks for payments in doubt")
     request_log_retention_h: int = Field(24, ge=24, le=24 * 90, description="how long request ids are kept")

@@ -19,8 +19,8 @@ MAY_IMPORT = {
     "db": {"domain"},
     "engine": {"domain", "db"},
     "payments": {"domain", "engine"},
-    "jobs": {"domain", "engine"},
-    "rpc": {"domain", "engine"},
+    "jobs": {"payments", "domain", "engine"},
+    "rpc": {"payments", "domain", "engine"},
 }
 # The only part of the server that may name a package.
 HOMES = {

@@ -114,7 +114,6 @@ def test_without_password_keeps_the_rest(url: str, shown: str) -> None:
         ({"batch_lines_max": 999}, "batch_lines_max"),
         ({"call_timeout_s": 0}, "call_timeout_s"),
         ({"request_log_retention_h": 23}, "request_log_retention_h"),
-        ({"reservation_ttl_default_s": 90 * 86_400 + 1}, "reservation_ttl_default_s"),
         ({"payment_gateway": "nowhere"}, "payment_gateway"),
         ({"gateway_args": "--seed '"}, "gateway_args"),
         ({"payment_gateway": "none", "gateway_args": "--seed 7"}, "gateway_args"),

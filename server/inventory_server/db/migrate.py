@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
@@ -25,6 +26,7 @@ def migrate(database_url: str) -> list[str]:
     """
     try:
         with _locked(database_url), as_file(files("inventory_server.db") / "migrations") as folder:
+            logging.getLogger("yoyo").setLevel(logging.WARNING)  # a line a step helps nobody
             backend = get_backend_class("postgresql+psycopg")(_yoyo_uri(database_url), "_yoyo_migration")
             try:
                 backend.init_database()

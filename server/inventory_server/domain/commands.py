@@ -358,3 +358,19 @@ class ClaimOperation(Command):
     def want(self, wanted: Wanted) -> None:
         wanted.orders.add(self.order_id)
         wanted.payments.add(self.payment_id)
+
+
+# --- housekeeping --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetAnswers(Command):
+    """The server's own: forget what request ids older than the retention were answered with."""
+
+    retention_h: int
+
+    def content(self) -> tuple[object, ...]:
+        return (self.retention_h,)
+
+    def want(self, wanted: Wanted) -> None:
+        """Nothing: what is forgotten is not looked at."""

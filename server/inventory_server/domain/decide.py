@@ -39,6 +39,7 @@ _HANDLERS: dict[type[Command], Callable[[State, Any, str | None], object]] = {
     commands.BeginPayment: decide_payment.begin_payment,
     commands.SettlePayment: decide_payment.settle_payment,
     commands.ClaimOperation: decide_payment.claim_operation,
+    commands.ForgetAnswers: lambda state, command, _: state.forget_answers(command.retention_h),
 }
 
 

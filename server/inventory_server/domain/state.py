@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, TypeVar
 
 from inventory_server.domain.errors import LocationNotFound, OrderNotFound
@@ -121,6 +121,7 @@ class State:
     shipments: Table[str, Shipment] = field(default_factory=Table)
     answers: Table[tuple[str, str], StoredAnswer] = field(default_factory=Table)
     log: list[LogEntry] = field(default_factory=list)
+    answers_forgotten_before: datetime | None = None
     _log_kept: int = 0
 
     @property
@@ -201,6 +202,9 @@ class State:
         )
 
     # --- writing ---------------------------------------------------------------------------------
+
+    def forget_answers(self, retention_h: int) -> None:
+        self.answers_forgotten_before = self.now - timedelta(hours=retention_h)
 
     def write_level(
         self,

@@ -8,13 +8,16 @@ from typing import Any
 from inventory_server.domain.order import Cart, CartItem
 from inventory_server.domain.state import State
 
+# How many stored answers one transaction deletes, so that it stays short.
+ANSWERS_FORGOTTEN_MAX = 1_000
+
 Call = tuple[str, dict[str, Any]]
 Row = tuple[Any, ...]
 
 
 def calls_for(state: State) -> list[Call]:
     """Return the statements that save what was decided; they need one round trip, COMMIT included."""
-    return [
+    calls: list[Call] = [
         (name, _arrays(columns, rows))
         for name, columns, rows in (
             *_stock(state),
@@ -26,6 +29,11 @@ def calls_for(state: State) -> list[Call]:
         )
         if rows
     ]
+    if state.answers_forgotten_before is not None:
+        calls.append(
+            ("forget_answers", {"before": state.answers_forgotten_before, "limit": ANSWERS_FORGOTTEN_MAX})
+        )
+    return calls
 
 
 # A statement's name, its columns and the rows to write.

@@ -54,12 +54,3 @@ FROM payment_operation
 WHERE store_id = %(store_id)s AND state = 'PROCESSING' AND lease_until <= now()
 ORDER BY lease_until
 LIMIT %(limit)s;
-
--- name: delete_old_answers
-DELETE FROM request_log
-WHERE store_id = %(store_id)s AND (method, request_id) IN (
-    SELECT method, request_id FROM request_log
-    WHERE store_id = %(store_id)s AND created_at < now() - make_interval(hours => %(hours)s)
-    ORDER BY created_at
-    LIMIT %(limit)s
-);

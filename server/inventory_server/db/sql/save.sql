@@ -132,3 +132,12 @@ SELECT %(store_id)s, r.*
 FROM unnest(
     %(method)s::text[], %(request_id)s::text[], %(content_hash)s::bytea[], %(response)s::bytea[]
 ) AS r;
+
+-- name: forget_answers
+DELETE FROM request_log
+WHERE store_id = %(store_id)s AND ctid = ANY(ARRAY(
+    SELECT ctid FROM request_log
+    WHERE store_id = %(store_id)s AND created_at < %(before)s::timestamptz
+    ORDER BY created_at
+    LIMIT %(limit)s
+));

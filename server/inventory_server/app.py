@@ -1,0 +1,169 @@
+"""The composition root: what is built from what, in which order it starts, drains and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import ExitStack, suppress
+
+import structlog
+
+from inventory_server import launch, welcome
+from inventory_server.config import Settings, without_password
+from inventory_server.db import check, embedded, migrate
+from inventory_server.db.connection import EngineConnections
+from inventory_server.db.read_pool import ReadPool
+from inventory_server.db.sqlstate import DatabaseError
+from inventory_server.engine.batcher import BatchLimits
+from inventory_server.engine.engine import Engine
+from inventory_server.engine.reads import Reader
+from inventory_server.jobs.periodic import run_periodically
+from inventory_server.jobs.reconciler import Reconciler
+from inventory_server.jobs.sweeper import Sweeper
+from inventory_server.observability import configure_logging
+from inventory_server.operator_error import OperatorError
+from inventory_server.payments.processor import PaymentProcessor
+from inventory_server.rpc.checkout_service import CheckoutServicer
+from inventory_server.rpc.gateway_client import GrpcGateway
+from inventory_server.rpc.inventory_service import InventoryServicer
+from inventory_server.rpc.server import Health, build_server
+
+log = structlog.get_logger(__name__)
+
+WATCH_INTERVAL_S = 1.0
+BACKOFF_S_MAX = 5.0
+# A database that answers at once is waited for before we say that we are ready.
+FIRST_LOOK_S = 3.0
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT. Returns: the exit status.
+
+    Raises: OperatorError for what must be mended before it can start.
+    Effects: starts and stops the embedded PostgreSQL and the gateway simulator, where the settings say so.
+    """
+    configure_logging(settings.log_level)
+    with ExitStack() as outside:
+        gateway_address: str | None = settings.payment_gateway
+        if settings.payment_gateway == "simulator":
+            gateway_address = outside.enter_context(launch.gateway_simulator(settings.gateway_args)).address
+        elif settings.payment_gateway == "none":
+            gateway_address = None
+        if settings.database_url is not None:
+            database_url = settings.database_url.get_secret_value()
+        else:
+            postgres = (
+                embedded.ephemeral()
+                if settings.ephemeral
+                else embedded.start(settings.data_dir or embedded.default_data_dir())
+            )
+            outside.callback(postgres.stop)
+            database_url = postgres.url
+        asyncio.run(_serve(settings, database_url, gateway_address))
+    return 0
+
+
+async def _serve(settings: Settings, database_url: str, gateway_address: str | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    pool = ReadPool(database_url, settings.read_pool_size_max)
+    reader = Reader(pool)
+    engine = Engine(
+        EngineConnections(database_url, settings.engine_connections_max),
+        reader,
+        BatchLimits(
+            commands_max=settings.batch_commands_max,
+            lines_max=settings.batch_lines_max,
+            attempts_max=settings.batch_attempts_max,
+            linger_s_max=settings.linger_ms_max / 1000,
+        ),
+        queue_commands_max=settings.queue_commands_max,
+        queue_commands_max_total=settings.queue_commands_max_total,
+    )
+    gateway = (
+        GrpcGateway(gateway_address, connect_timeout_s=settings.gateway_connect_timeout_s)
+        if gateway_address
+        else None
+    )
+    processor = PaymentProcessor(engine, gateway, gateway_timeout_s=settings.gateway_timeout_s)
+    server, port, health = await build_server(
+        InventoryServicer(engine, reader),
+        CheckoutServicer(engine, reader, processor),
+        host=settings.host,
+        port=settings.port,
+        reflection=settings.reflection,
+        call_timeout_s=settings.call_timeout_s,
+    )
+    sweeper = Sweeper(engine, reader, request_log_retention_h=settings.request_log_retention_h)
+    reconciler = Reconciler(reader, processor)
+
+    seen = asyncio.Event()
+    watch = asyncio.create_task(_watch(settings, database_url, pool, health, seen))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_LOOK_S):
+            await seen.wait()
+    await server.start()
+    jobs = [
+        watch,
+        asyncio.create_task(run_periodically("sweeper", settings.sweep_interval_s, sweeper.sweep)),
+        asyncio.create_task(
+            run_periodically("reconciler", settings.reconcile_interval_s, reconciler.reconcile)
+        ),
+    ]
+    address = settings.model_copy(update={"port": port}).address
+    log.info("serving", address=address, database=without_password(database_url))
+    welcome.announce(address)
+    await stop.wait()
+
+    log.info("stopping", grace_s=settings.stop_grace_s)
+    for job in jobs:
+        job.cancel()
+    await asyncio.gather(*jobs, return_exceptions=True)
+    await health.set_serving(False)
+    await server.stop(settings.stop_grace_s)
+    await processor.drain(settings.stop_grace_s)
+    await engine.drain(settings.stop_grace_s)
+    if gateway is not None:
+        await gateway.close()
+    await pool.close()
+    log.info("stopped")
+
+
+async def _watch(
+    settings: Settings, database_url: str, pool: ReadPool, health: Health, seen: asyncio.Event
+) -> None:
+    """Keep health true to the database: NOT_SERVING until it can be served from, and whenever it is gone.
+
+    A database that is not there, or not fit, is one log line, and is looked for again with backoff.
+    """
+    complaint = ""
+    backoff_s = 0.25
+    opened = False
+    while True:
+        try:
+            if settings.migrate and not seen.is_set():
+                await asyncio.to_thread(migrate.migrate, database_url)
+            warnings = await check.check(database_url)
+        except (OperatorError, DatabaseError) as error:
+            if str(error) != complaint:
+                log.error("database_unavailable", error=str(error))
+                complaint = str(error)
+            await health.set_serving(False)
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(BACKOFF_S_MAX, backoff_s * 2)
+            continue
+        if not opened:
+            await pool.open()
+            opened = True
+        if not seen.is_set():
+            for warning in warnings:
+                log.warning("database_setting", advice=warning)
+        if complaint:
+            log.info("database_available")
+        complaint, backoff_s = "", 0.25
+        await health.set_serving(True)
+        seen.set()
+        await asyncio.sleep(WATCH_INTERVAL_S)

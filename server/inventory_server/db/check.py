@@ -1,0 +1,69 @@
+"""What a database must be for the service to serve from it, and what it had better be."""
+
+from __future__ import annotations
+
+import psycopg
+
+from inventory_server.db.connection import SERVICE_ROLE
+from inventory_server.db.migrate import latest_version
+from inventory_server.db.sqlstate import translate
+from inventory_server.operator_error import OperatorError
+
+VERSION_MIN = 150000
+PRED_LOCKS_MIN = 4096
+
+_MIGRATE = "run: inventory migrate --database-url URL"
+
+
+class DatabaseUnfit(OperatorError):
+    """The database answers, but cannot be served from until somebody mends it."""
+
+
+async def check(database_url: str) -> list[str]:
+    """Look at a database before it is served from.
+
+    Returns: what had better be otherwise, a line each with its mend.
+    Raises: DatabaseUnfit for what must be mended; the translated database error where it does not answer.
+    """
+    try:
+        connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True, connect_timeout=5)
+        async with connection:
+            if connection.info.server_version < VERSION_MIN:
+                raise DatabaseUnfit("PostgreSQL 15 or newer is needed")
+            await _need_schema(connection)
+            return await _warnings(connection)
+    except psycopg.errors.UndefinedTable as error:
+        raise DatabaseUnfit(f"the database has no schema; {_MIGRATE}") from error
+    except psycopg.Error as error:
+        raise translate(error) from error
+
+
+async def _need_schema(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+    cursor = await connection.execute("SELECT max(migration_id) FROM _yoyo_migration")
+    row = await cursor.fetchone()
+    version, needed = str(row[0]) if row and row[0] else "", latest_version()
+    if version < needed:
+        raise DatabaseUnfit(f"the schema is at {version or 'nothing'}, {needed} is needed; {_MIGRATE}")
+    cursor = await connection.execute("SELECT pg_has_role(%s, 'MEMBER')", (SERVICE_ROLE,))
+    row = await cursor.fetchone()
+    if not row or not row[0]:
+        user = connection.info.user
+        raise DatabaseUnfit(f"the login may not act as the service; run: GRANT {SERVICE_ROLE} TO {user}")
+
+
+async def _warnings(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> list[str]:
+    async def setting(name: str) -> str:
+        row = await (await connection.execute("SELECT current_setting(%s)", (name,))).fetchone()
+        return str(row[0]) if row else ""
+
+    warnings = []
+    if int(await setting("max_pred_locks_per_transaction")) < PRED_LOCKS_MIN:
+        warnings.append(
+            f"max_pred_locks_per_transaction is below {PRED_LOCKS_MIN}, so batches of different products may"
+            f" abort each other; set it to {PRED_LOCKS_MIN} and restart PostgreSQL"
+        )
+    if await setting("fsync") != "on":
+        warnings.append("fsync is off, so a crash may lose what was acknowledged; set fsync = on")
+    if await setting("synchronous_commit") == "off":
+        warnings.append("synchronous_commit is off, so a crash may lose what was acknowledged; set it to on")
+    return warnings

@@ -1,0 +1,1 @@
+"""What the server does by itself: it ends due holds and settles payments in doubt."""

@@ -1,0 +1,45 @@
+"""The sweeper: ends holds that are due, so that reads show their units again, and forgets old request ids.
+
+Correctness never waits for it: whoever lacks units takes those of due holds in the same transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from inventory_server.domain.commands import ExpireReservation, ForgetAnswers
+from inventory_server.engine.engine import Engine
+from inventory_server.engine.reads import Reader
+
+# Behind waiting carts: a sweep takes at most so many places of a batch.
+HOLDS_PER_SWEEP_MAX = 256
+FORGET_INTERVAL_S = 60.0
+DEADLINE_S = 5.0
+
+
+class Sweeper:
+    def __init__(self, engine: Engine, reader: Reader, *, request_log_retention_h: int) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._request_log_retention_h = request_log_retention_h
+        self._forget_at = 0.0
+
+    async def sweep(self) -> None:
+        """End the oldest due holds of every store; now and then forget old request ids too."""
+        now = asyncio.get_running_loop().time()
+        forgets = now >= self._forget_at
+        if forgets:
+            self._forget_at = now + FORGET_INTERVAL_S
+        for store_id in await self._reader.all_stores(deadline_s=DEADLINE_S):
+            due = await self._reader.due_reservations(
+                store_id, limit=HOLDS_PER_SWEEP_MAX, deadline_s=DEADLINE_S
+            )
+            await asyncio.gather(
+                *(
+                    self._engine.change(store_id, ExpireReservation(reservation_id), deadline_s=DEADLINE_S)
+                    for reservation_id in due
+                )
+            )
+            if forgets:
+                forget = ForgetAnswers(self._request_log_retention_h)
+                await self._engine.change(store_id, forget, deadline_s=DEADLINE_S)
