@@ -34,7 +34,7 @@ _DataDir = Annotated[str | None, typer.Option("--data-dir", help="folder of the 
 
 @_cli.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="loopback address or unix:/PATH [127.0.0.1]")] = None,
+    host: Annotated[str | None, typer.Option(help="loopback address [127.0.0.1]")] = None,
     port: Annotated[str | None, typer.Option(help="0 takes a free one [50051]")] = None,
     database_url: _DatabaseUrl = None,
     data_dir: _DataDir = None,

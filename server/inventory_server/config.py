@@ -44,8 +44,8 @@ class Settings(BaseSettings):
     )
 
     # Where it listens. Plaintext, so nobody but this machine may reach it.
-    host: str = Field("127.0.0.1", description="loopback address, or unix:/PATH")
-    port: int = Field(50051, ge=0, le=65535, description="0 takes a free one; not used with unix:/PATH")
+    host: str = Field("127.0.0.1", description="loopback address: 127.0.0.1, ::1, localhost")
+    port: int = Field(50051, ge=0, le=65535, description="0 takes a free one")
     reflection: bool = Field(True, description="answer gRPC server reflection")
 
     # The database.
@@ -86,9 +86,7 @@ class Settings(BaseSettings):
 
     @property
     def address(self) -> str:
-        """What gRPC binds: HOST:PORT, [HOST]:PORT or unix:/PATH."""
-        if self.host.startswith("unix:"):
-            return self.host
+        """What clients connect to: HOST:PORT, or [HOST]:PORT."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
@@ -104,14 +102,12 @@ class Settings(BaseSettings):
     @field_validator("host")
     @classmethod
     def _loopback_only(cls, host: str) -> str:
-        if host == "localhost" or re.fullmatch(r"unix:/[^\0\n]+", host):
-            return host
         try:
-            if ipaddress.ip_address(host).is_loopback:
+            if host == "localhost" or ipaddress.ip_address(host).is_loopback:
                 return host
         except ValueError:
             pass
-        raise ValueError("plaintext is served on loopback only: give 127.0.0.1, ::1, localhost or unix:/PATH")
+        raise ValueError("plaintext is served on loopback only: give 127.0.0.1, ::1 or localhost")
 
     @field_validator("database_url")
     @classmethod

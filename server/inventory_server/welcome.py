@@ -28,7 +28,7 @@ def announce(address: str) -> None:
     """Print `ready ADDRESS`, for whoever waits for the line, and a first call to try.
 
     Args:
-        address: what clients connect to: HOST:PORT with the port that was bound, or unix:/PATH.
+        address: what clients connect to: HOST:PORT with the port that was bound.
     """
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):

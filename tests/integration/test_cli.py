@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import uuid
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,7 @@ from inventory_client import v1
 from inventory_server.launch import (
     INVENTORY_COMMAND,
     UNTIL_STDIN_CLOSES,
+    LaunchedProcess,
     LaunchError,
     ephemeral_server,
     start_process,
@@ -122,19 +122,9 @@ def test_sigterm_ends_a_server_with_status_0(database_url: str) -> None:
     assert started.stop() == 0
 
 
-def test_server_on_a_unix_socket(database_url: str, tmp_path: Path) -> None:
-    """A server on a unix socket says so, and is reached there."""
-    address = f"unix:{tmp_path}/s"
-    argv = [*INVENTORY_COMMAND, "serve", "--host", address, "--payment-gateway", "none", UNTIL_STDIN_CLOSES]
-    with start_process(argv, env={**os.environ, "INVENTORY_DATABASE_URL": database_url}) as started:
-        assert started.address == address
-        with inventory_client.connect(address) as client:
-            client.inventory.ListStock(v1.ListStockRequest())
-
-
-def test_port_in_use_is_one_line(server: inventory_client.Client, database_url: str) -> None:
+def test_port_in_use_is_one_line(server: LaunchedProcess, database_url: str) -> None:
     """A port that another has is one line that names it, status 1."""
-    port = server.address.rpartition(":")[2]  # type: ignore[attr-defined]
+    port = server.address.rpartition(":")[2]
     run = inventory("serve", "--port", port, "--payment-gateway", "none", INVENTORY_DATABASE_URL=database_url)
     assert run.returncode == 1 and "Traceback" not in run.stderr
     assert port in run.stderr.splitlines()[-1]

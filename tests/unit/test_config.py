@@ -39,29 +39,29 @@ def test_command_line_wins_over_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_settings_are_frozen() -> None:
     """Nobody changes a setting after the start."""
     with pytest.raises(ValueError, match="frozen"):
-        load_settings().port = 1  # type: ignore[misc]
+        load_settings().port = 1
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.3.2.1", "::1", "localhost", "unix:/run/inventory.sock"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.3.2.1", "::1", "localhost"])
 def test_loopback_is_served(host: str) -> None:
-    """Loopback addresses and unix sockets are served in plaintext."""
+    """Loopback addresses are served in plaintext."""
     assert load_settings({"host": host}).host == host
 
 
 @pytest.mark.parametrize(
-    "host", ["0.0.0.0", "::", "10.0.0.1", "8.8.8.8", "example.org", "", "unix:relative", "127.0.0.1\n"]
+    "host",
+    ["0.0.0.0", "::", "10.0.0.1", "8.8.8.8", "example.org", "", "unix:/run/inventory.sock", "127.0.0.1\n"],
 )
 def test_nothing_but_loopback_is_served(host: str) -> None:
     """Plaintext never leaves the machine."""
     assert refusal(host=host) == (
-        "host (INVENTORY_HOST): plaintext is served on loopback only: "
-        "give 127.0.0.1, ::1, localhost or unix:/PATH"
+        "host (INVENTORY_HOST): plaintext is served on loopback only: give 127.0.0.1, ::1 or localhost"
     )
 
 
 @pytest.mark.parametrize(
     ("host", "address"),
-    [("::1", "[::1]:9"), ("localhost", "localhost:9"), ("unix:/run/x.sock", "unix:/run/x.sock")],
+    [("::1", "[::1]:9"), ("localhost", "localhost:9")],
 )
 def test_address_is_what_grpc_binds(host: str, address: str) -> None:
     """The address has the form that gRPC understands."""
