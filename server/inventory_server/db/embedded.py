@@ -464,6 +464,11 @@ def _account(cluster: Path | None) -> _Account:
     )
 
 
+def program(name: str) -> Path:
+    """Return the path of one of PostgreSQL's programs, such as pgbench. Raises: EmbeddedPostgresError."""
+    return _binaries(_account(None)) / name
+
+
 def _binaries(account: _Account) -> Path:
     """Return the folder of `postgres` and `initdb`, such that the account may run them.
 
