@@ -80,6 +80,6 @@ def _range(field: FieldInfo) -> str:
 
 if __name__ == "__main__":
     if "--print" in sys.argv:
-        print(page(), end="")
+        sys.stdout.write(page())
     else:
         PAGE.write_text(page())

