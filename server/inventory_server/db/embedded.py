@@ -230,7 +230,7 @@ def _start(
         if log_path.exists() and log_path.stat().st_size > LOG_BYTES_MAX:
             log_path.replace(log_path.with_suffix(".log.1"))
         every = {**SETTINGS, "unix_socket_directories": str(run_dir), **settings}
-        with log_path.open("ab", opener=_no_symlink) as log:
+        with open(_opened(log_path, os.O_WRONLY | os.O_APPEND), "ab") as log:
             log_start_bytes = log.tell()
             keeper = subprocess.Popen(
                 [
@@ -329,9 +329,9 @@ def _last_words(log_path: Path, start_bytes: int) -> str:
     return (fatal or lines or ["ended without a word"])[-1] + f" (log: {log_path})"
 
 
-def _no_symlink(path: str, flags: int) -> int:
-    # Root may work in a folder of another user, who must not choose what root writes to.
-    return os.open(path, flags | os.O_NOFOLLOW, 0o644)
+def _opened(path: Path, flags: int) -> int:
+    # Root may work in a folder of another user, who must not choose by a link what root writes to.
+    return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
 
 
 def _locked(data_dir: Path) -> int:
@@ -340,7 +340,7 @@ def _locked(data_dir: Path) -> int:
     flock belongs to the open file: it ends when the last process that inherited it has ended. So a lock
     whose owner is dead means that the PostgreSQL of that owner is about to stop: it is waited for.
     """
-    opened = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    opened = _opened(data_dir / "lock", os.O_RDWR)
     lock = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 10)  # below 10 the keeping shell uses them for itself
     os.close(opened)
     give_up_s = time.monotonic() + STOP_TIMEOUT_S
