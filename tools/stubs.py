@@ -93,4 +93,4 @@ if __name__ == "__main__":
     parser.add_argument("--into", type=Path, default=STUBS)
     target: Path = parser.parse_args().into
     generate(target)
-    print(f"stubs written to {target.relative_to(ROOT) if target.is_relative_to(ROOT) else target}")  # noqa: T201
+    print(f"stubs written to {target.relative_to(ROOT) if target.is_relative_to(ROOT) else target}")
