@@ -75,7 +75,7 @@ class Payment:
 
     @property
     def counts(self) -> bool:
-        """Whether this payment holds the order's units: see the allocation rule, docs/order-flow.md."""
+        """Whether this payment holds the order's units: see the allocation rule, docs/concepts.md."""
         return self.state in (PaymentState.PROCESSING, PaymentState.CAPTURED)
 
 
