@@ -89,7 +89,7 @@ class Edge:
             raise TypeError(f"{name} needs a method {_snake(method.name)} of {type(servicer).__name__}")
         parse: Callable[[bytes], Message] = GetMessageClass(method.input_type).FromString
         violations = validator(method.input_type)
-        unreadable = Violation("", f"must be a {method.input_type.full_name} in protobuf's wire format")
+        unreadable = Violation("", f"the request is no valid {method.input_type.full_name}")
 
         async def handle(data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             timeout = None

@@ -7,10 +7,11 @@ on whatever is no answer is InDoubt, be it called UNAVAILABLE or UNIMPLEMENTED.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from inventory_client.v1 import payment_gateway_service_pb2 as pb
 from inventory_client.v1.payment_gateway_service_pb2_grpc import PaymentGatewayServiceStub
@@ -40,8 +41,6 @@ _RESULTS = {
     pb.GATEWAY_RESULT_NEVER_SEEN: GatewayResult.NEVER_SEEN,
 }
 
-T = TypeVar("T")
-
 
 class GrpcGateway:
     """A Gateway at an address. Make it inside the event loop that uses it.
@@ -64,8 +63,7 @@ class GrpcGateway:
         deadline_at_s = loop.time() + timeout_s
         await self._wait_ready(timeout_s)
         request = pb.PurchaseRequest(**purchase._asdict())
-        answer = await _ask(self._stub.Purchase(request, timeout=deadline_at_s - loop.time()))
-        outcome = _outcome(answer.outcome)
+        outcome = await _ask(self._stub.Purchase, request, deadline_at_s - loop.time())
         if outcome.result is GatewayResult.NEVER_SEEN:
             raise InDoubt("the gateway answered a purchase with NEVER_SEEN")
         return outcome
@@ -73,8 +71,7 @@ class GrpcGateway:
     async def get_operation(self, operation_id: str, *, timeout_s: float) -> Outcome:
         """See Gateway.get_operation."""
         request = pb.GetOperationRequest(operation_id=operation_id)
-        answer = await _ask(self._stub.GetOperation(request, timeout=timeout_s))
-        return _outcome(answer.outcome)
+        return await _ask(self._stub.GetOperation, request, timeout_s)
 
     async def close(self) -> None:
         """See Gateway.close."""
@@ -88,10 +85,10 @@ class GrpcGateway:
             raise NeverSent("the payment gateway could not be reached") from error
 
 
-async def _ask(sent: Awaitable[T]) -> T:
-    """Await an answer; whatever else comes is doubt, an answer that cannot be parsed too."""
+async def _ask(method: Callable[..., Awaitable[Any]], request: Message, timeout_s: float) -> Outcome:
+    """Call and await the answer; whatever else comes is doubt."""
     try:
-        return await sent
+        answer = await method(request, timeout=timeout_s)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
@@ -100,8 +97,12 @@ async def _ask(sent: Awaitable[T]) -> T:
         raise InDoubt("the connection to the payment gateway was closed") from error
     except grpc.aio.AioRpcError as error:
         raise InDoubt(f"the payment gateway answered {error.code().name}") from error
-    except Exception as error:
-        raise InDoubt("the payment gateway's answer could not be read") from error
+    except grpc.aio.UsageError as error:
+        raise InDoubt("the connection to the payment gateway is closed") from error
+    if answer is None:
+        # grpc.aio's way to hand on bytes that it cannot parse (it logs them itself)
+        raise InDoubt("the payment gateway's answer could not be read")
+    return _outcome(answer.outcome)
 
 
 def _outcome(answer: pb.Outcome) -> Outcome:

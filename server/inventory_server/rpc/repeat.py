@@ -54,5 +54,5 @@ async def change_once(
     if not isinstance(verdict, Replay):
         return build(verdict)
     stored = response.FromString(verdict.response)
-    stored.replayed = True
+    stored.replayed = not verdict.is_own
     return stored

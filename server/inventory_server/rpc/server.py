@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 from grpc_reflection.v1alpha import reflection as grpc_reflection  # type: ignore[import-untyped]
 
 from inventory_client.v1 import checkout_service_pb2, inventory_service_pb2
 from inventory_server.rpc.address import AddressRefused, need_loopback
 from inventory_server.rpc.checkout_service import CheckoutServicer
 from inventory_server.rpc.edge import CALL_TIMEOUT_S, CALLS_MAX, Edge
+from inventory_server.rpc.health import SERVICE_NAME as HEALTH
+from inventory_server.rpc.health import Health
 from inventory_server.rpc.inventory_service import InventoryServicer
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
@@ -26,19 +27,6 @@ KEEPALIVE_TIMEOUT_MS = 20_000
 _INVENTORY = inventory_service_pb2.DESCRIPTOR.services_by_name["InventoryService"]
 _CHECKOUT = checkout_service_pb2.DESCRIPTOR.services_by_name["CheckoutService"]
 _SERVICES = (_INVENTORY.full_name, _CHECKOUT.full_name)
-
-
-class Health:
-    """What grpc.health.v1 answers, for the server as a whole ("") and for each service."""
-
-    def __init__(self) -> None:
-        self.servicer = health.aio.HealthServicer()
-
-    async def set_serving(self, is_serving: bool) -> None:
-        """Tell callers, and those who watch, whether calls are taken."""
-        status = health_pb2.HealthCheckResponse.ServingStatus
-        for service in ("", *_SERVICES):
-            await self.servicer.set(service, status.SERVING if is_serving else status.NOT_SERVING)
 
 
 class Built(NamedTuple):
@@ -77,13 +65,12 @@ async def build_server(
     edge = Edge(call_timeout_s=call_timeout_s, calls_max=calls_max)
     edge.add_service(server, inventory, _INVENTORY)
     edge.add_service(server, checkout, _CHECKOUT)
-    served = Health()
-    await served.set_serving(False)
-    health_pb2_grpc.add_HealthServicer_to_server(served.servicer, server)
+    health = Health(_SERVICES)
+    health.add_to(server)
     if reflection:
-        names = (*_SERVICES, health.SERVICE_NAME, grpc_reflection.SERVICE_NAME)
+        names = (*_SERVICES, HEALTH, grpc_reflection.SERVICE_NAME)
         grpc_reflection.enable_server_reflection(names, server)
-    return Built(server, _bind(server, host, port), served)
+    return Built(server, _bind(server, host, port), health)
 
 
 def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
