@@ -72,15 +72,29 @@ def test_a_race_of_orders() -> None:
     assert plan_of_orders("r", orders, stock_ratio=0).stock == {"r.x": 0, "r.y": 0}
 
 
-@pytest.mark.parametrize("wrong", [{"stock_ratio": -0.1}, {"stock_ratio": 101}, {"split_share": 1.5}])
+@pytest.mark.parametrize(
+    "wrong", [{"stock_ratio": -0.1}, {"stock_ratio": 101}, {"split_share": 1.5}, {"carts_per_s": 0}]
+)
 def test_shares_out_of_range(wrong: dict[str, float]) -> None:
     """A share that can't be meant is refused by its name."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         plan_of_orders("r", {"a": [Line("x", 1, 1)]}, **{"stock_ratio": 1, **wrong})
 
 
+def test_carts_arrive_at_a_rate() -> None:
+    """At 10 carts a second the 50th arrives in the fifth second, and nobody waits for a gun."""
+    for plan in (
+        synthetic_plan("r", carts=50, stock=1, carts_per_s=10),
+        plan_of_orders("r", {str(n): [Line("x", 1, 1)] for n in range(50)}, stock_ratio=1, carts_per_s=10),
+    ):
+        arrivals = [cart.arrives_s for cart in plan.carts]
+        assert arrivals == sorted(arrivals)
+        assert 4.9 <= arrivals[-1] <= 5.0
+        assert not plan.gun
+
+
 def test_a_plan_survives_its_file(tmp_path: Path) -> None:
     """What is written is read back equal."""
-    plan = synthetic_plan("r", carts=5, stock=3, products=4, lines=2, split_share=0.5, gun=False)
+    plan = synthetic_plan("r", carts=5, stock=3, products=4, lines=2, split_share=0.5, carts_per_s=10)
     plan.write(tmp_path / "plan.json")
     assert RacePlan.read(tmp_path / "plan.json") == plan

@@ -1,0 +1,135 @@
+"""Laws of answers: an OK is durable, an error left no trace, and nobody is sent away without cause (6)."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from inventory_client import v1
+from inventory_loadtest.evidence import FinalState, Violation
+from inventory_loadtest.history import Event, Outcome, Step
+
+_DEFINITE = ("CAPTURED", "DECLINED", "FAILED", "REQUIRES_ACTION")
+
+
+def acknowledged_found(history: Iterable[Event], state: FinalState) -> Iterator[Violation]:
+    """Everything that a client was told OK is in the final state as it was told."""
+    for event in history:
+        if event.ok:
+            missing = _MISSING[event.step](event, state)
+            if missing:
+                subject = event.payment_id or event.order_id or event.cart_id or ", ".join(event.units)
+                yield Violation("acknowledged-found", subject, f"{event.step} was acknowledged; {missing}")
+
+
+def _missing_stock(event: Event, state: FinalState) -> str:
+    for product_id, quantity in event.units.items():
+        made = [e for e in state.log.get(product_id, ()) if e.action == v1.StockAction.STOCK_ACTION_CREATE]
+        if product_id not in state.stocks or [entry.quantity for entry in made] != [quantity]:
+            return f"the stock has no record of {quantity} units made"
+    return ""
+
+
+def _missing_cart(event: Event, state: FinalState) -> str:
+    return "" if event.cart_id in state.carts else "the cart is not there"
+
+
+def _missing_items(event: Event, state: FinalState) -> str:
+    if event.cart_id not in state.carts:
+        return "the cart is not there"
+    there = _cart_units(state, event.cart_id)
+    short = [product_id for product_id, units in event.units.items() if there[product_id] < units]
+    return f"not in the cart: {', '.join(short)}" if short else ""
+
+
+def _missing_order(event: Event, state: FinalState) -> str:
+    order = state.orders.get(event.order_id)
+    if order is None:
+        return "the order is not there"
+    units = {line.product_id: line.quantity for line in order.lines}
+    if (order.total_minor, units, order.cart_id) != (event.total_minor, event.units, event.cart_id):
+        return f"the order is another one: {order.total_minor} for {units} of cart {order.cart_id}"
+    return ""
+
+
+def _missing_payment(event: Event, state: FinalState) -> str:
+    payment = state.payments.get(event.payment_id)
+    if payment is None:
+        return "the payment is not there"
+    if payment.order_id != event.order_id or (
+        event.amount_minor and payment.amount_minor != event.amount_minor
+    ):
+        return f"the payment is another one: {payment.amount_minor} of order {payment.order_id}"
+    name = v1.PaymentState.Name(payment.state).removeprefix("PAYMENT_STATE_")
+    return f"as {event.state}, it is {name}" if event.state in _DEFINITE and event.state != name else ""
+
+
+_MISSING = {
+    Step.CREATE_STOCK: _missing_stock,
+    Step.CREATE_CART: _missing_cart,
+    Step.ADD_ITEMS: _missing_items,
+    Step.CHECKOUT: _missing_order,
+    Step.PAY: _missing_payment,
+    Step.POLL: _missing_payment,
+}
+
+
+def refused_without_trace(history: Sequence[Event], state: FinalState) -> Iterator[Violation]:
+    """What a client was refused left nothing behind."""
+    acknowledged = {event.cart_id for event in history if event.step is Step.CHECKOUT and event.ok}
+    for event in history:
+        if event.outcome is not Outcome.REFUSED:
+            continue
+        if event.step is Step.CREATE_CART and event.cart_id in state.carts:
+            yield _trace(event, event.cart_id, "the cart is there")
+        elif event.step is Step.CHECKOUT and event.order_id in state.orders:
+            yield _trace(event, event.order_id, "the order is there")
+        elif event.step is Step.PAY and event.payment_id in state.payments:
+            yield _trace(event, event.payment_id, "the payment is there")
+        elif event.step is Step.ADD_ITEMS and event.cart_id in acknowledged:
+            yield _trace(event, event.cart_id, "the cart was checked out")
+    for cart_id, most in _most_units(history).items():
+        more = _cart_units(state, cart_id) - most
+        if more:
+            text = f"more in the cart than was acknowledged or in doubt: {dict(more)}"
+            yield Violation("refused-without-trace", cart_id, text)
+
+
+def _most_units(history: Iterable[Event]) -> dict[str, Counter[str]]:
+    """The most that each cart may hold: what wasn't refused."""
+    most: dict[str, Counter[str]] = defaultdict(Counter)
+    for event in history:
+        if event.step is Step.ADD_ITEMS:
+            most[event.cart_id].update({} if event.outcome is Outcome.REFUSED else event.units)
+    return most
+
+
+def no_false_refusal(history: Sequence[Event], state: FinalState) -> Iterator[Violation]:
+    """Whoever was refused for want of stock lacked some: once at least too little of a line was available.
+
+    Sound whatever was released meanwhile: the least that a level ever had is at most what it had then.
+    """
+    least = {
+        product_id: min((entry.available_after for entry in entries), default=0)
+        for product_id, entries in state.log.items()
+    }
+    wanted: dict[str, Counter[str]] = defaultdict(Counter)
+    for event in history:
+        if event.step is Step.ADD_ITEMS:
+            wanted[event.cart_id].update(event.units)
+    for event in history:
+        units = wanted[event.cart_id]
+        if event.sold_out and all(least.get(p, 0) >= count for p, count in units.items()):
+            text = f"{event.step} was refused for want of stock, of which there always was enough"
+            yield Violation("no-false-refusal", event.cart_id, text)
+
+
+def _trace(event: Event, subject: str, found: str) -> Violation:
+    return Violation(
+        "refused-without-trace", subject, f"{event.step} was refused ({event.reason}), but {found}"
+    )
+
+
+def _cart_units(state: FinalState, cart_id: str) -> Counter[str]:
+    cart = state.carts.get(cart_id, v1.Cart())
+    return Counter({item.product_id: item.quantity for item in cart.items})
