@@ -74,7 +74,6 @@ class Settings(BaseSettings):
     linger_ms_max: float = Field(5.0, ge=0, le=100, description="wait for the last batch's callers to return")
     queue_commands_max: int = Field(10_000, ge=1, le=1_000_000, description="waiting commands of one store")
     queue_commands_max_total: int = Field(20_000, ge=1, le=1_000_000, description="of all stores together")
-    message_bytes_max: int = Field(4 * 2**20, ge=2**16, le=2**26, description="of one gRPC request")
 
     # Time.
     sweep_interval_s: float = Field(1.0, gt=0, le=3600, description="between looks for due holds")
@@ -88,11 +87,6 @@ class Settings(BaseSettings):
     def address(self) -> str:
         """What clients connect to: HOST:PORT, or [HOST]:PORT."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def embedded(self) -> bool:
-        """Whether the server runs a PostgreSQL of its own."""
-        return self.database_url is None
 
     @model_validator(mode="before")
     @classmethod

@@ -25,7 +25,7 @@ def test_defaults_are_valid() -> None:
     """Without a word the server listens on loopback, on a database of its own."""
     settings = load_settings()
     assert settings.address == "127.0.0.1:50051"
-    assert settings.embedded and settings.migrate
+    assert settings.database_url is None and settings.migrate
 
 
 def test_command_line_wins_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
