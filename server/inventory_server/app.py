@@ -16,6 +16,7 @@ from inventory_server.db.read_pool import ReadPool
 from inventory_server.db.sqlstate import DatabaseError
 from inventory_server.engine.batcher import BatchLimits
 from inventory_server.engine.engine import Engine
+from inventory_server.engine.errors import NotDecided
 from inventory_server.engine.reads import Reader
 from inventory_server.jobs.periodic import run_periodically
 from inventory_server.jobs.reconciler import Reconciler
@@ -25,12 +26,15 @@ from inventory_server.operator_error import OperatorError
 from inventory_server.payments.processor import PaymentProcessor
 from inventory_server.rpc.checkout_service import CheckoutServicer
 from inventory_server.rpc.gateway_client import GrpcGateway
+from inventory_server.rpc.health import Health
 from inventory_server.rpc.inventory_service import InventoryServicer
-from inventory_server.rpc.server import Health, build_server
+from inventory_server.rpc.server import build_server
 
 log = structlog.get_logger(__name__)
 
 WATCH_INTERVAL_S = 1.0
+WATCH_DEADLINE_S = 3.0
+BACKOFF_S_MIN = 0.25
 BACKOFF_S_MAX = 5.0
 # A database that answers at once is waited for before we say that we are ready.
 FIRST_LOOK_S = 3.0
@@ -101,7 +105,7 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     reconciler = Reconciler(reader, processor)
 
     seen = asyncio.Event()
-    watch = asyncio.create_task(_watch(settings, database_url, pool, health, seen))
+    watch = asyncio.create_task(_watch(settings, database_url, pool, reader, health, seen))
     with suppress(TimeoutError):
         async with asyncio.timeout(FIRST_LOOK_S):
             await seen.wait()
@@ -133,37 +137,37 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
 
 
 async def _watch(
-    settings: Settings, database_url: str, pool: ReadPool, health: Health, seen: asyncio.Event
+    settings: Settings, database_url: str, pool: ReadPool, reader: Reader, health: Health, seen: asyncio.Event
 ) -> None:
-    """Keep health true to the database: NOT_SERVING until it can be served from, and whenever it is gone.
+    """Keep health true to the database: NOT_SERVING until it can be served from, and whenever it is gone."""
+    await _until_fit(settings, database_url)
+    await pool.open()
+    while True:
+        await health.set_serving(True)
+        seen.set()
+        with suppress(NotDecided):
+            while True:
+                await reader.all_stores(deadline_s=WATCH_DEADLINE_S)
+                await asyncio.sleep(WATCH_INTERVAL_S)
+        await health.set_serving(False)
+        await _until_fit(settings, database_url)
+        log.info("database_available")
 
-    A database that is not there, or not fit, is one log line, and is looked for again with backoff.
-    """
+
+async def _until_fit(settings: Settings, database_url: str) -> None:
+    """Wait for a database that can be served from; what is wrong with it is one log line, not one a try."""
     complaint = ""
-    backoff_s = 0.25
-    opened = False
+    backoff_s = BACKOFF_S_MIN
     while True:
         try:
-            if settings.migrate and not seen.is_set():
+            if settings.migrate:
                 await asyncio.to_thread(migrate.migrate, database_url)
-            warnings = await check.check(database_url)
+            for advice in await check.check(database_url):
+                log.warning("database_setting", advice=advice)
+            return
         except (OperatorError, DatabaseError) as error:
             if str(error) != complaint:
                 log.error("database_unavailable", error=str(error))
                 complaint = str(error)
-            await health.set_serving(False)
             await asyncio.sleep(backoff_s)
             backoff_s = min(BACKOFF_S_MAX, backoff_s * 2)
-            continue
-        if not opened:
-            await pool.open()
-            opened = True
-        if not seen.is_set():
-            for warning in warnings:
-                log.warning("database_setting", advice=warning)
-        if complaint:
-            log.info("database_available")
-        complaint, backoff_s = "", 0.25
-        await health.set_serving(True)
-        seen.set()
-        await asyncio.sleep(WATCH_INTERVAL_S)

@@ -26,6 +26,8 @@ _READ_SETTINGS = {
 }
 _ATTEMPTS_MAX = 5
 _WAITING_MAX = 1_000
+# Past it a read is UNAVAILABLE, well before most callers' deadlines.
+CONNECTION_WAIT_S = 1.0
 
 
 class ReadTransaction:
@@ -57,6 +59,7 @@ class ReadPool:
             configure=_configure,
             # Without it the pool hands out connections that a restart of the database has killed.
             check=AsyncConnectionPool.check_connection,
+            timeout=CONNECTION_WAIT_S,
             reconnect_timeout=10,
             kwargs={"autocommit": True},
             name="reads",

@@ -9,13 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from inventory_server.domain.limits import DEFAULT_LOCATION
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationState
 from inventory_server.domain.reservation import Line
 from inventory_server.domain.stock import Action
+
+if TYPE_CHECKING:
+    from inventory_server.domain.state import State
 
 
 @dataclass(slots=True)
@@ -45,8 +48,12 @@ class Command:
 
     @property
     def line_count(self) -> int:
-        """How many lines it adds to its batch's bound."""
+        """How many lines it names."""
         return 1
+
+    def lines_in(self, state: State) -> int:
+        """How many lines it names or moves, now that what it names is loaded."""
+        return self.line_count
 
     def content(self) -> tuple[object, ...]:
         raise NotImplementedError
@@ -144,6 +151,10 @@ class _MoveReservation(Command):
 
     reservation_id: str
 
+    def lines_in(self, state: State) -> int:
+        reservation = state.reservations.get(self.reservation_id)
+        return len(reservation.lines) if reservation else 1
+
     def content(self) -> tuple[object, ...]:
         return (self.reservation_id,)
 
@@ -169,6 +180,10 @@ class ExpireReservation(Command):
     """The server's own: end a hold that is due. Does nothing to one that is not."""
 
     reservation_id: str
+
+    def lines_in(self, state: State) -> int:
+        reservation = state.reservations.get(self.reservation_id)
+        return len(reservation.lines) if reservation else 1
 
     def content(self) -> tuple[object, ...]:
         return (self.reservation_id,)
@@ -261,6 +276,10 @@ class Checkout(Command):
     cart_id: str
     order_id: str
 
+    def lines_in(self, state: State) -> int:
+        cart = state.carts.get(self.cart_id)
+        return len(cart.items) if cart else 1
+
     def content(self) -> tuple[object, ...]:
         return (self.cart_id,)
 
@@ -276,6 +295,10 @@ class CancelOrder(Command):
 
     order_id: str
 
+    def lines_in(self, state: State) -> int:
+        order = state.orders.get(self.order_id)
+        return len(order.lines) if order else 1
+
     def content(self) -> tuple[object, ...]:
         return (self.order_id,)
 
@@ -287,6 +310,10 @@ class CancelOrder(Command):
 class ShipOrder(Command):
     order_id: str
     shipment_id: str
+
+    def lines_in(self, state: State) -> int:
+        order = state.orders.get(self.order_id)
+        return len(order.lines) if order else 1
 
     def content(self) -> tuple[object, ...]:
         return (self.order_id,)
@@ -316,6 +343,10 @@ class BeginPayment(Command):
     lease_s: float
     has_gateway: bool = True
 
+    def lines_in(self, state: State) -> int:
+        order = state.orders.get(self.order_id)
+        return len(order.lines) if order else 1
+
     def content(self) -> tuple[object, ...]:
         return (self.order_id, self.amount_minor, self.payment_method)
 
@@ -334,6 +365,10 @@ class SettlePayment(Command):
     outcome: OperationState
     gateway_reference: str = ""
     failure_reason: str = ""
+
+    def lines_in(self, state: State) -> int:
+        order = state.orders.get(self.order_id)
+        return len(order.lines) if order else 1
 
     def content(self) -> tuple[object, ...]:
         return (self.operation_id, self.outcome.value)

@@ -60,9 +60,13 @@ class Request(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """The verdict of a request_id that was answered before."""
+    """The verdict of a request_id that was answered before.
+
+    `is_own`: the answer is this very call's, whose COMMIT was in doubt and whose batch was run again.
+    """
 
     response: bytes
+    is_own: bool = False
 
 
 def decide(state: State, requests: Sequence[Request]) -> list[object]:

@@ -16,7 +16,7 @@ import structlog
 
 from inventory_server.db.connection import EngineConnection, EngineConnections
 from inventory_server.db.sqlstate import Conflict, ConnectionLost, Unavailable
-from inventory_server.domain.decide import Request
+from inventory_server.domain.decide import Replay, Request
 from inventory_server.engine.errors import (
     CommitOutcomeUnknown,
     DatabaseUnavailable,
@@ -49,6 +49,8 @@ class Entry:
     request: Request
     deadline: float
     verdict: asyncio.Future[object]
+    # An earlier run of its batch made the change and lost its COMMIT: a replay found now is its own answer.
+    is_in_doubt: bool = False
 
     def is_waiting(self, now: float) -> bool:
         return not self.verdict.done() and self.deadline > now
@@ -155,6 +157,7 @@ class Batcher:
                 await asyncio.sleep(_backoff_s(number))
             except _Lost as lost:
                 in_doubt = in_doubt or attempt.commit_sent
+                _mark_in_doubt(entries, attempt)
                 log.warning("connection_lost", store=self._store_id, commit_sent=attempt.commit_sent)
                 if not await self._settle(lost.connection, entries):
                     _fail(entries, CommitOutcomeUnknown() if in_doubt else DatabaseUnavailable())
@@ -175,7 +178,10 @@ class Batcher:
         async with self._connections.borrow() as connection:
             try:
                 async with asyncio.timeout(BATCH_TIMEOUT_S):
-                    await run_batch(connection, self._store_id, [entry.request for entry in entries], attempt)
+                    requests = [entry.request for entry in entries]
+                    await run_batch(
+                        connection, self._store_id, requests, attempt, lines_max=self._limits.lines_max
+                    )
             except (ConnectionLost, TimeoutError) as error:
                 await connection.close()
                 raise _Lost(connection) from error
@@ -218,6 +224,8 @@ class Batcher:
                 deferred.append(entry)
             elif isinstance(verdict, Exception):
                 entry.verdict.set_exception(verdict)
+            elif isinstance(verdict, Replay):
+                entry.verdict.set_result(verdict._replace(is_own=entry.is_in_doubt))
             else:
                 entry.verdict.set_result(verdict)
         self._queue.extendleft(reversed(deferred))
@@ -233,6 +241,13 @@ class _Lost(Exception):
 def _backoff_s(number: int) -> float:
     """Full jitter: anywhere between nothing and a bound that doubles."""
     return random.uniform(0, min(BACKOFF_S_MAX, BACKOFF_S_MIN * 2**number))
+
+
+def _mark_in_doubt(entries: list[Entry], attempt: Attempt) -> None:
+    if attempt.commit_sent:
+        for index, (entry, verdict) in enumerate(zip(entries, attempt.verdicts, strict=True)):
+            if index not in attempt.deferred and not isinstance(verdict, Replay | Exception):
+                entry.is_in_doubt = True
 
 
 def _fail(entries: list[Entry], error: NotDecided | Exception) -> None:

@@ -9,6 +9,7 @@ from inventory_server.db.connection import EngineConnection
 from inventory_server.domain.commands import ExpireReservation, Wanted
 from inventory_server.domain.decide import Request, decide
 from inventory_server.domain.errors import InsufficientStock
+from inventory_server.domain.state import State
 from inventory_server.engine import load, save
 
 # How many due holds a batch ends for the sake of those who are short; more wait for the next batch.
@@ -19,14 +20,21 @@ DUE_HOLDS_MAX = 64
 class Attempt:
     """What is known of one run of a batch, also when it fails in the middle."""
 
+    # With the verdicts set: COMMIT was sent, so they may have become true.
     commit_sent: bool = False
     verdicts: list[object] = field(default_factory=list)
-    # Indexes of requests that are short although more due holds exist: they go first in the next batch.
+    # Indexes of requests that go first in the next batch: they are short although more due holds exist, or
+    # the lines that they turned out to move did not fit.
     deferred: frozenset[int] = frozenset()
 
 
 async def run_batch(
-    connection: EngineConnection, store_id: str, requests: Sequence[Request], attempt: Attempt
+    connection: EngineConnection,
+    store_id: str,
+    requests: Sequence[Request],
+    attempt: Attempt,
+    *,
+    lines_max: int,
 ) -> None:
     """Decide requests in one SERIALIZABLE transaction; on return it is committed.
 
@@ -40,8 +48,9 @@ async def run_batch(
     calls = load.calls_for(wanted)
     results = await connection.begin(store_id, calls)
     state = load.state_from(calls, results)
-    verdicts = decide(state, requests)
-    deferred: frozenset[int] = frozenset()
+    fitting = requests[: _fitting_count(state, requests, lines_max)]
+    verdicts = decide(state, fitting)
+    deferred = set(range(len(fitting), len(requests)))
     short = _products_short(verdicts)
     if short:
         looked_for = {"products": sorted(short), "limit": DUE_HOLDS_MAX}
@@ -52,15 +61,15 @@ async def run_batch(
             more_results = await connection.fetch(store_id, more)
             state = load.fill(load.state_from(calls, results), more, more_results)
             expiries = [Request(ExpireReservation(reservation_id)) for reservation_id in due]
-            verdicts = decide(state, [*expiries, *requests])[len(due) :]
+            verdicts = decide(state, [*expiries, *fitting])[len(due) :]
             if len(due) == DUE_HOLDS_MAX:
-                deferred = frozenset(
-                    index for index, verdict in enumerate(verdicts) if isinstance(verdict, InsufficientStock)
-                )
+                deferred |= {
+                    i for i, verdict in enumerate(verdicts) if isinstance(verdict, InsufficientStock)
+                }
+    verdicts += [None] * (len(requests) - len(fitting))
     saves = save.calls_for(state)
-    attempt.commit_sent = True
+    attempt.verdicts, attempt.deferred, attempt.commit_sent = verdicts, frozenset(deferred), True
     await connection.commit(store_id, saves)
-    attempt.verdicts, attempt.deferred = verdicts, deferred
 
 
 def _wanted(requests: Sequence[Request]) -> Wanted:
@@ -70,6 +79,16 @@ def _wanted(requests: Sequence[Request]) -> Wanted:
         if request.request_id is not None:
             wanted.answers.add((request.scope, request.request_id))
     return wanted
+
+
+def _fitting_count(state: State, requests: Sequence[Request], lines_max: int) -> int:
+    """Return how many requests, from the first on, move at most `lines_max` lines; one at least."""
+    lines = 0
+    for index, request in enumerate(requests):
+        lines += request.command.lines_in(state)
+        if index and lines > lines_max:
+            return index
+    return len(requests)
 
 
 def _products_short(verdicts: Sequence[object]) -> set[str]:
