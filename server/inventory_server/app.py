@@ -126,7 +126,7 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     for job in jobs:
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
-    await health.set_serving(False)
+    await health.close()
     await server.stop(settings.stop_grace_s)
     await processor.drain(settings.stop_grace_s)
     await engine.drain(settings.stop_grace_s)
