@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 import structlog
@@ -47,24 +48,36 @@ def run(settings: Settings) -> int:
     Effects: starts and stops the embedded PostgreSQL and the gateway simulator, where the settings say so.
     """
     configure_logging(settings.log_level)
-    with ExitStack() as outside:
-        gateway_address: str | None = settings.payment_gateway
-        if settings.payment_gateway == "simulator":
-            gateway_address = outside.enter_context(launch.gateway_simulator(settings.gateway_args)).address
-        elif settings.payment_gateway == "none":
-            gateway_address = None
-        if settings.database_url is not None:
-            database_url = settings.database_url.get_secret_value()
-        else:
-            postgres = (
-                embedded.ephemeral()
-                if settings.ephemeral
-                else embedded.start(settings.data_dir or embedded.default_data_dir())
-            )
-            outside.callback(postgres.stop)
-            database_url = postgres.url
+    with ExitStack() as outside, ThreadPoolExecutor(max_workers=1) as beside:
+        # The database and the simulator start side by side: each takes about a second.
+        postgres = beside.submit(_start_postgres, settings, outside) if settings.embedded else None
+        gateway_address = _gateway_address(settings, outside)
+        database_url = postgres.result() if postgres else _given_url(settings)
         asyncio.run(_serve(settings, database_url, gateway_address))
     return 0
+
+
+def _start_postgres(settings: Settings, outside: ExitStack) -> str:
+    postgres = (
+        embedded.ephemeral()
+        if settings.ephemeral
+        else embedded.start(settings.data_dir or embedded.default_data_dir())
+    )
+    outside.callback(postgres.stop)
+    return postgres.url
+
+
+def _given_url(settings: Settings) -> str:
+    assert settings.database_url is not None
+    return settings.database_url.get_secret_value()
+
+
+def _gateway_address(settings: Settings, outside: ExitStack) -> str | None:
+    if settings.payment_gateway == "none":
+        return None
+    if settings.payment_gateway == "simulator":
+        return outside.enter_context(launch.gateway_simulator(settings.gateway_args)).address
+    return settings.payment_gateway
 
 
 async def _serve(settings: Settings, database_url: str, gateway_address: str | None) -> None:
