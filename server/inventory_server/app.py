@@ -50,14 +50,16 @@ def run(settings: Settings) -> int:
     configure_logging(settings.log_level)
     with ExitStack() as outside, ThreadPoolExecutor(max_workers=1) as beside:
         # The database and the simulator start side by side: each takes about a second.
-        postgres = beside.submit(_start_postgres, settings, outside) if settings.embedded else None
+        database_url = beside.submit(_database_url, settings, outside)
         gateway_address = _gateway_address(settings, outside)
-        database_url = postgres.result() if postgres else _given_url(settings)
-        asyncio.run(_serve(settings, database_url, gateway_address))
+        asyncio.run(_serve(settings, database_url.result(), gateway_address))
     return 0
 
 
-def _start_postgres(settings: Settings, outside: ExitStack) -> str:
+def _database_url(settings: Settings, outside: ExitStack) -> str:
+    """Return the URL given, or that of an embedded PostgreSQL which is stopped with `outside`."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
     postgres = (
         embedded.ephemeral()
         if settings.ephemeral
@@ -65,11 +67,6 @@ def _start_postgres(settings: Settings, outside: ExitStack) -> str:
     )
     outside.callback(postgres.stop)
     return postgres.url
-
-
-def _given_url(settings: Settings) -> str:
-    assert settings.database_url is not None
-    return settings.database_url.get_secret_value()
 
 
 def _gateway_address(settings: Settings, outside: ExitStack) -> str | None:
