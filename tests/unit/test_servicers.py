@@ -54,7 +54,8 @@ class FakeEngine:
         if request_id is not None and encode is not None:
             if request_id in self.stored:
                 return Replay(self.stored[request_id])
-            self.stored[request_id] = encode(self.verdict)
+            if not isinstance(self.verdict, Replay):
+                self.stored[request_id] = encode(self.verdict)
         return self.verdict
 
 
@@ -103,6 +104,14 @@ async def test_a_repeated_request_id_is_answered_as_before() -> None:
     again = await service.create_stock(request, CALL)
     assert again == inventory.CreateStockResponse(stock=first.stock, replayed=True)
     assert engine.seen == [("north", CreateStock("tea", 1), 3.0)] * 2
+
+
+async def test_an_answer_of_ones_own_is_no_replay() -> None:
+    """A call that lost its COMMIT's reply and finds its own answer did not come twice."""
+    stored = inventory.CreateStockResponse().SerializeToString()
+    service = stock_service(FakeEngine(Replay(stored, is_own=True)))
+    request = inventory.CreateStockRequest(product_id="tea", quantity=1, request_id="rq-1")
+    assert (await service.create_stock(request, CALL)).replayed is False
 
 
 @pytest.mark.parametrize(
