@@ -82,19 +82,26 @@ class ReadPool:
             deadline_s: seconds the caller still waits.
         Raises: Unavailable, Conflict (several times in a row), TimeoutError.
         """
+        # In a task of its own: a query that is cancelled midway costs its connection, and callers who give up
+        # are many. The task ends by itself, by the statement's timeout at the latest.
+        task = asyncio.create_task(self._attempts(store_id, read))
+        task.add_done_callback(_forget)
         async with asyncio.timeout(deadline_s):
-            for attempt in range(_ATTEMPTS_MAX):
-                try:
-                    async with self._transaction(store_id) as transaction:
-                        return await read(transaction)
-                except (psycopg.Error, psycopg.Warning) as error:
-                    failure = translate(error) if isinstance(error, psycopg.Error) else None
-                    if isinstance(failure, Conflict | ConnectionLost) and attempt + 1 < _ATTEMPTS_MAX:
-                        continue
+            return await asyncio.shield(task)
+
+    async def _attempts(self, store_id: str, read: Callable[[ReadTransaction], Awaitable[T]]) -> T:
+        attempt = 1
+        while True:
+            try:
+                async with self._transaction(store_id) as transaction:
+                    return await read(transaction)
+            except psycopg.Error as error:
+                failure = translate(error)
+                if attempt == _ATTEMPTS_MAX or not isinstance(failure, Conflict | ConnectionLost):
                     if isinstance(failure, ConnectionLost):
                         raise Unavailable(str(failure)) from error
-                    raise (failure or error) from error
-            raise AssertionError("unreachable: the last attempt returns or raises")
+                    raise failure from error
+                attempt += 1
 
     @asynccontextmanager
     async def _transaction(self, store_id: str) -> AsyncIterator[ReadTransaction]:
@@ -113,6 +120,12 @@ class ReadPool:
                 raise
         finally:
             await self._pool.putconn(connection)
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    """Take note of how a read ended whose caller is gone, so that asyncio does not complain of it."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:

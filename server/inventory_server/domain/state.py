@@ -186,7 +186,7 @@ class State:
             level = self.level(product_id, location.slug)
             available += level.available
             allocated += level.allocated
-            updated_at = max(updated_at, self.level_times.get((product_id, location.slug), self.now))
+            updated_at = max(updated_at, self.level_times.get((product_id, location.slug), updated_at))
         return StockView(product_id, available, allocated, stock.created_at, updated_at)
 
     def order_view(self, order_id: str) -> OrderView:

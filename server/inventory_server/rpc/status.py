@@ -1,6 +1,6 @@
 """THE error table: what an exception is to a caller. Nothing else in the server chooses a status code.
 
-Source: docs/api.md, "Reasons"; google.rpc.Status and its details, AIP-193.
+Source: protos/inventory/v1/error.proto; google.rpc.Status and its details, AIP-193.
 """
 
 from __future__ import annotations
