@@ -1,0 +1,220 @@
+"""A store as the pure rules see it, batch after batch, and the laws that it must keep."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from inventory_server.domain.commands import (
+    AddCartItems,
+    BeginPayment,
+    Checkout,
+    Command,
+    CreateCart,
+    CreateStock,
+    ReserveStock,
+    SettlePayment,
+)
+from inventory_server.domain.decide import Request, decide
+from inventory_server.domain.limits import DEFAULT_LOCATION, QUANTITY_MAX
+from inventory_server.domain.order import CartItem, OrderView
+from inventory_server.domain.payment import OperationState, PaymentState
+from inventory_server.domain.reservation import Line, Reservation, ReservationState
+from inventory_server.domain.state import Location, State
+from inventory_server.domain.stock import Action, LogEntry, StockLevel
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+DEFAULT = (Location(DEFAULT_LOCATION, enabled=True),)
+TABLES = ("stocks", "levels", "reservations", "carts", "orders", "payments", "shipments", "answers")
+
+
+class World:
+    """Rows that one batch hands to the next, and a clock that moves when a test says so."""
+
+    def __init__(self, locations: Sequence[Location] = DEFAULT) -> None:
+        self.now = BEGINNING
+        self.locations = tuple(locations)
+        self.rows: dict[str, dict[Any, Any]] = {name: {} for name in TABLES}
+        self.log: list[LogEntry] = []
+
+    def state(self) -> State:
+        """Return what a batch that begins now would have loaded."""
+        state = State(now=self.now, locations=self.locations)
+        for name, rows in self.rows.items():
+            table = getattr(state, name)
+            for key, row in rows.items():
+                table.load(key, row)
+        return state
+
+    def keep(self, state: State) -> None:
+        """Take over what a batch would have saved."""
+        for name, rows in self.rows.items():
+            rows.update(dict(getattr(state, name).written()))
+        self.log += state.log
+
+    def batch(self, *requests: Request | Command) -> list[Any]:
+        """Decide one batch and keep it. Returns: verdicts, refusals among them."""
+        state = self.state()
+        verdicts = decide(state, [r if isinstance(r, Request) else Request(r) for r in requests])
+        self.keep(state)
+        return verdicts
+
+    def do(self, request: Request | Command) -> Any:
+        """Decide one command. Raises: the DomainError that refused it."""
+        verdict = self.batch(request)[0]
+        if isinstance(verdict, Exception):
+            raise verdict
+        return verdict
+
+    def snapshot(self) -> tuple[dict[str, dict[Any, Any]], list[LogEntry]]:
+        return {name: dict(rows) for name, rows in self.rows.items()}, list(self.log)
+
+    def wait(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    # --- short ways to a state -------------------------------------------------------------------
+
+    def stock(self, product_id: str, quantity: int, location: str = DEFAULT_LOCATION) -> None:
+        """Give a product its units; a further location of a product is opened as SET will do it."""
+        if product_id not in self.rows["stocks"]:
+            self.do(CreateStock(product_id, quantity, location))
+        else:
+            level = StockLevel(quantity, 0, 0, 1)
+            self.rows["levels"][product_id, location] = level
+            self.log.append(LogEntry(product_id, location, Action.CREATE, quantity, level))
+
+    def level(self, product_id: str, location: str = DEFAULT_LOCATION) -> StockLevel:
+        found: StockLevel = self.rows["levels"].get((product_id, location), StockLevel())
+        return found
+
+    def numbers(self, product_id: str) -> tuple[int, int]:
+        """Return (available, allocated) at `default`."""
+        return self.level(product_id)[:2]
+
+    def hold(self, reservation_id: str, *lines: Line, ttl_s: float | None = None) -> Reservation:
+        held: Reservation = self.do(ReserveStock(reservation_id, lines, ttl_s=ttl_s))
+        return held
+
+    def order(self, order_id: str, *items: CartItem) -> OrderView:
+        """Make an unpaid order through a cart of its own."""
+        self.do(CreateCart(f"cart of {order_id}", "EUR"))
+        self.do(AddCartItems(f"cart of {order_id}", items))
+        view: OrderView = self.do(Checkout(f"cart of {order_id}", order_id))
+        return view
+
+    def begin(self, order_id: str, payment_id: str, amount_minor: int) -> Any:
+        return self.do(begin(order_id, payment_id, amount_minor))
+
+    def settle(self, order_id: str, payment_id: str, outcome: OperationState) -> Any:
+        return self.do(SettlePayment(order_id, payment_id, f"op of {payment_id}", outcome))
+
+    def pay(self, order_id: str, payment_id: str, amount_minor: int) -> Any:
+        self.begin(order_id, payment_id, amount_minor)
+        return self.settle(order_id, payment_id, OperationState.ACCEPTED)
+
+    def view(self, order_id: str) -> OrderView:
+        return self.state().order_view(order_id)
+
+    def reservation_of(self, order_id: str) -> Reservation:
+        found = self.view(order_id).reservation
+        assert found is not None
+        return found
+
+    # --- the laws --------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Assert every law of docs/concepts.md, "What always holds"."""
+        self._check_log()
+        self._check_held()
+        self._check_orders()
+
+    def _check_log(self) -> None:
+        replayed: dict[tuple[str, str], StockLevel] = {}
+        for entry in self.log:
+            key = (entry.product_id, entry.location)
+            replayed[key] = replay(replayed.get(key, StockLevel()), entry)
+            assert replayed[key] == entry.level, (replayed[key], entry)
+        assert replayed == self.rows["levels"]
+        for level in replayed.values():
+            assert level.available >= 0 and level.total <= QUANTITY_MAX
+            assert 0 <= level.hand_allocated <= level.allocated
+
+    def _check_held(self) -> None:
+        held: dict[tuple[str, str], int] = defaultdict(int)
+        for reservation in self.rows["reservations"].values():
+            for line in reservation.lines:
+                assert min(line.open, line.released, line.fulfilled) >= 0
+                assert line.reserved == line.open + line.released + line.fulfilled, line
+                held[line.product_id, line.location] += line.open
+            open_units = sum(line.open for line in reservation.lines)
+            assert bool(open_units) == reservation.is_live, reservation
+        for key, level in self.rows["levels"].items():
+            assert level.allocated == level.hand_allocated + held.pop(key, 0)
+        assert not any(held.values())
+
+    def _check_orders(self) -> None:
+        live = [r.order_id for r in self.rows["reservations"].values() if r.owned_by_order and r.is_live]
+        assert len(live) == len(set(live))
+        for order_id in self.rows["orders"]:
+            view = self.view(order_id)
+            assert view.captured_minor + view.in_flight_minor <= view.order.total_minor
+            counts = any(p.state in (PaymentState.PROCESSING, PaymentState.CAPTURED) for p in view.payments)
+            holds = view.reservation is not None and view.reservation.is_live
+            freed = view.order.cancelled_at is not None or view.is_shipped
+            assert holds == (counts and not freed), view
+            if view.is_shipped:
+                assert view.is_paid and view.reservation is not None
+                assert view.reservation.state is ReservationState.CLOSED
+
+
+def replay(level: StockLevel, entry: LogEntry) -> StockLevel:
+    """Return the level after an entry, by the table of docs/concepts.md alone."""
+    available, allocated, by_hand = {
+        Action.CREATE: (1, 0, 0),
+        Action.INCREMENT: (1, 0, 0),
+        Action.DECREMENT: (-1, 0, 0),
+        Action.ALLOCATE: (-1, 1, 1),
+        Action.DEALLOCATE: (1, -1, -1),
+        Action.SET: (0, 0, 0),
+        Action.RESERVE: (-1, 1, 0),
+        Action.RELEASE: (1, -1, 0),
+        Action.EXPIRE: (1, -1, 0),
+        Action.FULFILL: (0, -1, 0),
+    }[entry.action]
+    if entry.action is Action.SET:
+        level = level._replace(available=entry.quantity - level.allocated)
+    return StockLevel(
+        level.available + available * entry.quantity,
+        level.allocated + allocated * entry.quantity,
+        level.hand_allocated + by_hand * entry.quantity,
+        level.version + 1,
+    )
+
+
+def begin(
+    order_id: str, payment_id: str, amount_minor: int, *, lease_s: float = 12.0, has_gateway: bool = True
+) -> BeginPayment:
+    """Return a payment's first transaction, with ids as the server would choose them."""
+    return BeginPayment(
+        order_id=order_id,
+        payment_id=payment_id,
+        amount_minor=amount_minor,
+        payment_method="card",
+        operation_id=f"op of {payment_id}",
+        reservation_id=f"hold for {payment_id}",
+        lease_s=lease_s,
+        has_gateway=has_gateway,
+    )
+
+
+def repeatable(command: Command, request_id: str) -> Request:
+    """Return a request whose answer is stored: the verdict's own words stand for its encoding."""
+    return Request(command, request_id, lambda verdict: repr(verdict).encode())
+
+
+def due_now(reservation: Reservation, now: datetime) -> Reservation:
+    """Return a hold whose time is over at this very instant."""
+    return replace(reservation, expire_time=now)
