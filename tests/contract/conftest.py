@@ -1,0 +1,122 @@
+"""Shops: a store of a test's own, on the shared server or on one whose gateway or times are the test's."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+import pytest
+
+import inventory_client
+from inventory_server.db.embedded import EmbeddedPostgres
+from inventory_server.db.migrate import migrate
+from inventory_server.db.stores import create_store
+from inventory_server.launch import INVENTORY_COMMAND, UNTIL_STDIN_CLOSES, start_process
+from support.database import Observer
+from support.gateway import StagedGateway, serving
+from support.shop import Shop, StagedShop
+
+
+class Site(NamedTuple):
+    """A server on a database that nobody else uses: the reconcilers of two servers would share the work."""
+
+    address: str
+    database_url: str
+    observer: Observer
+
+    @contextmanager
+    def new_store(self) -> Iterator[tuple[inventory_client.Client, str]]:
+        store = f"test-{uuid.uuid4().hex}"
+        create_store(self.database_url, store)
+        with inventory_client.connect(self.address, store=store, timeout_s=15) as client:
+            yield client, store
+
+    @contextmanager
+    def shop(self) -> Iterator[Shop]:
+        with self.new_store() as (client, store):
+            yield Shop(client, store, self.observer)
+
+
+@contextmanager
+def started(postgres: EmbeddedPostgres, **settings: object) -> Iterator[Site]:
+    """Start a server with settings of its own, by their names."""
+    name = f"site_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres.database_url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = postgres.database_url(name)
+    migrate(url)
+    observer = Observer(url)
+    given = {f"INVENTORY_{key.upper()}": str(value) for key, value in settings.items()}
+    env = {**os.environ, "INVENTORY_DATABASE_URL": url, **given}
+    argv = [*INVENTORY_COMMAND, "serve", "--port", "0", UNTIL_STDIN_CLOSES]
+    try:
+        with start_process(argv, env=env) as server:
+            yield Site(server.address, url, observer)
+    finally:
+        observer.close()
+
+
+@pytest.fixture(scope="session")
+def observer(database_url: str) -> Iterator[Observer]:
+    seeing = Observer(database_url)
+    yield seeing
+    seeing.close()
+
+
+@pytest.fixture
+def shop(client: inventory_client.Client, store: str, observer: Observer) -> Shop:
+    """A new store on the shared server, whose gateway is the simulator."""
+    return Shop(client, store, observer)
+
+
+@pytest.fixture(scope="session")
+def staged_gateway() -> StagedGateway:
+    return StagedGateway()
+
+
+@pytest.fixture(scope="session")
+def staged_site(postgres: EmbeddedPostgres, staged_gateway: StagedGateway) -> Iterator[Site]:
+    """A server whose gateway answers when the test says so, and whose sweeper never comes by."""
+    with (
+        serving(staged_gateway) as address,
+        started(postgres, payment_gateway=address, gateway_timeout_s=15, sweep_interval_s=3600) as site,
+    ):
+        yield site
+        staged_gateway.let_go()
+
+
+@pytest.fixture
+def staged(staged_site: Site, staged_gateway: StagedGateway) -> Iterator[StagedShop]:
+    """A new store on a server whose payments wait until the test answers them; no sweeper helps."""
+    with staged_site.new_store() as (client, store):
+        yield StagedShop(client, store, staged_site.observer, staged_gateway)
+
+
+@pytest.fixture(scope="session")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The simulator's books of `hasty`."""
+    return tmp_path_factory.mktemp("gateway") / "ledger.jsonl"
+
+
+@pytest.fixture(scope="session")
+def hasty_site(postgres: EmbeddedPostgres, ledger: Path) -> Iterator[Site]:
+    with started(
+        postgres,
+        gateway_args=f"--latency-ms 5 --ledger {ledger}",
+        gateway_timeout_s=0.5,
+        reconcile_interval_s=0.1,
+        call_timeout_s=0.4,
+    ) as site:
+        yield site
+
+
+@pytest.fixture
+def hasty(hasty_site: Site) -> Iterator[Shop]:
+    """A new store on a server that waits for nobody: gateway 0.5 s, calls 0.4 s, reconciler always awake."""
+    with hasty_site.shop() as shop:
+        yield shop

@@ -1,0 +1,64 @@
+"""A look into the database beside the API: whether anything was written, and a batch that is made to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from support.polling import until
+
+GATE = "gate"
+
+
+class Observer:
+    """Sees every row of every table. Close it."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._connection = psycopg.connect(database_url, autocommit=True)
+        tables = self._connection.execute(
+            "SELECT table_name FROM information_schema.columns"
+            " WHERE column_name = 'store_id' AND table_schema = 'public' ORDER BY 1"
+        ).fetchall()
+        assert len(tables) >= 12, "the tables are not where this looks for them"
+        self._rows = sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT {name}, md5(string_agg(r::text, E'\\n' ORDER BY r::text)) FROM {table} r"
+                    " WHERE store_id = %(store)s").format(
+                name=sql.Literal(table), table=sql.Identifier(table)
+            )
+            for (table,) in tables
+        )  # fmt: skip
+
+    def written(self, store: str) -> dict[str, str | None]:
+        """Return a digest of the store's rows by table: equal while nothing is written."""
+        return dict(self._connection.execute(self._rows, {"store": store}).fetchall())
+
+    @contextmanager
+    def level_locked(self, store: str, product_id: str) -> Iterator[psycopg.Connection]:
+        """Hold a level's row, so that whoever loads it waits."""
+        with psycopg.connect(self._database_url) as holder:
+            locked = holder.execute(
+                "SELECT FROM stock_level WHERE store_id = %s AND product_id = %s FOR UPDATE",
+                (store, product_id),
+            )
+            assert locked.rowcount == 1
+            yield holder
+            holder.rollback()
+
+    def wait_for_one_blocked_by(self, holder: psycopg.Connection) -> None:
+        """Wait until a backend waits for a lock of `holder`."""
+        pid = holder.info.backend_pid
+
+        def blocked() -> bool:
+            row = self._connection.execute(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid)))", (pid,)
+            ).fetchone()
+            return bool(row and row[0])
+
+        until(blocked, "a batch waits for the lock")
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,293 @@
+"""The two services in few words: one store, one client, and a check on every refusal."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+import inventory_client
+from inventory_client import v1
+from support.database import GATE, Observer
+from support.gateway import StagedGateway, Visit
+from support.polling import until
+from support.refusals import Refusal
+
+Item = tuple[str, int] | tuple[str, int, int]
+
+
+def word(message: Any, field: str = "state") -> str:
+    """Return an enum's value without its prefix: HELD, CAPTURED, RESERVE."""
+    enum = message.DESCRIPTOR.fields_by_name[field].enum_type
+    prefix = re.sub(r"(?<=.)(?=[A-Z])", "_", enum.name).upper() + "_"
+    return str(enum.values_by_number[getattr(message, field)].name).removeprefix(prefix)
+
+
+class Shop:
+    """A store of a test's own."""
+
+    def __init__(self, client: inventory_client.Client, store: str, observer: Observer) -> None:
+        self.client, self.store, self.observer = client, store, observer
+        self.inventory, self.checkout = client.inventory, client.checkout
+
+    # --- refusals ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def refused(self, reason: str) -> Iterator[Refusal]:
+        """Expect a refusal for this reason, with its code and details, that wrote nothing at all."""
+        before = self.observer.written(self.store)
+        refusal = Refusal()
+        with pytest.raises(inventory_client.InventoryError) as raised:
+            yield refusal
+        cause = raised.value.__cause__
+        assert isinstance(cause, grpc.RpcError)
+        refusal.read(cause)
+        assert refusal.reason == reason, refusal
+        assert self.observer.written(self.store) == before
+
+    def reason_of(self, future: Any) -> str:
+        """Wait for a call's end; return why it was refused, or OK."""
+        error = future.exception()
+        if error is None:
+            return "OK"
+        assert isinstance(error, inventory_client.InventoryError)
+        return error.reason_name or error.code.name
+
+    # --- stock -------------------------------------------------------------------------------------
+
+    def stock(self, product_id: str, quantity: int) -> v1.Stock:
+        request = v1.CreateStockRequest(product_id=product_id, quantity=quantity)
+        return self.inventory.CreateStock(request).stock
+
+    def stocks(self, **quantities: int) -> None:
+        for product_id, quantity in quantities.items():
+            self.stock(product_id, quantity)
+
+    def numbers(self, product_id: str) -> tuple[int, int, int]:
+        """Return (total, available, allocated)."""
+        stock = self.inventory.GetStock(v1.GetStockRequest(product_id=product_id)).stock
+        return stock.total, stock.available, stock.allocated
+
+    def change_request(
+        self, product_id: str, action: str, quantity: int, **more: Any
+    ) -> v1.CreateStockTransactionRequest:
+        return v1.CreateStockTransactionRequest(
+            product_id=product_id,
+            action=v1.StockAction.Value(f"STOCK_ACTION_{action}"),
+            quantity=quantity,
+            **more,
+        )
+
+    def change(self, product_id: str, action: str, quantity: int, **more: Any) -> v1.StockTransaction:
+        request = self.change_request(product_id, action, quantity, **more)
+        return self.inventory.CreateStockTransaction(request).stock_transaction
+
+    def log(self, product_id: str) -> list[v1.StockTransaction]:
+        """Return the product's whole log, page by page."""
+        entries: list[v1.StockTransaction] = []
+        token = ""
+        while True:
+            page = self.inventory.ListStockTransactions(
+                v1.ListStockTransactionsRequest(product_id=product_id, page_size=1000, page_token=token)
+            )
+            entries += page.stock_transactions
+            token = page.next_page_token
+            if not token:
+                return entries
+
+    def actions(self, product_id: str) -> list[tuple[str, int]]:
+        """Return (action, quantity) of the product's log, from its second entry on (after CREATE)."""
+        return [(word(entry, "action"), entry.quantity) for entry in self.log(product_id)[1:]]
+
+    # --- reservations ------------------------------------------------------------------------------
+
+    def lines(self, *items: Item) -> list[v1.LineRequest]:
+        return [v1.LineRequest(product_id=item[0], quantity=item[1]) for item in items]
+
+    def reserve_request(self, reservation_id: str, *items: Item, **more: Any) -> v1.ReserveStockRequest:
+        return v1.ReserveStockRequest(reservation_id=reservation_id, lines=self.lines(*items), **more)
+
+    def reserve(self, reservation_id: str, *items: Item, **more: Any) -> v1.Reservation:
+        request = self.reserve_request(reservation_id, *items, **more)
+        return self.inventory.ReserveStock(request).reservation
+
+    def reserve_until_soon(self, reservation_id: str, *items: Item) -> v1.ReserveStockRequest:
+        """Hold units for a moment; return the request. A server that came too late is asked for more time."""
+        ahead_s = 0.15
+        while True:
+            request = self.reserve_request(reservation_id, *items)
+            request.expire_time.FromNanoseconds(time.time_ns() + int(ahead_s * 1e9))
+            try:
+                self.inventory.ReserveStock(request)
+            except inventory_client.InvalidField:
+                assert ahead_s < 5
+                ahead_s *= 2
+            else:
+                return request
+
+    def wait_until_due(self, *items: Item) -> None:
+        """Wait until these units could be had: the holds on them have run out."""
+        request = v1.CheckAvailabilityRequest(lines=self.lines(*items))
+        until(lambda: self.inventory.CheckAvailability(request).sufficient, f"holds on {items} are due")
+
+    def confirm(self, reservation_id: str, request_id: str = "") -> v1.Reservation:
+        request = v1.ConfirmReservationRequest(reservation_id=reservation_id, request_id=request_id)
+        return self.inventory.ConfirmReservation(request).reservation
+
+    def release(self, reservation_id: str, request_id: str = "") -> v1.Reservation:
+        request = v1.ReleaseReservationRequest(reservation_id=reservation_id, request_id=request_id)
+        return self.inventory.ReleaseReservation(request).reservation
+
+    def fulfill(self, reservation_id: str, request_id: str = "") -> v1.Reservation:
+        request = v1.FulfillReservationRequest(reservation_id=reservation_id, request_id=request_id)
+        return self.inventory.FulfillReservation(request).reservation
+
+    def reservation(self, reservation_id: str) -> v1.Reservation:
+        request = v1.GetReservationRequest(reservation_id=reservation_id)
+        return self.inventory.GetReservation(request).reservation
+
+    # --- the order flow ----------------------------------------------------------------------------
+
+    def items(self, *items: Item, location: str = "") -> list[v1.CartItemRequest]:
+        return [
+            v1.CartItemRequest(
+                product_id=item[0],
+                quantity=item[1],
+                unit_price_minor=item[2] if len(item) > 2 else 100,
+                location=location,
+            )
+            for item in items
+        ]
+
+    def add(self, cart_id: str, *items: Item, request_id: str = "", location: str = "") -> v1.Cart:
+        request = v1.AddCartItemsRequest(
+            cart_id=cart_id, items=self.items(*items, location=location), request_id=request_id
+        )
+        return self.checkout.AddCartItems(request).cart
+
+    def cart(self, cart_id: str, *items: Item, currency: str = "EUR") -> v1.Cart:
+        """Make a cart with items, each (product, quantity) or (product, quantity, price); 1.00 by default."""
+        made = self.checkout.CreateCart(v1.CreateCartRequest(cart_id=cart_id, currency=currency)).cart
+        return self.add(cart_id, *items) if items else made
+
+    def get_cart(self, cart_id: str) -> v1.Cart:
+        return self.checkout.GetCart(v1.GetCartRequest(cart_id=cart_id)).cart
+
+    def check_out(self, cart_id: str, order_id: str) -> v1.Order:
+        return self.checkout.Checkout(v1.CheckoutRequest(cart_id=cart_id, order_id=order_id)).order
+
+    def order(self, order_id: str, *items: Item) -> v1.Order:
+        """Make an unpaid order, of a cart of its own."""
+        self.cart(f"cart-of-{order_id}", *items)
+        return self.check_out(f"cart-of-{order_id}", order_id)
+
+    def get_order(self, order_id: str) -> v1.Order:
+        return self.checkout.GetOrder(v1.GetOrderRequest(order_id=order_id)).order
+
+    def pay_request(
+        self, order_id: str, payment_id: str, amount_minor: int, how: str = "accept"
+    ) -> v1.PayOrderRequest:
+        return v1.PayOrderRequest(
+            order_id=order_id, payment_id=payment_id, amount_minor=amount_minor, payment_method=f"sim:{how}"
+        )
+
+    def pay(self, order_id: str, payment_id: str, amount_minor: int, how: str = "accept") -> v1.Payment:
+        """Pay; `how` steers the gateway simulator."""
+        return self.checkout.PayOrder(self.pay_request(order_id, payment_id, amount_minor, how)).payment
+
+    def start_paying(self, order_id: str, payment_id: str, amount_minor: int) -> Any:
+        """Begin to pay; return the call."""
+        return self.checkout.PayOrder.future(self.pay_request(order_id, payment_id, amount_minor))
+
+    def payment(self, payment_id: str) -> v1.Payment:
+        return self.checkout.GetPayment(v1.GetPaymentRequest(payment_id=payment_id)).payment
+
+    def wait_for_payment(self, payment_id: str, state: str) -> v1.Payment:
+        """Wait until a payment is there and in this state."""
+
+        def look() -> v1.Payment | None:
+            try:
+                found = self.payment(payment_id)
+            except inventory_client.PaymentNotFound:
+                return None
+            return found if word(found) == state else None
+
+        found = until(look, f"{payment_id} is {state}")
+        assert found is not None
+        return found
+
+    def paid_order(self, order_id: str, *items: Item) -> v1.Order:
+        made = self.order(order_id, *items)
+        assert word(self.pay(order_id, f"pay-{order_id}", made.total_minor)) == "CAPTURED"
+        return self.get_order(order_id)
+
+    def cancel(self, order_id: str, request_id: str = "") -> v1.Order:
+        request = v1.CancelOrderRequest(order_id=order_id, request_id=request_id)
+        return self.checkout.CancelOrder(request).order
+
+    def ship(self, order_id: str, shipment_id: str) -> v1.Shipment:
+        request = v1.ShipOrderRequest(order_id=order_id, shipment_id=shipment_id)
+        return self.checkout.ShipOrder(request).shipment
+
+    # --- the order of arrival ----------------------------------------------------------------------
+
+    def settle_in(self) -> None:
+        """Return when the calls sent before this have reached the server's queue.
+
+        They share one connection with this read, whose answer takes the server longer than taking them in.
+        """
+        self.inventory.BatchGetStock(v1.BatchGetStockRequest(product_ids=["nothing"]))
+
+    @contextmanager
+    def batch_held(self, lead: Any | None = None) -> Iterator[Any]:
+        """Stop the store's batches: what arrives in the block is decided together, in order, after it.
+
+        Args:
+            lead: a request to CreateStockTransaction for product `gate` that is in the batch held; None: one
+                that means nothing.
+        Yields: its call.
+        """
+        product_ids = [GATE]
+        if self.inventory.BatchGetStock(v1.BatchGetStockRequest(product_ids=product_ids)).missing_product_ids:
+            self.stock(GATE, 1)
+        with self.observer.level_locked(self.store, GATE) as holder:
+            request = lead or self.change_request(GATE, "INCREMENT", 1)
+            call = self.inventory.CreateStockTransaction.future(request)
+            self.observer.wait_for_one_blocked_by(holder)
+            yield call
+            self.settle_in()
+
+
+class StagedShop(Shop):
+    """A store whose payments wait at the gateway until the test answers them."""
+
+    def __init__(
+        self,
+        client: inventory_client.Client,
+        store: str,
+        observer: Observer,
+        gateway: StagedGateway,
+    ) -> None:
+        super().__init__(client, store, observer)
+        self._gateway = gateway
+
+    @property
+    def purchases(self) -> list[str]:
+        """The payments that the gateway was called for, in order of arrival."""
+        return [request.payment_id for request in self._gateway.seen[self.store]]
+
+    def at_gateway(self) -> Visit:
+        """Wait for the next purchase."""
+        return self._gateway.next(self.store)
+
+    def pay_up_to_gateway(self, order_id: str, payment_id: str, amount_minor: int) -> tuple[Any, Visit]:
+        """Begin to pay and wait until the gateway was called; return the call and the visit."""
+        call = self.start_paying(order_id, payment_id, amount_minor)
+        visit = self.at_gateway()
+        assert visit.request.payment_id == payment_id
+        return call, visit
