@@ -7,34 +7,60 @@ contain what clients were told.
 
 from __future__ import annotations
 
+import inspect
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from inventory_loadtest import laws_acknowledged, laws_money, laws_orders, laws_stock
 from inventory_loadtest.evidence import FinalState, Violation
 from inventory_loadtest.history import Event
 
-_Law = Callable[[Sequence[Event], FinalState], Iterator[Violation]]
 
-LAWS: dict[str, _Law] = {
-    "stock-sums": lambda _, state: laws_stock.stock_sums(state),
-    "log-gapless": lambda _, state: laws_stock.log_gapless(state),
-    "log-replays": lambda _, state: laws_stock.log_replays(state),
-    "allocation-explained": lambda _, state: laws_orders.allocation_explained(state),
-    "holds-match-log": lambda _, state: laws_orders.holds_match_log(state),
-    "one-live-reservation": lambda _, state: laws_orders.one_live_reservation(state),
-    "no-leaked-allocation": lambda _, state: laws_orders.no_leaked_allocation(state),
-    "paid-units-kept": lambda _, state: laws_orders.paid_units_kept(state),
-    "never-oversold": laws_orders.never_oversold,
-    "order-amounts": lambda _, state: laws_money.order_amounts(state),
-    "no-double-payment": lambda _, state: laws_money.no_double_payment(state),
-    "gateway-agrees": lambda _, state: laws_money.gateway_agrees(state),
-    "payments-belong": lambda _, state: laws_money.payments_belong(state),
-    "acknowledged-found": laws_acknowledged.acknowledged_found,
-    "refused-without-trace": laws_acknowledged.refused_without_trace,
-    "no-false-refusal": laws_acknowledged.no_false_refusal,
+@dataclass(frozen=True)
+class Law:
+    """Something that holds, always.
+
+    Args:
+        text: what holds, in a sentence.
+        violations: finds where it doesn't.
+    """
+
+    text: str
+    violations: Callable[[Sequence[Event], FinalState], Iterable[Violation]]
+
+
+def _of_state(law: Callable[[FinalState], Iterable[Violation]]) -> Law:
+    return Law(_text(law), lambda _, state: law(state))
+
+
+def _of_both(law: Callable[[Sequence[Event], FinalState], Iterable[Violation]]) -> Law:
+    return Law(_text(law), law)
+
+
+def _text(law: Callable[..., object]) -> str:
+    return (inspect.getdoc(law) or "").partition("\n\n")[0].replace("\n", " ")
+
+
+LAWS: dict[str, Law] = {
+    "stock-sums": _of_state(laws_stock.stock_sums),
+    "log-gapless": _of_state(laws_stock.log_gapless),
+    "log-replays": _of_state(laws_stock.log_replays),
+    "allocation-explained": _of_state(laws_orders.allocation_explained),
+    "holds-match-log": _of_state(laws_orders.holds_match_log),
+    "one-live-reservation": _of_state(laws_orders.one_live_reservation),
+    "no-leaked-allocation": _of_state(laws_orders.no_leaked_allocation),
+    "paid-units-kept": _of_state(laws_orders.paid_units_kept),
+    "never-oversold": _of_both(laws_orders.never_oversold),
+    "order-amounts": _of_state(laws_money.order_amounts),
+    "no-double-payment": _of_state(laws_money.no_double_payment),
+    "gateway-agrees": _of_state(laws_money.gateway_agrees),
+    "payments-belong": _of_state(laws_money.payments_belong),
+    "acknowledged-found": _of_both(laws_acknowledged.acknowledged_found),
+    "refused-without-trace": _of_both(laws_acknowledged.refused_without_trace),
+    "no-false-refusal": _of_both(laws_acknowledged.no_false_refusal),
 }
-"""Every law, by the name that its violations bear; the functions' first lines say what each has."""
+"""Every law, by the name that its violations bear."""
 
 
 def judge(history: Sequence[Event], state: FinalState) -> list[Violation]:
@@ -46,4 +72,4 @@ def judge(history: Sequence[Event], state: FinalState) -> list[Violation]:
             breaks no law: its units are held, whatever comes of it.
     Returns: the violations, law by law; empty = everything holds.
     """
-    return list(itertools.chain.from_iterable(law(history, state) for law in LAWS.values()))
+    return list(itertools.chain.from_iterable(law.violations(history, state) for law in LAWS.values()))

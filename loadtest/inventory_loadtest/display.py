@@ -43,13 +43,18 @@ def race_bars(plan: RacePlan, console: Console) -> Iterator[Watcher]:
             bars.update(task, completed=completed, total=total, note=note)
 
         def show_counts(counts: Counts) -> None:
-            over = counts.done == carts
             show(stocking, counts.stocked)
-            show(filling, counts.filled, total=counts.filled if over else carts)
-            show(ordering, counts.checked_out, total=counts.checked_out if counts.fired else carts)
-            show(paying, counts.done if counts.fired else 0, total=carts, note=f"{counts.paid:,} paid")
+            show(filling, counts.filled, total=carts, note=_turned_away(counts.filled_not))
+            ordering_of = counts.filled - counts.filled_not if counts.filled >= carts else carts
+            show(ordering, counts.checked_out, total=ordering_of, note=_turned_away(counts.checked_out_not))
+            note = f"{counts.paid:,} paid" + (f", {counts.in_doubt:,} in doubt" if counts.in_doubt else "")
+            show(paying, counts.done if counts.fired else 0, total=carts, note=note)
 
         yield Watcher(show_counts, lambda done, total: show(checking, done, total=total))
+
+
+def _turned_away(count: int) -> str:
+    return f"{count:,} turned away" if count else ""
 
 
 def result_table(result: RaceResult) -> Table:

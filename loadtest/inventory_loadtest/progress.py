@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from inventory_loadtest.history import Event, Step
+from inventory_loadtest.history import Event, Outcome, Step
 
 
 @dataclass
 class Progress:
-    """Counts that only grow.
+    """Counts; all but `in_doubt` only grow.
 
     Args:
         stocked: products that have their units.
-        filled: carts that have their items.
-        checked_out: carts that became orders.
+        filled: carts that were answered when they were filled.
+        filled_not: those of them that were turned away.
+        checked_out: carts that were answered when they checked out.
+        checked_out_not: those of them that were turned away.
         fired: whether paying has begun.
         paying: payments that were answered, declines and refusals too.
         paid: payments that were captured.
+        in_doubt: payments that are in flight or in doubt now.
         done: carts at the end of their walk.
         broken: carts that a defect of the load generator ended.
         cpu_s: seconds of processor time that the load generator has used.
@@ -26,10 +29,13 @@ class Progress:
 
     stocked: int = 0
     filled: int = 0
+    filled_not: int = 0
     checked_out: int = 0
+    checked_out_not: int = 0
     fired: bool = False
     paying: int = 0
     paid: int = 0
+    in_doubt: int = 0
     done: int = 0
     broken: int = 0
     cpu_s: float = 0.0
@@ -37,10 +43,17 @@ class Progress:
     def count(self, event: Event) -> None:
         """Take an event into account."""
         self.stocked += event.step is Step.CREATE_STOCK and event.ok
-        self.filled += event.step is Step.ADD_ITEMS and event.ok
-        self.checked_out += event.step is Step.CHECKOUT and event.ok
+        self.filled += event.step is Step.ADD_ITEMS
+        self.filled_not += event.step is Step.ADD_ITEMS and not event.ok
+        self.checked_out += event.step is Step.CHECKOUT
+        self.checked_out_not += event.step is Step.CHECKOUT and not event.ok
         self.paying += event.step is Step.PAY
         self.paid += event.state == "CAPTURED"
+        open_now = event.state in ("", "PROCESSING") and event.outcome is not Outcome.REFUSED
+        if event.step is Step.PAY:
+            self.in_doubt += open_now
+        elif event.step is Step.POLL:
+            self.in_doubt -= not open_now
 
     def to_json(self) -> str:
         """One line, without its end."""
