@@ -1,0 +1,147 @@
+"""What "the same content" means: it stands on rows for as long as they live, so it may never change."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from inventory_server.domain import commands
+from inventory_server.domain.commands import Command, content_hash
+from inventory_server.domain.order import CartItem
+from inventory_server.domain.payment import OperationState
+from inventory_server.domain.reservation import Line
+from inventory_server.domain.stock import Action
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+LINES = (Line("a", 2), Line("b", 1, "north"))
+ITEMS = (CartItem("a", 2, 150, None), CartItem("b", 1, 99, "north"))
+
+# Golden: a change of any of these hashes makes the repeats of old rows ID_REUSED.
+GOLDEN: list[tuple[Command, str]] = [
+    (commands.CreateStock("a", 5), "09da42ca2ea886fe965ea517bc9167cd"),
+    (
+        commands.CreateStockTransaction("a", Action.SET, 5, "north", "count", "#7"),
+        "ace39cd81c6788631eeb31c44283f031",
+    ),
+    (commands.ReserveStock("r", LINES), "0d00bae3d495b8cfe90e849d5da0cb17"),
+    (commands.ReserveStock("r", LINES, order_id="o", ttl_s=60.0), "d48983c5c366230944136ee9617c596e"),
+    (commands.ReserveStock("r", LINES, expire_time=NOON), "2c7703d06b1d341e041272b819395ff4"),
+    (commands.ReserveStock("r", LINES, never_expires=True), "220484c39be39e14cee2dbc457c9b986"),
+    (commands.ConfirmReservation("r"), "e0c57eccce089bc259e030c225a00de5"),
+    (commands.ReleaseReservation("r"), "32d33fdfb42879679d837e37f042f4f0"),
+    (commands.FulfillReservation("r"), "fde4310866d18c68bc6385f909f749f0"),
+    (commands.ExpireReservation("r"), "76a075019b5e366fe9b6bc5cab8ccd03"),
+    (commands.CreateCart("c", "EUR"), "0838cfdf590772d643b596bc6792bd70"),
+    (commands.AddCartItems("c", ITEMS), "7c99a5e9df71ce9f212874d38bfd6ba2"),
+    (commands.UpdateCartItem("c", "a", 3, 200, True, "north"), "d781e6ad1aad74e7d24fe2540ef22a1c"),
+    (commands.UpdateCartItem("c", "a", quantity=3), "d38ebd9da0380ed19284cb62fd4fbc62"),
+    (commands.RemoveCartItem("c", "a"), "ecaa4be769eabf1c83cc1a7aa292b0e8"),
+    (commands.Checkout("c", "o"), "cce718d923f38af91c3c6a75c9494a96"),
+    (commands.CancelOrder("o"), "44d2f412d94a0682bd27e397f6203d83"),
+    (commands.ShipOrder("o", "s"), "d644d40e072a19c0002c285c70746ef6"),
+    (commands.BeginPayment("o", "p", 300, "card", "op", "hold", 12.0), "37d43545fb01741296f81946f65edfc0"),
+    (
+        commands.SettlePayment("o", "p", "op", OperationState.ACCEPTED, "ref", "why"),
+        "9148e6e766660c97d94c738b7e542475",
+    ),
+    (commands.ClaimOperation("o", "p", "op", 12.0), "a49aebb2266e874eae56a670d41e8e16"),
+    (commands.ForgetAnswers(24), "11355c76053bdf97c9cf235eb16569bd"),
+]
+
+# The id that a row is found by is no content: it is what the content belongs to.
+KEYS = {
+    commands.ReserveStock: {"reservation_id"},
+    commands.CreateCart: {"cart_id"},
+    commands.Checkout: {"order_id"},
+    commands.ShipOrder: {"shipment_id"},
+    # The server's own ids and what it is started with differ from try to try.
+    commands.BeginPayment: {"payment_id", "operation_id", "reservation_id", "lease_s", "has_gateway"},
+    # Found by compare-and-set; never compared by content.
+    commands.SettlePayment: {"order_id", "payment_id", "gateway_reference", "failure_reason"},
+    commands.ClaimOperation: {"order_id", "payment_id", "lease_s"},
+}
+
+FULL: list[Command] = [
+    commands.CreateStock("a", 5),
+    commands.CreateStockTransaction("a", Action.SET, 5, "north", "count", "#7"),
+    commands.ReserveStock("r", LINES, "o", 60.0, NOON, True),
+    commands.ConfirmReservation("r"),
+    commands.ReleaseReservation("r"),
+    commands.FulfillReservation("r"),
+    commands.ExpireReservation("r"),
+    commands.CreateCart("c", "EUR"),
+    commands.AddCartItems("c", ITEMS),
+    commands.UpdateCartItem("c", "a", 3, 200, True, "north"),
+    commands.RemoveCartItem("c", "a"),
+    commands.Checkout("c", "o"),
+    commands.CancelOrder("o"),
+    commands.ShipOrder("o", "s"),
+    commands.BeginPayment("o", "p", 300, "card", "op", "hold", 12.0),
+    commands.SettlePayment("o", "p", "op", OperationState.ACCEPTED, "ref", "why"),
+    commands.ClaimOperation("o", "p", "op", 12.0),
+    commands.ForgetAnswers(24),
+]
+
+
+@pytest.mark.parametrize(("command", "golden"), GOLDEN, ids=lambda value: type(value).__name__)
+def test_hashes_never_change(command: Command, golden: str) -> None:
+    """A hash that was written with a row is the hash of the same content for ever."""
+    assert content_hash(command).hex() == golden
+
+
+@pytest.mark.parametrize("command", FULL, ids=lambda command: type(command).__name__)
+def test_each_field_counts(command: Any) -> None:
+    """Content differs as soon as one field does; the id of the row itself is no part of it."""
+    keys = KEYS.get(type(command), set())
+    for field in fields(command):
+        changed = replace(command, **{field.name: other(getattr(command, field.name))})
+        same = content_hash(changed) == content_hash(command)
+        assert same == (field.name in keys), field.name
+
+
+def other(value: Any) -> Any:
+    """Return another value of the same kind."""
+    if isinstance(value, Action | OperationState):
+        return next(member for member in type(value) if member is not value)
+    if isinstance(value, datetime):
+        return value.replace(microsecond=1)
+    if isinstance(value, tuple):
+        return value[:1]
+    return value + "x" if isinstance(value, str) else not value if value is True else value + 1
+
+
+@pytest.mark.parametrize(
+    ("one", "another"),
+    [
+        # A text that looks like the border between two fields.
+        (commands.RemoveCartItem("c', 'a", "b"), commands.RemoveCartItem("c", "a', 'b")),
+        (commands.ConfirmReservation("r"), commands.ReleaseReservation("r")),
+        (commands.ReserveStock("r", LINES), commands.ReserveStock("r", LINES[::-1])),
+        (commands.ReserveStock("r", LINES), commands.ReserveStock("r", LINES, ttl_s=900.0)),
+        (
+            commands.UpdateCartItem("c", "a", set_location=True),
+            commands.UpdateCartItem("c", "a", set_location=True, location="None"),
+        ),
+        (
+            commands.AddCartItems("c", (CartItem("a", 1, 23, None),)),
+            commands.AddCartItems("c", (CartItem("a", 12, 3, None),)),
+        ),
+    ],
+)
+def test_near_misses_differ(one: Command, another: Command) -> None:
+    """Contents that look alike when written side by side are told apart."""
+    assert content_hash(one) != content_hash(another)
+
+
+def test_every_command_is_here() -> None:
+    """A new command comes with its golden hash."""
+    known = {type(command) for command, _ in GOLDEN}
+    declared = {
+        value
+        for value in vars(commands).values()
+        if isinstance(value, type) and issubclass(value, Command) and not value.__name__.startswith("_")
+    }
+    assert declared - {Command} == known == {type(command) for command in FULL}
