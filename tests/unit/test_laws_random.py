@@ -1,0 +1,208 @@
+"""Random sequences of commands, batch after batch: the laws hold after each, whatever was asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from inventory_server.domain.commands import (
+    AddCartItems,
+    BeginPayment,
+    CancelOrder,
+    Checkout,
+    ClaimOperation,
+    Command,
+    ConfirmReservation,
+    CreateCart,
+    CreateStock,
+    CreateStockTransaction,
+    ExpireReservation,
+    FulfillReservation,
+    ReleaseReservation,
+    RemoveCartItem,
+    ReserveStock,
+    SettlePayment,
+    ShipOrder,
+    UpdateCartItem,
+)
+from inventory_server.domain.decide import Replay, Request, decide
+from inventory_server.domain.errors import DomainError
+from inventory_server.domain.order import CartItem
+from inventory_server.domain.payment import OperationState
+from inventory_server.domain.reservation import Line, ReservationState, merge
+from inventory_server.domain.state import Location
+from inventory_server.domain.stock import Action
+from support.world import World, begin, repeatable
+
+LOCATIONS = (
+    Location("default", enabled=True),
+    Location("shut", enabled=False),
+    Location("far", enabled=True),
+)
+
+# Amounts that stand for a part of an order's balance.
+WHOLE, HALF = -1, -2
+
+few = st.sampled_from
+products = few(["a", "b", "c"])
+slugs = few(["default", "far", "shut"])
+places = st.one_of(st.none(), slugs)
+names = few(["1", "2", "3", "4"])
+payments = few([f"p{number}" for number in range(1, 9)])
+quantities = st.integers(1, 6)
+lines = st.lists(st.builds(Line, products, quantities, places), min_size=1, max_size=3).map(
+    lambda found: merge(tuple(found))
+)
+items = st.lists(st.builds(CartItem, products, quantities, st.integers(0, 3), places), min_size=1, max_size=3)
+settled = few([state for state in OperationState if state is not OperationState.PROCESSING])
+by_hand = few([Action.INCREMENT, Action.DECREMENT, Action.ALLOCATE, Action.DEALLOCATE, Action.SET])
+
+commands: st.SearchStrategy[Command] = st.one_of(
+    st.builds(CreateStock, products, st.integers(0, 12), few(["default", "far"])),
+    st.builds(CreateStockTransaction, products, by_hand, st.integers(0, 12), slugs),
+    st.builds(ReserveStock, names, lines, ttl_s=few([None, 5.0, 60.0])),
+    st.builds(ReserveStock, names, lines, never_expires=st.just(True)),
+    st.builds(ConfirmReservation, names),
+    st.builds(ReleaseReservation, names),
+    st.builds(FulfillReservation, names),
+    st.builds(ExpireReservation, names),
+    st.builds(CreateCart, names, st.just("EUR")),
+    st.builds(AddCartItems, names, items.map(tuple)),
+    st.builds(UpdateCartItem, names, products, quantities, st.integers(0, 3), st.booleans(), places),
+    st.builds(RemoveCartItem, names, products),
+    st.builds(Checkout, names, names),
+    st.builds(CancelOrder, names),
+    st.builds(ShipOrder, names, names),
+    st.builds(begin, names, payments, few([WHOLE, HALF, 0, 1, 7, 40])),
+    st.builds(
+        lambda order, payment, outcome: SettlePayment(order, payment, f"op of {payment}", outcome),
+        names,
+        payments,
+        settled,
+    ),
+    st.builds(
+        lambda order, payment: ClaimOperation(order, payment, f"op of {payment}", 10.0),
+        names,
+        payments,
+    ),
+)
+requests = st.one_of(commands.map(Request), st.builds(repeatable, commands, few(["q1", "q2", "q3"])))
+
+
+class Laws(RuleBasedStateMachine):
+    """A store under arbitrary batches; its clock goes on now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(LOCATIONS)
+        self.ended: set[str] = set()
+
+    @initialize(
+        units=st.lists(st.integers(6, 20), min_size=3, max_size=3),
+        carts=st.lists(items, min_size=2, max_size=3),
+    )
+    def open(self, units: list[int], carts: list[list[CartItem]]) -> None:
+        """Begin with some stock, and with carts and orders of what it suffices for."""
+        for product_id, quantity in zip("abc", units, strict=False):
+            self.world.do(CreateStock(product_id, quantity))
+        for name, chosen in enumerate(carts, start=1):
+            self.world.batch(
+                CreateCart(str(name), "EUR"),
+                AddCartItems(str(name), tuple(item._replace(location=None) for item in chosen)),
+                Checkout(str(name), str(name)),
+            )
+
+    @rule(asked=st.lists(requests, min_size=1, max_size=8))
+    def batch(self, asked: list[Request]) -> None:
+        verdicts = self.world.batch(*(self._aimed(request) for request in asked))
+        assert len(verdicts) == len(asked)
+
+    @rule(order=names, payment=payments, outcome=settled, ship=st.booleans())
+    def pay(self, order: str, payment: str, outcome: OperationState, ship: bool) -> None:
+        """Pay the rest of an order, and ship it now and then."""
+        asked = [begin(order, payment, WHOLE), SettlePayment(order, payment, f"op of {payment}", outcome)]
+        for command in [*asked, ShipOrder(order, f"s{order}")] if ship else asked:
+            self.world.batch(self._aimed(Request(command)))
+
+    @rule(asked=st.lists(requests, min_size=1, max_size=8))
+    def one_batch_or_many_are_the_same(self, asked: list[Request]) -> None:
+        """Batches are an arrangement of the transactions, nothing that a caller could tell."""
+        asked = [self._aimed(request) for request in asked]
+        together, apart = self._copy(), self._copy()
+        at_once = together.batch(*asked)
+        one_by_one = [apart.batch(request)[0] for request in asked]
+        assert [_told(v) for v in at_once] == [_told(v) for v in one_by_one]
+        assert together.snapshot() == apart.snapshot()
+
+    @rule(asked=requests)
+    def refused_changes_nothing(self, asked: Request) -> None:
+        state = self.world.state()
+        verdict = decide(state, [asked])[0]
+        if isinstance(verdict, DomainError | Replay):
+            # An expiry stands by itself, although what came upon it was refused.
+            assert all(entry.action is Action.EXPIRE for entry in state.log)
+            assert state.log or not any(getattr(state, name).written() for name in self.world.rows)
+        if isinstance(verdict, Replay):
+            assert not state.log
+
+    @rule(seconds=few([0.5, 5.0, 1000.0]))
+    def wait(self, seconds: float) -> None:
+        self.world.wait(seconds)
+
+    @invariant()
+    def laws_hold(self) -> None:
+        self.world.check()
+
+    @invariant()
+    def what_ended_stays_ended(self) -> None:
+        """CLOSED and RELEASED are final."""
+        final = (ReservationState.CLOSED, ReservationState.RELEASED)
+        now = {r.reservation_id for r in self.world.rows["reservations"].values() if r.state in final}
+        assert self.ended <= now
+        self.ended = now
+
+    @invariant()
+    def no_more_paid_than_stocked(self) -> None:
+        """Units of paid orders that are neither cancelled nor shipped are allocated, every one."""
+        for product_id in ("a", "b", "c"):
+            paid = sum(
+                line.quantity
+                for view in (self.world.view(order_id) for order_id in self.world.rows["orders"])
+                if view.is_paid and view.order.cancelled_at is None and not view.is_shipped
+                for line in view.order.lines
+                if line.product_id == product_id
+            )
+            assert paid <= sum(
+                level.allocated for key, level in self.world.rows["levels"].items() if key[0] == product_id
+            )
+
+    def _aimed(self, request: Request) -> Request:
+        """Let a settling hit the order of its payment, and most payments fit the order's balance."""
+        command: Any = request.command
+        if isinstance(command, SettlePayment | ClaimOperation):
+            payment = self.world.rows["payments"].get(command.payment_id)
+            if payment is not None:
+                command = replace(command, order_id=payment.order_id)
+        if isinstance(command, BeginPayment) and command.order_id in self.world.rows["orders"]:
+            balance_minor = self.world.view(command.order_id).balance_minor
+            parts = {WHOLE: balance_minor, HALF: balance_minor // 2}
+            command = replace(command, amount_minor=parts.get(command.amount_minor, command.amount_minor))
+        return request._replace(command=command)
+
+    def _copy(self) -> World:
+        copy = World(LOCATIONS)
+        copy.now = self.world.now
+        copy.rows, copy.log = self.world.snapshot()
+        return copy
+
+
+def _told(verdict: object) -> object:
+    return (type(verdict), str(verdict)) if isinstance(verdict, Exception) else verdict
+
+
+Laws.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestLaws = Laws.TestCase
