@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from inventory_client import v1
 from inventory_loadtest.gateway_ledger import Taking
@@ -87,3 +88,17 @@ class FinalState:
 def cancelled(order: v1.Order) -> bool:
     """Whether an order was cancelled."""
     return order.state == v1.OrderState.ORDER_STATE_CANCELLED
+
+
+def action_name(entry: v1.StockTransaction) -> str:
+    """RESERVE, or the number of an action that nobody knows."""
+    return _short(v1.StockAction, entry.action, "STOCK_ACTION_")
+
+
+def payment_state_name(payment: v1.Payment) -> str:
+    """CAPTURED, or the number of a state that nobody knows."""
+    return _short(v1.PaymentState, payment.state, "PAYMENT_STATE_")
+
+
+def _short(enum: Any, number: int, prefix: str) -> str:
+    return str(enum.Name(number)).removeprefix(prefix) if number in enum.values() else str(number)

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from inventory_client import v1
-from inventory_loadtest.evidence import FinalState, Violation
+from inventory_loadtest.evidence import FinalState, Violation, payment_state_name
 from inventory_loadtest.history import Event, Outcome, Step
 
 _DEFINITE = ("CAPTURED", "DECLINED", "FAILED", "REQUIRES_ACTION")
@@ -60,7 +60,7 @@ def _missing_payment(event: Event, state: FinalState) -> str:
         event.amount_minor and payment.amount_minor != event.amount_minor
     ):
         return f"the payment is another one: {payment.amount_minor} of order {payment.order_id}"
-    name = v1.PaymentState.Name(payment.state).removeprefix("PAYMENT_STATE_")
+    name = payment_state_name(payment)
     return f"as {event.state}, it is {name}" if event.state in _DEFINITE and event.state != name else ""
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from inventory_client import v1
-from inventory_loadtest.evidence import FinalState, Violation
+from inventory_loadtest.evidence import FinalState, Violation, payment_state_name
 
 _State = v1.PaymentState
 
@@ -76,8 +76,8 @@ def gateway_agrees(state: FinalState) -> Iterator[Violation]:
         due_minor = payment.amount_minor if payment.state == _State.PAYMENT_STATE_CAPTURED else 0
         in_flight = payment.state == _State.PAYMENT_STATE_PROCESSING
         if taken[payment_id] != due_minor and not (in_flight and taken[payment_id] == payment.amount_minor):
-            name = _State.Name(payment.state).removeprefix("PAYMENT_STATE_")
-            text = f"{name} with {payment.amount_minor}; the gateway took {taken[payment_id]}"
+            state_name = payment_state_name(payment)
+            text = f"{state_name} with {payment.amount_minor}; the gateway took {taken[payment_id]}"
             yield Violation("gateway-agrees", payment_id, text)
 
 
@@ -91,8 +91,9 @@ def payments_belong(state: FinalState) -> Iterator[Violation]:
         captured_minor = state.captured_minor(order_id)
         expected = _payment_state(captured_minor, order.total_minor)
         if order.total_minor and order.payment_state != expected:
-            name = v1.OrderPaymentState.Name(order.payment_state)
-            text = f"{name} with {captured_minor} of {order.total_minor} captured"
+            text = (
+                f"payment state {order.payment_state} with {captured_minor} of {order.total_minor} captured"
+            )
             yield Violation("payments-belong", order_id, text)
     for payment_id, payment in state.payments.items():
         if payment.order_id not in state.orders:

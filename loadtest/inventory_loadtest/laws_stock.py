@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from inventory_client import v1
-from inventory_loadtest.evidence import FinalState, Violation
+from inventory_loadtest.evidence import FinalState, Violation, action_name
 
 _Action = v1.StockAction
 
@@ -39,7 +39,7 @@ def log_gapless(state: FinalState) -> Iterator[Violation]:
         versions = [entry.version for entry in entries]
         if versions != list(range(1, len(entries) + 1)):
             wrong = next(n for n, version in enumerate(versions, start=1) if version != n)
-            text = f"location {location}: entry {wrong} of {len(versions)} has version {versions[wrong - 1]}"
+            text = f"{location}: entry {wrong} of {len(versions)} has version {versions[wrong - 1]}"
             yield Violation("log-gapless", product_id, text)
 
 
@@ -58,13 +58,13 @@ def log_replays(state: FinalState) -> Iterator[Violation]:
                 )
                 if after != (available, allocated, hand):
                     text = (
-                        f"location {location}, version {entry.version}, {_name(entry)} {entry.quantity}: "
+                        f"{location}, version {entry.version}, {action_name(entry)} {entry.quantity}: "
                         f"(available, allocated, by hand) are {available, allocated, hand}, not {after}"
                     )
                     yield Violation("log-replays", product_id, text)
                 if available < 0 or not 0 <= hand <= allocated:
                     text = (
-                        f"location {location}, version {entry.version}: available {available}, "
+                        f"{location}, version {entry.version}: available {available}, "
                         f"allocated {allocated}, by hand {hand}"
                     )
                     yield Violation("log-replays", product_id, text)
@@ -114,8 +114,3 @@ def _levels_of(
 
 def _numbers(stock: v1.Stock) -> str:
     return f"total {stock.total}, available {stock.available}, allocated {stock.allocated}"
-
-
-def _name(entry: v1.StockTransaction) -> str:
-    name: str = v1.StockAction.Name(entry.action)
-    return name.removeprefix("STOCK_ACTION_")

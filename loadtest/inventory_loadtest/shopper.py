@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import grpc
 
 from inventory_client import Client, InventoryError, v1
+from inventory_loadtest.evidence import payment_state_name
 from inventory_loadtest.history import Event, Outcome, Step
 from inventory_loadtest.plan import CURRENCY, PRODUCTS_PER_CART_MAX, CartPlan, Line
 
@@ -200,7 +201,7 @@ def _batched(lines: Sequence[Line], size: int) -> list[Sequence[Line]]:
 
 
 def _state(answer: v1.PayOrderResponse | v1.GetPaymentResponse) -> dict[str, str]:
-    return {"state": v1.PaymentState.Name(answer.payment.state).removeprefix("PAYMENT_STATE_")}
+    return {"state": payment_state_name(answer.payment)}
 
 
 def _reason(error: InventoryError) -> str:
