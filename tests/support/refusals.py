@@ -55,7 +55,8 @@ CODE_OF = {
 class Refusal:
     """What a caller was told; empty until the call was refused.
 
-    `fields` are the paths of BadRequest; `details_bytes` is the size of the whole google.rpc.Status.
+    `fields` are the paths of BadRequest; `shortage_bytes` is the size of the packed shortages,
+    `details_bytes` that of the whole google.rpc.Status.
     """
 
     code: grpc.StatusCode = grpc.StatusCode.OK
@@ -65,6 +66,7 @@ class Refusal:
     fields: list[str] = field(default_factory=list)
     shortages: list[v1.StockShortage] = field(default_factory=list)
     shortage_bytes: int = 0
+    details_bytes: int = 0
     has_retry_info: bool = False
 
     @property
@@ -77,6 +79,7 @@ class Refusal:
         self.code, self.message = error.code(), error.details()
         details = [value for key, value in error.trailing_metadata() if key == "grpc-status-details-bin"]
         assert len(details) == 1, f"{self.code} {self.message}: no details"
+        self.details_bytes = len(details[0])
         status = status_pb2.Status.FromString(details[0])
         assert (status.code, status.message) == (self.code.value[0], self.message)
         infos = []

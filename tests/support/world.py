@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -135,7 +134,7 @@ class World:
         replayed: dict[tuple[str, str], StockLevel] = {}
         for entry in self.log:
             key = (entry.product_id, entry.location)
-            replayed[key] = replay(replayed.get(key, StockLevel()), entry)
+            replayed[key] = replay(replayed.get(key, StockLevel()), entry.action, entry.quantity)
             assert replayed[key] == entry.level, (replayed[key], entry)
         assert replayed == self.rows["levels"]
         for level in replayed.values():
@@ -170,7 +169,7 @@ class World:
                 assert view.reservation.state is ReservationState.CLOSED
 
 
-def replay(level: StockLevel, entry: LogEntry) -> StockLevel:
+def replay(level: StockLevel, action: Action, quantity: int) -> StockLevel:
     """Return the level after an entry, by the table of docs/concepts.md alone."""
     available, allocated, by_hand = {
         Action.CREATE: (1, 0, 0),
@@ -183,13 +182,13 @@ def replay(level: StockLevel, entry: LogEntry) -> StockLevel:
         Action.RELEASE: (1, -1, 0),
         Action.EXPIRE: (1, -1, 0),
         Action.FULFILL: (0, -1, 0),
-    }[entry.action]
-    if entry.action is Action.SET:
-        level = level._replace(available=entry.quantity - level.allocated)
+    }[action]
+    if action is Action.SET:
+        level = level._replace(available=quantity - level.allocated)
     return StockLevel(
-        level.available + available * entry.quantity,
-        level.allocated + allocated * entry.quantity,
-        level.hand_allocated + by_hand * entry.quantity,
+        level.available + available * quantity,
+        level.allocated + allocated * quantity,
+        level.hand_allocated + by_hand * quantity,
         level.version + 1,
     )
 
@@ -213,8 +212,3 @@ def begin(
 def repeatable(command: Command, request_id: str) -> Request:
     """Return a request whose answer is stored: the verdict's own words stand for its encoding."""
     return Request(command, request_id, lambda verdict: repr(verdict).encode())
-
-
-def due_now(reservation: Reservation, now: datetime) -> Reservation:
-    """Return a hold whose time is over at this very instant."""
-    return replace(reservation, expire_time=now)

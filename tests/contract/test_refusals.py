@@ -1,0 +1,397 @@
+"""The error table on the wire: a test for every reason, with its code and its details.
+
+Shop.refused() checks of each: the code, one ErrorInfo of our domain, the status in the details, RetryInfo
+with UNAVAILABLE alone, and that not one row of the store was written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from inventory_client import v1
+from support.refusals import CODE_OF
+from support.shop import Shop, StagedShop
+
+# A database that fails, or a queue that is full, is made in tests/integration.
+COVERED_IN_INTEGRATION = {
+    "TRANSACTION_CONFLICT",
+    "COMMIT_OUTCOME_UNKNOWN",
+    "DATABASE_UNAVAILABLE",
+    "OVERLOADED",
+    "INTERNAL",
+}
+ROWS: set[str] = set()
+
+SOLD_OUT = "There is not enough stock available."
+SHORTAGES_BYTES_MAX = 4 * 1024
+# What common clients allow for all headers of an answer, base64 included.
+HEADERS_BYTES_MAX = 8 * 1024
+
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def row(reason: str) -> Callable[[Test], Test]:
+    """Mark the test that proves a row of the table."""
+
+    def mark(test: Test) -> Test:
+        ROWS.add(reason)
+        return test
+
+    return mark
+
+
+def all_reasons() -> set[str]:
+    return {name.removeprefix("ERROR_REASON_") for name in v1.ErrorReason.keys()} - {"UNSPECIFIED"}  # noqa: SIM118
+
+
+def test_every_reason_has_a_test() -> None:
+    """A reason that is added to the protos needs a test here, or in tests/integration."""
+    assert all_reasons() == ROWS | COVERED_IN_INTEGRATION
+    assert set(CODE_OF) == all_reasons()
+    assert not ROWS & COVERED_IN_INTEGRATION
+
+
+# --- the request ---------------------------------------------------------------------------------
+
+
+@row("INVALID_FIELD")
+def test_invalid_field(shop: Shop) -> None:
+    """Every broken field by its path, at most 20 of them, and never the value."""
+    request = shop.reserve_request("not an id", ("", 0), ("fine", 1), ("secret\n", 1))
+    with shop.refused("INVALID_FIELD") as refusal:
+        shop.inventory.ReserveStock(request)
+    assert sorted(refusal.fields) == [
+        "lines[0].product_id",
+        "lines[0].quantity",
+        "lines[2].product_id",
+        "reservation_id",
+    ]
+    assert "secret" not in refusal.message
+    with shop.refused("INVALID_FIELD") as refusal:
+        shop.reserve("r", *[("", 0)] * 1000)
+    assert len(refusal.fields) == 20
+
+
+@row("ID_REUSED")
+def test_id_reused(shop: Shop) -> None:
+    """The id's field and the id: INVALID_ARGUMENT, as it is the caller's mistake."""
+    shop.stock("a", 5)
+    shop.reserve("r", ("a", 1))
+    with shop.refused("ID_REUSED") as refusal:
+        shop.reserve("r", ("a", 2))
+    assert refusal.metadata == {"field": "reservation_id", "id": "r"}
+
+
+# --- what is not there ---------------------------------------------------------------------------
+
+
+@row("STORE_NOT_FOUND")
+def test_store_not_found(shop: Shop) -> None:
+    """A store that nobody made."""
+    with shop.refused("STORE_NOT_FOUND") as refusal:
+        shop.inventory.GetStock(
+            v1.GetStockRequest(product_id="a"), metadata=(("x-inventory-store", "nowhere"),)
+        )
+    assert refusal.metadata == {"store_id": "nowhere"}
+
+
+@row("STOCK_NOT_FOUND")
+def test_stock_not_found(shop: Shop) -> None:
+    """A product without a record, read or changed."""
+    for call in (lambda: shop.numbers("ghost"), lambda: shop.change("ghost", "SET", 0)):
+        with shop.refused("STOCK_NOT_FOUND") as refusal:
+            call()
+        assert refusal.metadata == {"product_id": "ghost"}
+
+
+@row("LOCATION_NOT_FOUND")
+def test_location_not_found(shop: Shop) -> None:
+    """A slug that no location has."""
+    shop.stock("a", 5)
+    with shop.refused("LOCATION_NOT_FOUND") as refusal:
+        shop.change("a", "INCREMENT", 1, location="elsewhere")
+    assert refusal.metadata == {"location": "elsewhere"}
+
+
+@row("STOCK_TRANSACTION_NOT_FOUND")
+def test_stock_transaction_not_found(shop: Shop) -> None:
+    """No entry with this version."""
+    shop.stock("a", 5)
+    with shop.refused("STOCK_TRANSACTION_NOT_FOUND") as refusal:
+        shop.inventory.GetStockTransaction(v1.GetStockTransactionRequest(product_id="a", version=2))
+    assert refusal.metadata == {"stock_transaction": "a default 2"}
+
+
+@row("RESERVATION_NOT_FOUND")
+def test_reservation_not_found(shop: Shop) -> None:
+    """A reservation that nobody made."""
+    with shop.refused("RESERVATION_NOT_FOUND") as refusal:
+        shop.confirm("ghost")
+    assert refusal.metadata == {"reservation_id": "ghost"}
+
+
+@row("CART_NOT_FOUND")
+def test_cart_not_found(shop: Shop) -> None:
+    """A cart that nobody made."""
+    with shop.refused("CART_NOT_FOUND") as refusal:
+        shop.check_out("ghost", "o")
+    assert refusal.metadata == {"cart_id": "ghost"}
+
+
+@row("CART_ITEM_NOT_FOUND")
+def test_cart_item_not_found(shop: Shop) -> None:
+    """A product that is not in the cart."""
+    shop.cart("c")
+    with shop.refused("CART_ITEM_NOT_FOUND") as refusal:
+        shop.checkout.RemoveCartItem(v1.RemoveCartItemRequest(cart_id="c", product_id="a"))
+    assert refusal.metadata == {"product_id": "a"}
+
+
+@row("ORDER_NOT_FOUND")
+def test_order_not_found(shop: Shop) -> None:
+    """An order that nobody made."""
+    with shop.refused("ORDER_NOT_FOUND") as refusal:
+        shop.pay("ghost", "p", 1)
+    assert refusal.metadata == {"order_id": "ghost"}
+
+
+@row("PAYMENT_NOT_FOUND")
+def test_payment_not_found(shop: Shop) -> None:
+    """A payment that nobody began."""
+    with shop.refused("PAYMENT_NOT_FOUND") as refusal:
+        shop.payment("ghost")
+    assert refusal.metadata == {"payment_id": "ghost"}
+
+
+# --- stock ---------------------------------------------------------------------------------------
+
+
+@row("STOCK_EXISTS")
+def test_stock_exists(shop: Shop) -> None:
+    """The one reason that answers ALREADY_EXISTS."""
+    shop.stock("a", 5)
+    with shop.refused("STOCK_EXISTS") as refusal:
+        shop.stock("a", 6)
+    assert refusal.metadata == {"product_id": "a"}
+
+
+@row("INSUFFICIENT_STOCK")
+@pytest.mark.parametrize("call", ["reserve", "cart", "checkout", "pay", "decrement"])
+def test_insufficient_stock_says_the_same_everywhere(shop: Shop, call: str) -> None:
+    """One fixed message that names no product and no count; the short line travels in the details."""
+    shop.stock("tea-4711", 5)
+    shop.cart("c")
+    shop.add("c", ("tea-4711", 3))
+    if call == "checkout":
+        shop.add("c", ("tea-4711", 4))
+    if call == "pay":
+        shop.order("o", ("tea-4711", 5))
+        shop.change("tea-4711", "DECREMENT", 1)
+    with shop.refused("INSUFFICIENT_STOCK") as refusal:
+        if call == "reserve":
+            shop.reserve("r", ("tea-4711", 7))
+        elif call == "cart":
+            shop.add("c", ("tea-4711", 7))
+        elif call == "checkout":
+            shop.check_out("c", "o")
+        elif call == "pay":
+            shop.pay("o", "p", 500)
+        else:
+            shop.change("tea-4711", "DECREMENT", 7)
+    requested, available = (5, 4) if call == "pay" else (7, 5)
+    location = "default" if call == "decrement" else ""
+    assert refusal.message == SOLD_OUT
+    assert refusal.short_lines == [("tea-4711", location, requested, available, True)]
+    assert refusal.metadata == {"shortage_count": "1"}
+
+
+@pytest.mark.parametrize("id_bytes", [8, 128])
+def test_insufficient_stock_of_1000_lines(shop: Shop, id_bytes: int) -> None:
+    """1,000 short lines: counted all, listed from the first on as far as 4 KiB go, within header limits."""
+    names = [f"{number:04}".ljust(id_bytes, "~") for number in range(1000)]
+    with shop.refused("INSUFFICIENT_STOCK") as refusal:
+        shop.reserve("r", *[(name, 2**43 - 1) for name in names])
+    assert refusal.metadata == {"shortage_count": "1000"}
+    listed = [short.product_id for short in refusal.shortages]
+    assert listed == names[: len(listed)]
+    assert SHORTAGES_BYTES_MAX * 0.8 < refusal.shortage_bytes <= SHORTAGES_BYTES_MAX
+    assert refusal.details_bytes * 4 / 3 < HEADERS_BYTES_MAX
+    assert refusal.message == SOLD_OUT
+
+
+@row("TOTAL_BELOW_ALLOCATED")
+def test_total_below_allocated(shop: Shop) -> None:
+    """The total asked for and what is allocated."""
+    shop.stock("a", 5)
+    shop.reserve("r", ("a", 3))
+    with shop.refused("TOTAL_BELOW_ALLOCATED") as refusal:
+        shop.change("a", "SET", 2)
+    assert refusal.metadata == {"total": "2", "allocated": "3"}
+
+
+@row("QUANTITY_OVERFLOW")
+def test_quantity_overflow(shop: Shop) -> None:
+    """The limit that would be passed."""
+    shop.stock("a", 2**43 - 1)
+    with shop.refused("QUANTITY_OVERFLOW") as refusal:
+        shop.change("a", "INCREMENT", 1)
+    assert refusal.metadata == {"limit": str(2**43 - 1)}
+
+
+@row("HAND_ALLOCATION_TOO_SMALL")
+def test_hand_allocation_too_small(shop: Shop) -> None:
+    """What was asked for and what was allocated by hand."""
+    shop.stock("a", 5)
+    shop.change("a", "ALLOCATE", 1)
+    with shop.refused("HAND_ALLOCATION_TOO_SMALL") as refusal:
+        shop.change("a", "DEALLOCATE", 2)
+    assert refusal.metadata == {"requested": "2", "hand_allocated": "1"}
+
+
+# --- reservations --------------------------------------------------------------------------------
+
+
+@row("RESERVATION_NOT_ACTIVE")
+def test_reservation_not_active(shop: Shop) -> None:
+    """The reservation and the state it ended in."""
+    shop.stock("a", 5)
+    shop.reserve("r", ("a", 1))
+    shop.release("r")
+    for call in (lambda: shop.confirm("r"), lambda: shop.reserve("r", ("a", 1))):
+        with shop.refused("RESERVATION_NOT_ACTIVE") as refusal:
+            call()
+        assert refusal.metadata == {"reservation_id": "r", "state": "RELEASED"}
+
+
+@row("RESERVATION_EXPIRED")
+def test_reservation_expired(staged: StagedShop) -> None:
+    """A fixed message, and the shortages of the whole that would have to be held again."""
+    staged.stock("a", 5)
+    staged.reserve_until_soon("r", ("a", 3))
+    staged.wait_until_due(("a", 5))
+    staged.reserve("next", ("a", 4))
+    with staged.refused("RESERVATION_EXPIRED") as refusal:
+        staged.confirm("r")
+    assert refusal.message == "The reservation has expired and its stock is no longer available."
+    assert refusal.metadata == {"shortage_count": "1"}
+    assert refusal.short_lines == [("a", "", 3, 1, True)]
+
+
+@row("RESERVATION_OWNED_BY_ORDER")
+def test_reservation_owned_by_order(shop: Shop) -> None:
+    """The order that alone may move it."""
+    shop.stock("a", 5)
+    reservation_id = shop.paid_order("o", ("a", 1)).reservation_id
+    with shop.refused("RESERVATION_OWNED_BY_ORDER") as refusal:
+        shop.release(reservation_id)
+    assert refusal.metadata == {"reservation_id": reservation_id, "order_id": "o"}
+
+
+# --- the order flow ------------------------------------------------------------------------------
+
+
+@row("ORDER_NOT_PAYABLE")
+def test_order_not_payable(shop: Shop) -> None:
+    """An order that costs nothing is paid once."""
+    shop.stock("a", 5)
+    shop.order("o", ("a", 1, 0))
+    shop.pay("o", "p", 0)
+    with shop.refused("ORDER_NOT_PAYABLE") as refusal:
+        shop.pay("o", "p-2", 0)
+    assert refusal.metadata == {"order_id": "o"}
+
+
+@row("ORDER_NOT_CANCELLABLE")
+def test_order_not_cancellable(shop: Shop) -> None:
+    """An order that was shipped whole."""
+    shop.stock("a", 5)
+    shop.paid_order("o", ("a", 1))
+    shop.ship("o", "s")
+    with shop.refused("ORDER_NOT_CANCELLABLE") as refusal:
+        shop.cancel("o")
+    assert refusal.metadata == {"order_id": "o"}
+
+
+@row("ORDER_NOT_SHIPPABLE")
+def test_order_not_shippable(shop: Shop) -> None:
+    """An order that is not paid."""
+    shop.stock("a", 5)
+    shop.order("o", ("a", 1))
+    with shop.refused("ORDER_NOT_SHIPPABLE") as refusal:
+        shop.ship("o", "s")
+    assert refusal.metadata == {"order_id": "o"}
+
+
+@row("ORDER_CANCELLED")
+def test_order_cancelled(shop: Shop) -> None:
+    """An order that was cancelled."""
+    shop.stock("a", 5)
+    shop.order("o", ("a", 1))
+    shop.cancel("o")
+    with shop.refused("ORDER_CANCELLED") as refusal:
+        shop.pay("o", "p", 100)
+    assert refusal.metadata == {"order_id": "o"}
+
+
+@row("PAYMENT_IN_PROGRESS")
+def test_payment_in_progress(staged: StagedShop) -> None:
+    """An order whose payment is at the gateway."""
+    staged.stock("a", 5)
+    staged.order("o", ("a", 1))
+    call, visit = staged.pay_up_to_gateway("o", "p", 100)
+    with staged.refused("PAYMENT_IN_PROGRESS") as refusal:
+        staged.cancel("o")
+    assert refusal.metadata == {"order_id": "o"}
+    visit.accept()
+    call.result()
+
+
+@row("AMOUNT_EXCEEDS_BALANCE")
+def test_amount_exceeds_balance(shop: Shop) -> None:
+    """The amount and what is left to pay."""
+    shop.stock("a", 5)
+    shop.order("o", ("a", 1))
+    with shop.refused("AMOUNT_EXCEEDS_BALANCE") as refusal:
+        shop.pay("o", "p", 101)
+    assert refusal.metadata == {"amount_minor": "101", "balance_minor": "100"}
+
+
+@row("CART_NOT_OPEN")
+def test_cart_not_open(shop: Shop) -> None:
+    """The cart and the order that was made of it."""
+    shop.stock("a", 5)
+    shop.cart("c", ("a", 1))
+    shop.check_out("c", "o")
+    with shop.refused("CART_NOT_OPEN") as refusal:
+        shop.check_out("c", "o-2")
+    assert refusal.metadata == {"cart_id": "c", "order_id": "o"}
+
+
+@row("CART_EMPTY")
+def test_cart_empty(shop: Shop) -> None:
+    """The cart that holds nothing."""
+    shop.cart("c")
+    with shop.refused("CART_EMPTY") as refusal:
+        shop.check_out("c", "o")
+    assert refusal.metadata == {"cart_id": "c"}
+
+
+# --- what a refusal does not say -----------------------------------------------------------------
+
+
+def test_no_message_tells_of_the_inside(shop: Shop) -> None:
+    """Ids that look like SQL or like log lines are data: refused or kept, never run, never explained."""
+    odd = "';DROP/**/TABLE/**/stock;--"
+    shop.stock(odd, 1)
+    assert shop.numbers(odd) == (1, 1, 0)
+    with shop.refused("STOCK_EXISTS") as refusal:
+        shop.stock(odd, 1)
+    assert not re.search(r"psycopg|postgres|Traceback|SQL", refusal.message)
+    for wrong in ("a\x00b", "a b", "\x1b[31m", "a\n", "\u00e9", "\U0001f600", "x" * 129):
+        with shop.refused("INVALID_FIELD") as refusal:
+            shop.numbers(wrong)
+        assert refusal.fields == ["product_id"]

@@ -1,0 +1,58 @@
+"""Servers of a test's own, with settings of their own, on databases of their own."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import psycopg
+
+import inventory_client
+from inventory_server.db.embedded import EmbeddedPostgres
+from inventory_server.db.migrate import migrate
+from inventory_server.db.stores import create_store
+from inventory_server.launch import INVENTORY_COMMAND, UNTIL_STDIN_CLOSES, start_process
+from support.database import Observer
+from support.shop import Shop
+
+
+class Site(NamedTuple):
+    """A server on a database that nobody else uses: the reconcilers of two servers would share the work."""
+
+    address: str
+    database_url: str
+    observer: Observer
+
+    @contextmanager
+    def new_store(self) -> Iterator[tuple[inventory_client.Client, str]]:
+        store = f"test-{uuid.uuid4().hex}"
+        create_store(self.database_url, store)
+        with inventory_client.connect(self.address, store=store, timeout_s=15) as client:
+            yield client, store
+
+    @contextmanager
+    def shop(self) -> Iterator[Shop]:
+        with self.new_store() as (client, store):
+            yield Shop(client, store, self.observer)
+
+
+@contextmanager
+def started(postgres: EmbeddedPostgres, **settings: object) -> Iterator[Site]:
+    """Start a server with settings of its own, by their names."""
+    name = f"site_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres.database_url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = postgres.database_url(name)
+    migrate(url)
+    observer = Observer(url)
+    given = {f"INVENTORY_{key.upper()}": str(value) for key, value in settings.items()}
+    env = {**os.environ, "INVENTORY_DATABASE_URL": url, **given}
+    argv = [*INVENTORY_COMMAND, "serve", "--port", "0", UNTIL_STDIN_CLOSES]
+    try:
+        with start_process(argv, env=env) as server:
+            yield Site(server.address, url, observer)
+    finally:
+        observer.close()
