@@ -116,12 +116,12 @@ def claim_operation(state: State, command: ClaimOperation, _request_id: str | No
 
 def _need_payable(view: OrderView, command: BeginPayment) -> None:
     order_id, amount_minor = command.order_id, command.amount_minor
+    if amount_minor == 0 and view.order.total_minor > 0:
+        raise InvalidValue("amount_minor", "must be at least 1; 0 only where the order's total is 0")
     if view.order.cancelled_at is not None:
         raise OrderCancelled(order_id)
     if view.is_paid and view.order.total_minor == 0:
         raise OrderNotPayable(order_id, "it costs nothing and is paid")
-    if amount_minor == 0 and view.order.total_minor > 0:
-        raise InvalidValue("amount_minor", "must be at least 1; 0 only where the order's total is 0")
     if amount_minor > view.balance_minor:
         if amount_minor <= view.balance_minor + view.in_flight_minor:
             raise PaymentInProgress(order_id)  # once that is settled there may be room for it
