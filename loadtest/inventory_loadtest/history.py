@@ -88,9 +88,9 @@ class Event:
         return self.outcome is Outcome.REFUSED and self.reason == SOLD_OUT
 
     def to_json(self) -> str:
-        """One line of JSON, without its end; fields at their defaults are left out."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return json.dumps({name: value for name, value in values.items() if value not in ("", {}, 0)})
+        """One line of JSON, without its end; what is empty or 0 is left out."""
+        values = {name: getattr(self, name) for name in _NAMES}
+        return json.dumps({name: value for name, value in values.items() if value or name in _NEVER_LEFT_OUT})
 
     @classmethod
     def from_json(cls, line: str) -> Event:
@@ -99,6 +99,10 @@ class Event:
         values["step"] = Step(values["step"])
         values["outcome"] = Outcome(values["outcome"])
         return cls(**values)
+
+
+_NAMES = tuple(f.name for f in dataclasses.fields(Event))
+_NEVER_LEFT_OUT = ("started_s", "ended_s")
 
 
 class HistoryWriter:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inventory_client import InventoryError
+from inventory_client import InventoryError, connect, v1
 from inventory_loadtest.history import read_history
 from inventory_loadtest.plan import RacePlan
 from inventory_loadtest.progress import Progress
@@ -57,10 +57,12 @@ def run_race(
         history: where to keep what the clients saw, as JSONL; None = it isn't kept.
         watcher: who is told how far it is.
     Returns: the result, its violations found.
-    Raises: RaceError if the server can't be reached, the name was used before, or the carts' process fails.
+    Raises: RaceError if the server can't be reached, the store isn't there, the name was used before, or the
+        carts' process fails.
     Effects: stock, carts, orders and payments on the server, all under ids that begin with the plan's name.
     """
     watcher = watcher or Watcher()
+    _knock(target, store)
     with tempfile.TemporaryDirectory(prefix="inventory-race-") as scratch:
         seen = Path(scratch) / "history.jsonl"
         started_s = time.monotonic()
@@ -83,6 +85,15 @@ def run_race(
         generator_cpu_share=progress.cpu_s / ran_s,
         checked_s=time.monotonic() - started_s,
     )
+
+
+def _knock(target: str, store: str | None) -> None:
+    """See that the server and the store are there, before a thousand carts find out."""
+    try:
+        with connect(target, store=store) as client:
+            client.inventory.ListStock(v1.ListStockRequest(page_size=1))
+    except (InventoryError, ValueError) as error:
+        raise RaceError(f"{target}: {error}") from error
 
 
 def _run_carts(

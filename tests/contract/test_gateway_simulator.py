@@ -258,3 +258,15 @@ def test_sigint_is_exit_status_0() -> None:
     assert process.wait(10) == 0
     assert process.stdout
     process.stdout.close()
+
+
+def test_it_needs_the_bare_package_alone() -> None:
+    """No extra is imported: whoever has the client can run the simulator."""
+    code = (
+        "import sys, inventory_loadtest.gateway\n"
+        "print([m for m in ('locust', 'gevent', 'rich', 'typer', 'psycopg') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.strip() == "[]"
