@@ -1,0 +1,32 @@
+"""A database that fails and waits on order, with a store of its own for each test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from inventory_server.db import embedded
+from inventory_server.db.stores import create_store
+from support.engine import Database, sabotaged
+
+
+@pytest.fixture(scope="session")
+def sabotaged_url(postgres: embedded.EmbeddedPostgres) -> str:
+    """The URL of a migrated database that does as `support.engine` says."""
+    with psycopg.connect(postgres.database_url("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE sabotaged")
+    return sabotaged(postgres.database_url("sabotaged"))
+
+
+@pytest.fixture
+def database(sabotaged_url: str) -> Iterator[Database]:
+    """A look into it, at a store that nobody else uses."""
+    store = f"test-{uuid.uuid4().hex}"
+    create_store(sabotaged_url, store)
+    with Database(sabotaged_url, store) as opened:
+        opened.rows("SELECT setval('tries', 1, false)")
+        yield opened
+        opened.check()
