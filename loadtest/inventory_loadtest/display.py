@@ -105,10 +105,9 @@ def result_table(result: RaceResult) -> Table:
         row(figures["p50_ms"], "ms: half of PayOrder's answers came within (p50)")
         row(figures["p99_ms"], "ms: 99 of 100 came within (p99)")
     if figures["calls_repeated"]:
-        row(
-            figures["calls_repeated"],
-            f"of {figures['calls']:,} calls were sent again, {figures['calls_unknown']} to no avail",
-        )
+        reasons = ", ".join(figures["calls_repeated_for"])
+        text = f"times a call was sent again ({reasons}); {figures['calls_unknown']} calls to no avail"
+        row(figures["calls_repeated"], text)
     return table
 
 

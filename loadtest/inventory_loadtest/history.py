@@ -51,6 +51,7 @@ class Event:
         started_s: when the first attempt was sent, on the monotonic clock.
         ended_s: when the last attempt was answered or given up.
         attempts: how often it was sent.
+        repeated_for: the reason of the last attempt that was repeated; "" where there was one attempt.
         reason: the ErrorReason, else the status code's name; "" where it was OK.
         message: the error's text; "" where it was OK.
         cart_id: whose call it was; "" for CREATE_STOCK.
@@ -67,6 +68,7 @@ class Event:
     started_s: float
     ended_s: float
     attempts: int = 1
+    repeated_for: str = ""
     reason: str = ""
     message: str = ""
     cart_id: str = ""

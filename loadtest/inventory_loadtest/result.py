@@ -107,6 +107,7 @@ class RaceResult:
             "p99_ms": percentile(latencies_ms, 99),
             "calls": len(self.history),
             "calls_repeated": sum(event.attempts - 1 for event in self.history),
+            "calls_repeated_for": dict(Counter(e.repeated_for for e in self.history if e.repeated_for)),
             "calls_unknown": sum(event.outcome is Outcome.UNKNOWN for event in self.history),
             "carts_broken": self.broken,
             "generator_cpu_share": round(self.generator_cpu_share, 2),

@@ -172,6 +172,7 @@ class Shopper:
     ) -> Event:
         """Send until the outcome is known, a bounded number of times, always the same; record the event."""
         started_s = time.monotonic()
+        repeated_for = ""
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 answered = {"outcome": Outcome.OK, **read(send())}
@@ -181,10 +182,16 @@ class Shopper:
                 answered = {"outcome": outcome, "reason": _reason(error), "message": error.message}
                 if outcome is Outcome.REFUSED or attempt == ATTEMPTS_MAX:
                     break
+                repeated_for = _reason(error)
                 # Full jitter, so that carts refused together don't come back together.
                 time.sleep(random.uniform(0, min(0.1 * 2**attempt, BACKOFF_S_MAX)))
         event = Event(
-            step=step, started_s=started_s, ended_s=time.monotonic(), attempts=attempt, **{**sent, **answered}
+            step=step,
+            started_s=started_s,
+            ended_s=time.monotonic(),
+            attempts=attempt,
+            repeated_for=repeated_for,
+            **{**sent, **answered},
         )
         self.record(event)
         return event
