@@ -85,10 +85,12 @@ async def result(gateway: v1.PaymentGatewayServiceStub, name: str) -> int:
 
 
 async def end_of(gateway: v1.PaymentGatewayServiceStub, name: str) -> int:
-    async with asyncio.timeout(20):
-        while await result(gateway, name) == R.GATEWAY_RESULT_PENDING:
-            await asyncio.sleep(0.02)
-    return await result(gateway, name)
+    for _ in range(1_000):
+        found = await result(gateway, name)
+        if found != R.GATEWAY_RESULT_PENDING:
+            return found
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{name} is pending still")
 
 
 def taken(ledger: Path, name: str) -> int:
