@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -114,6 +116,17 @@ class EngineConnection:
     async def close(self) -> None:
         with suppress(psycopg.Error):
             await self._connection.close()
+
+    def cut(self) -> None:
+        """Shut the socket down, so that a trip that waits ends as ConnectionLost now.
+
+        To cancel it would take as long again: the driver then asks the server to stop, and waits for it.
+        """
+        with (
+            suppress(psycopg.Error, OSError),
+            socket.socket(fileno=os.dup(self._connection.fileno())) as twin,
+        ):
+            twin.shutdown(socket.SHUT_RDWR)
 
     async def _trip(
         self, store_id: str, calls: Sequence[Call], first: str | None = None, last: str | None = None

@@ -176,34 +176,42 @@ class Batcher:
 
     async def _attempt(self, entries: list[Entry], attempt: Attempt) -> None:
         async with self._connections.borrow() as connection:
+            timer = asyncio.get_running_loop().call_later(BATCH_TIMEOUT_S, connection.cut)
             try:
-                async with asyncio.timeout(BATCH_TIMEOUT_S):
-                    requests = [entry.request for entry in entries]
-                    await run_batch(
-                        connection, self._store_id, requests, attempt, lines_max=self._limits.lines_max
-                    )
-            except (ConnectionLost, TimeoutError) as error:
+                requests = [entry.request for entry in entries]
+                await run_batch(
+                    connection, self._store_id, requests, attempt, lines_max=self._limits.lines_max
+                )
+            except ConnectionLost as error:
                 await connection.close()
                 raise _Lost(connection) from error
+            finally:
+                timer.cancel()
 
     async def _settle(self, lost: EngineConnection, entries: list[Entry]) -> bool:
         """End the lost connection's backend, so that a re-run under the same ids finds what it did.
 
+        It is tried once at least, though every caller may have given up: the backend may sit on its locks.
         pg_xact_status is no way to ask: after a crash transaction ids are used again.
         """
         loop = asyncio.get_running_loop()
         until = max(entry.deadline for entry in entries) - 0.1
         number = 0
-        while loop.time() < until:
+        while True:
+            left_s = until - loop.time()
             try:
-                await self._connections.lay_to_rest(lost, min(RESCUE_TIMEOUT_S, until - loop.time()))
+                await self._connections.lay_to_rest(
+                    lost, min(RESCUE_TIMEOUT_S, left_s) if left_s > 0 else RESCUE_TIMEOUT_S
+                )
             except Unavailable as error:
                 log.warning("rescue_failed", store=self._store_id, error=str(error))
-                await asyncio.sleep(_backoff_s(number))
-                number += 1
             else:
                 return True
-        return False
+            pause_s = _backoff_s(number)
+            if loop.time() + pause_s >= until:
+                return False
+            await asyncio.sleep(pause_s)
+            number += 1
 
     async def _split(self, entries: list[Entry], defect: Exception) -> None:
         """Find the poisonous command: it fails alone, and the others are decided without it."""
