@@ -1,0 +1,295 @@
+"""The connection dies around COMMIT: each command takes effect once, and its caller gets the truth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from inventory_server.domain.commands import (
+    AddCartItems,
+    Checkout,
+    CreateCart,
+    CreateStock,
+    ReleaseReservation,
+    ReserveStock,
+)
+from inventory_server.domain.decide import Replay
+from inventory_server.domain.errors import InsufficientStock
+from inventory_server.domain.order import CartItem
+from inventory_server.domain.payment import PaymentState
+from inventory_server.domain.reservation import Line, ReservationState
+from inventory_server.engine import batcher
+from inventory_server.engine.engine import Engine
+from inventory_server.engine.errors import CommitOutcomeUnknown, DatabaseUnavailable, DeadlinePassed
+from inventory_server.payments.gateway import GatewayResult, Outcome, Purchase
+from inventory_server.payments.processor import PaymentProcessor
+from support.engine import Database, eventually, minus, plus, running_engine, start
+from support.proxy import Fault, Proxy, proxy
+
+CUTS = [Fault.CUT_BEFORE, Fault.CUT_AFTER]
+BLACK_HOLES = [Fault.BLACK_HOLE_BEFORE, Fault.BLACK_HOLE_AFTER]
+
+Line2 = Line("a", 2)
+
+
+def encode(verdict: Any) -> bytes:
+    return repr(verdict.entry.level).encode()
+
+
+@pytest.fixture
+async def network(database: Database) -> AsyncIterator[tuple[Proxy, Engine]]:
+    """An engine whose batches go through a proxy; 10 of `a`, and its connection made."""
+    async with (
+        proxy(database.url) as (between, url),
+        running_engine(url, reads_url=database.url) as (engine, _),
+    ):
+        await engine.change(database.store, CreateStock("a", 10), deadline_s=20)
+        yield between, engine
+
+
+async def ask(engine: Engine, store: str, command: Any, request_id: str, deadline_s: float = 20) -> Any:
+    return await engine.change(store, command, deadline_s=deadline_s, request_id=request_id, encode=encode)
+
+
+# --- the backend is killed -----------------------------------------------------------------------
+
+
+async def test_a_backend_killed_before_commit(database: Database) -> None:
+    """The backend dies in mid-batch: the batch is run again, whole, and no caller sees it."""
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 10), deadline_s=20)
+        with database.level_locked("a") as holder:
+            tasks = [start(engine, database.store, minus("a", n)) for n in (1, 2)]
+            await eventually(lambda: database.blocked(holder), "the load waits")
+            (pid,) = database.blocked(holder)
+            assert database.one("SELECT pg_terminate_backend(%s)", pid)
+            await eventually(lambda: pid not in database.blocked(holder), "the backend is gone")
+        assert [(await task).entry.level.available for task in tasks] == [9, 7]
+    assert len(database.entries("a")) == 3
+
+
+async def test_a_backend_killed_in_commit(database: Database) -> None:
+    """The backend dies while it commits: what it did not finish is done again, once."""
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 10), deadline_s=20)
+        with database.gate_closed() as gate:
+            command = minus("a", 3, reason="gate")
+            task = asyncio.create_task(ask(engine, database.store, command, "q"))
+            await eventually(lambda: database.blocked(gate), "COMMIT waits")
+            (pid,) = database.blocked(gate)
+            assert database.one("SELECT pg_terminate_backend(%s)", pid)
+            await eventually(lambda: pid not in database.blocked(gate), "the backend is gone")
+        assert (await task).entry.level.available == 7
+    assert len(database.entries("a")) == 2
+
+
+async def test_an_idle_connection_that_was_killed(database: Database) -> None:
+    """A connection that died while it was idle costs nobody a call."""
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 10), deadline_s=20)
+        killed = database.rows(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'inventory engine'"
+        )
+        assert killed == [(True,)]
+        assert (await engine.change(database.store, minus("a"), deadline_s=20)).entry.level.available == 9
+
+
+# --- the connection is cut -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", CUTS)
+async def test_a_request_whose_commit_was_cut(
+    database: Database, network: tuple[Proxy, Engine], fault: Fault
+) -> None:
+    """A change by request_id: made once, and answered as its own, whichever side of COMMIT was lost."""
+    between, engine = network
+    between.arm(fault)
+    verdict = await ask(engine, database.store, plus("a", 5), "q")
+    assert between.struck.is_set()
+    if fault is Fault.CUT_AFTER:
+        # Its own answer, not a repeat's: the effect was found by the id.
+        assert isinstance(verdict, Replay) and verdict.is_own
+    else:
+        assert verdict.entry.level.available == 15
+    assert database.level("a") == (15, 0)
+    assert len(database.entries("a")) == 2
+    assert await ask(engine, database.store, plus("a", 5), "q") == Replay(
+        b"StockLevel(available=15, allocated=0, hand_allocated=0, version=2)", is_own=False
+    )
+
+
+@pytest.mark.parametrize("fault", CUTS)
+async def test_a_batch_whose_commit_was_cut(
+    database: Database, network: tuple[Proxy, Engine], fault: Fault
+) -> None:
+    """Every command of the batch, by whatever id it is known, takes effect once; refusals stay refusals."""
+    between, engine = network
+    await engine.change(database.store, ReserveStock("old", (Line("a", 1),)), deadline_s=20)
+    between.arm(fault)
+    verdicts = await asyncio.gather(
+        engine.change(database.store, ReserveStock("r1", (Line2,)), deadline_s=20),
+        ask(engine, database.store, plus("a", 1), "q1"),
+        engine.change(database.store, ReserveStock("r2", (Line("a", 99),)), deadline_s=20),
+        engine.change(database.store, ReleaseReservation("old"), deadline_s=20),
+        engine.change(database.store, CreateCart("c", "EUR"), deadline_s=20),
+        engine.change(database.store, ReserveStock("r3", (Line2,)), deadline_s=20),
+        return_exceptions=True,
+    )
+    assert between.struck.is_set()
+    assert [verdicts[n].state for n in (0, 3, 5)] == [
+        ReservationState.HELD,
+        ReservationState.RELEASED,
+        ReservationState.HELD,
+    ]
+    assert isinstance(verdicts[2], InsufficientStock)
+    assert database.level("a") == (7, 4)
+    assert [action for _, action, _ in database.entries("a")] == [
+        "CREATE", "RESERVE", "RESERVE", "INCREMENT", "RELEASE", "RESERVE",
+    ]  # fmt: skip
+
+
+async def test_a_repeat_is_no_own_answer_after_a_cut(
+    database: Database, network: tuple[Proxy, Engine]
+) -> None:
+    """A repeat that shares a batch with a lost COMMIT is still told that it is one."""
+    between, engine = network
+    await ask(engine, database.store, plus("a", 1), "old")
+    between.arm(Fault.CUT_AFTER)
+    own, repeat = await asyncio.gather(
+        ask(engine, database.store, plus("a", 2), "new"), ask(engine, database.store, plus("a", 1), "old")
+    )
+    assert (own.is_own, repeat.is_own) == (True, False)
+    assert database.level("a") == (13, 0)
+
+
+# --- and the database stays away -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", CUTS)
+async def test_an_outcome_that_cannot_be_found_out(
+    database: Database, network: tuple[Proxy, Engine], fault: Fault
+) -> None:
+    """The database stays away after COMMIT was sent: unknown, in time; a repeat gives the truth."""
+    between, engine = network
+    between.arm(fault, then_refuse=True)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    with pytest.raises(CommitOutcomeUnknown):
+        await ask(engine, database.store, plus("a", 5), "q", deadline_s=1.0)
+    assert loop.time() - begun < 1.0
+    assert database.level("a") == ((15, 0) if fault is Fault.CUT_AFTER else (10, 0))
+    between.refuses = False
+    repeat = await ask(engine, database.store, plus("a", 5), "q")
+    assert isinstance(repeat, Replay) == (fault is Fault.CUT_AFTER)
+    assert not (isinstance(repeat, Replay) and repeat.is_own)
+    assert database.level("a") == (15, 0) and len(database.entries("a")) == 2
+
+
+async def test_a_database_that_goes_before_commit(database: Database, network: tuple[Proxy, Engine]) -> None:
+    """The connection dies before COMMIT was sent and the database stays away: nothing was changed."""
+    between, engine = network
+    with database.level_locked("a") as holder:
+        task = asyncio.create_task(ask(engine, database.store, plus("a", 5), "q", deadline_s=1.0))
+        await eventually(lambda: database.blocked(holder), "the load waits")
+        between.refuses = True
+        (pid,) = database.blocked(holder)
+        assert database.one("SELECT pg_terminate_backend(%s)", pid)
+        with pytest.raises(DatabaseUnavailable):
+            await task
+    with pytest.raises(DatabaseUnavailable):
+        await ask(engine, database.store, plus("a", 5), "q")
+    between.refuses = False
+    assert (await ask(engine, database.store, plus("a", 5), "q")).entry.level.available == 15
+
+
+# --- nobody hears a thing ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", BLACK_HOLES)
+async def test_a_black_hole_is_bounded(
+    database: Database, network: tuple[Proxy, Engine], monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    """A COMMIT that nobody answers is given up after a bound, found out, and done once."""
+    monkeypatch.setattr(batcher, "BATCH_TIMEOUT_S", 0.5)
+    between, engine = network
+    between.arm(fault)
+    verdict = await ask(engine, database.store, plus("a", 5), "q", deadline_s=20)
+    assert isinstance(verdict, Replay) == (fault is Fault.BLACK_HOLE_AFTER)
+    assert database.level("a") == (15, 0) and len(database.entries("a")) == 2
+
+
+@pytest.mark.parametrize("fault", BLACK_HOLES)
+async def test_a_black_hole_does_not_stop_the_store(
+    database: Database, network: tuple[Proxy, Engine], monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    """Its callers may have given up: the backend in the hole is ended all the same, or its locks stay."""
+    monkeypatch.setattr(batcher, "BATCH_TIMEOUT_S", 1.0)
+    between, engine = network
+    between.arm(fault)
+    with pytest.raises(DeadlinePassed):
+        await ask(engine, database.store, plus("a", 5), "q", deadline_s=0.5)
+    after = await engine.change(database.store, plus("a", 1), deadline_s=4.0)
+    assert after.entry.level.available == (16 if fault is Fault.BLACK_HOLE_AFTER else 11)
+    await ask(engine, database.store, plus("a", 5), "q")
+    assert database.level("a") == (16, 0) and len(database.entries("a")) == 3
+
+
+# --- payments ------------------------------------------------------------------------------------
+
+
+class CountingGateway:
+    """Accepts everything, and remembers what it was called for."""
+
+    def __init__(self) -> None:
+        self.purchases: list[Purchase] = []
+
+    async def purchase(self, purchase: Purchase, *, timeout_s: float) -> Outcome:
+        self.purchases.append(purchase)
+        return Outcome(GatewayResult.ACCEPTED, "ref")
+
+    async def get_operation(self, operation_id: str, *, timeout_s: float) -> Outcome:
+        raise AssertionError("nothing is in doubt here")
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("fault", CUTS)
+@pytest.mark.parametrize("transaction", [1, 2])
+async def test_a_payment_whose_commit_was_cut(
+    database: Database, network: tuple[Proxy, Engine], fault: Fault, transaction: int
+) -> None:
+    """The gateway is called once and its word recorded, whichever transaction's COMMIT was lost."""
+    between, engine = network
+    await engine.change(database.store, CreateCart("c", "EUR"), deadline_s=20)
+    item = CartItem("a", 2, 50, None)
+    await engine.change(database.store, AddCartItems("c", (item,)), deadline_s=20)
+    await engine.change(database.store, Checkout("c", "o"), deadline_s=20)
+    gateway = CountingGateway()
+
+    class ArmingGateway(CountingGateway):
+        async def purchase(self, purchase: Purchase, *, timeout_s: float) -> Outcome:
+            between.arm(fault)
+            return await gateway.purchase(purchase, timeout_s=timeout_s)
+
+    processor = PaymentProcessor(
+        engine, gateway if transaction == 1 else ArmingGateway(), gateway_timeout_s=5
+    )
+    if transaction == 1:
+        between.arm(fault)
+    payment = await processor.pay(
+        database.store, order_id="o", payment_id="p", amount_minor=100, payment_method="card", deadline_s=20
+    )
+    assert between.struck.is_set()
+    assert payment.state is PaymentState.CAPTURED
+    assert [purchase.payment_id for purchase in gateway.purchases] == ["p"]
+    stored = database.rows(
+        "SELECT operation_id, state FROM payment_operation WHERE store_id = %s", database.store
+    )
+    assert stored == [(gateway.purchases[0].operation_id, "ACCEPTED")]
+    assert database.level("a") == (8, 2)
+    await processor.drain(1)
