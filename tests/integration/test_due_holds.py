@@ -1,0 +1,229 @@
+"""Units of due holds are free for whoever needs them, in the same transaction; the sweeper tidies up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from inventory_server.domain.commands import (
+    ConfirmReservation,
+    CreateStock,
+    ExpireReservation,
+    ReserveStock,
+)
+from inventory_server.domain.errors import InsufficientStock, Shortage
+from inventory_server.domain.reservation import Line, ReservationState
+from inventory_server.engine import transaction
+from inventory_server.engine.engine import Engine
+from inventory_server.jobs.sweeper import Sweeper
+from support.engine import Database, eventually, minus, plus, running_engine, start
+
+HELD, EXPIRED = ReservationState.HELD, ReservationState.EXPIRED
+
+
+async def held_and_due(
+    engine: Engine, database: Database, *holds: tuple[str, int], ttl_s: float = 60
+) -> None:
+    """Hold so many units of `a` each, and make all those holds due by the database's clock."""
+    for number, (product_id, quantity) in enumerate(holds):
+        command = ReserveStock(f"due{number}", (Line(product_id, quantity),), ttl_s=ttl_s)
+        await engine.change(database.store, command, deadline_s=20)
+    database.rows(
+        "UPDATE reservation SET expire_time = now() - interval '1 s' WHERE store_id = %s RETURNING 1",
+        database.store,
+    )
+
+
+def states(database: Database) -> dict[str, str]:
+    return dict(
+        database.rows("SELECT reservation_id, state FROM reservation WHERE store_id = %s", database.store)
+    )
+
+
+def transactions(database: Database, action: str) -> set[str]:
+    rows = database.rows(
+        "SELECT DISTINCT xid::text FROM stock_transaction WHERE store_id = %s AND action = %s",
+        database.store,
+        action,
+    )
+    return {row[0] for row in rows}
+
+
+async def test_who_lacks_units_gets_those_of_a_due_hold(database: Database) -> None:
+    """A reservation that lacks units expires a due hold and holds its units, in one transaction."""
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 5), deadline_s=20)
+        await held_and_due(engine, database, ("a", 4))
+        took = await engine.change(database.store, ReserveStock("r", (Line("a", 5),)), deadline_s=20)
+    assert took.state is HELD
+    assert states(database) == {"due0": "EXPIRED", "r": "HELD"}
+    assert [action for _, action, _ in database.entries("a")] == ["CREATE", "RESERVE", "EXPIRE", "RESERVE"]
+    assert transactions(database, "EXPIRE") < transactions(database, "RESERVE")
+
+
+async def test_by_hand_too(database: Database) -> None:
+    """An action by hand that lacks units gets those of due holds as well."""
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 5), deadline_s=20)
+        await held_and_due(engine, database, ("a", 5))
+        verdict = await engine.change(database.store, minus("a", 3), deadline_s=20)
+    assert verdict.entry.level.available == 2
+
+
+async def test_who_lacks_nothing_expires_nothing(database: Database) -> None:
+    """A due hold whose units nobody lacks waits for the sweeper."""
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 9), deadline_s=20)
+        await held_and_due(engine, database, ("a", 4))
+        await engine.change(database.store, ReserveStock("r", (Line("a", 5),)), deadline_s=20)
+    assert states(database) == {"due0": "HELD", "r": "HELD"}
+
+
+async def test_a_hold_that_is_not_due_is_kept(database: Database) -> None:
+    """Sold out stays sold out while the holds in the way are not due."""
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 5), deadline_s=20)
+        await engine.change(database.store, ReserveStock("live", (Line("a", 4),)), deadline_s=20)
+        with pytest.raises(InsufficientStock) as caught:
+            await engine.change(database.store, ReserveStock("r", (Line("a", 2),)), deadline_s=20)
+    assert caught.value.shortages == (Shortage("a", None, 2, 1, True),)
+    assert states(database) == {"live": "HELD"}
+
+
+async def test_the_expiry_stands_though_its_cause_is_refused(database: Database) -> None:
+    """Who is short even of what is due is refused with the numbers after it; the expiry stands."""
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 5), deadline_s=20)
+        await held_and_due(engine, database, ("a", 4))
+        with pytest.raises(InsufficientStock) as caught:
+            await engine.change(database.store, ReserveStock("r", (Line("a", 6),)), deadline_s=20)
+    assert caught.value.shortages == (Shortage("a", None, 6, 5, True),)
+    assert states(database) == {"due0": "EXPIRED"}
+    assert database.level("a") == (5, 0)
+
+
+async def test_a_due_hold_of_another_product_is_left_alone(database: Database) -> None:
+    """Only holds with a product that somebody lacks are ended; those end whole, all their products."""
+    async with running_engine(database.url) as (engine, _):
+        for product in "abc":
+            await engine.change(database.store, CreateStock(product, 5), deadline_s=20)
+        both = ReserveStock("both", (Line("a", 5), Line("b", 2)), ttl_s=60)
+        await engine.change(database.store, both, deadline_s=20)
+        await held_and_due(engine, database, ("c", 5))
+        await engine.change(database.store, ReserveStock("r", (Line("a", 1),)), deadline_s=20)
+    assert states(database) == {"both": "EXPIRED", "due0": "HELD", "r": "HELD"}
+    assert database.level("b") == (5, 0)
+
+
+async def test_confirm_and_need_in_one_batch(database: Database) -> None:
+    """Who needs the units and who confirms the due hold, at once: one of them gets them, never both."""
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 5), deadline_s=20)
+        await held_and_due(engine, database, ("a", 4))
+        took, confirmed = await asyncio.gather(
+            engine.change(database.store, ReserveStock("r", (Line("a", 5),)), deadline_s=20),
+            engine.change(database.store, ConfirmReservation("due0"), deadline_s=20),
+            return_exceptions=True,
+        )
+    assert took.state is HELD
+    assert isinstance(confirmed, InsufficientStock)
+    assert database.level("a") == (0, 5)
+
+
+@pytest.mark.parametrize(("due", "rounds"), [(3, 1), (4, 1), (5, 2), (9, 3)])
+async def test_more_due_holds_than_the_bound(
+    database: Database, monkeypatch: pytest.MonkeyPatch, due: int, rounds: int
+) -> None:
+    """With more due holds than a batch may end, who is short is put off, never refused while units exist."""
+    monkeypatch.setattr(transaction, "DUE_HOLDS_MAX", 4)
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", due), deadline_s=20)
+        await held_and_due(engine, database, *[("a", 1)] * due)
+        took = await engine.change(database.store, ReserveStock("r", (Line("a", due),)), deadline_s=20)
+        assert took.state is HELD
+    assert database.level("a") == (0, due)
+    assert len(transactions(database, "EXPIRE")) == rounds
+
+
+async def test_put_off_but_short_in_the_end(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When all due holds are ended and it is still too little, it is refused at last; all expiries stand."""
+    monkeypatch.setattr(transaction, "DUE_HOLDS_MAX", 4)
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 8), deadline_s=20)
+        await held_and_due(engine, database, *[("a", 1)] * 8)
+        with pytest.raises(InsufficientStock) as caught:
+            await engine.change(database.store, ReserveStock("r", (Line("a", 9),)), deadline_s=20)
+    assert caught.value.shortages == (Shortage("a", None, 9, 8, True),)
+    assert set(states(database).values()) == {"EXPIRED"}
+
+
+async def test_who_was_put_off_goes_first(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that was put off is decided before those that queued behind it."""
+    monkeypatch.setattr(transaction, "DUE_HOLDS_MAX", 2)
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 4), deadline_s=20)
+        await held_and_due(engine, database, *[("a", 1)] * 4)
+        with database.level_locked("a") as holder:
+            first = start(engine, database.store, ReserveStock("first", (Line("a", 4),)))
+            await eventually(lambda: database.blocked(holder), "the batch waits")
+            second = start(engine, database.store, ReserveStock("second", (Line("a", 4),)))
+            await asyncio.sleep(0)
+        assert (await first).state is HELD
+        with pytest.raises(InsufficientStock):
+            await second
+
+
+async def test_check_availability_counts_due_holds_as_free(database: Database) -> None:
+    """A read sees the units of due holds as free, before anybody ended them; of others not."""
+    async with running_engine(database.url) as (engine, reader):
+        await engine.change(database.store, CreateStock("a", 9), deadline_s=20)
+        await held_and_due(engine, database, ("a", 4), ("a", 2))
+        await engine.change(database.store, ReserveStock("live", (Line("a", 1),)), deadline_s=20)
+
+        async def short(quantity: int) -> Any:
+            return await reader.shortages(database.store, (Line("a", quantity),), deadline_s=20)
+
+        assert await short(8) == ()
+        assert await short(9) == (Shortage("a", None, 9, 8, True),)
+        took = await engine.change(database.store, ReserveStock("r", (Line("a", 8),)), deadline_s=20)
+        assert took.state is HELD
+        assert await short(1) == (Shortage("a", None, 1, 0, True),)
+
+
+async def test_the_sweeper_ends_due_holds(database: Database) -> None:
+    """The sweeper ends what is due in every store, leaves the rest, and forgets old request ids."""
+    async with running_engine(database.url) as (engine, reader):
+        await engine.change(database.store, CreateStock("a", 9), deadline_s=20)
+        await held_and_due(engine, database, ("a", 4), ("a", 2))
+        await engine.change(database.store, ReserveStock("live", (Line("a", 1),)), deadline_s=20)
+        for request_id in ("old", "new"):
+            await engine.change(
+                database.store, plus("a"), deadline_s=20, request_id=request_id, encode=lambda _: b"answer"
+            )
+        database.rows(
+            "UPDATE request_log SET created_at = now() - interval '25 h' WHERE request_id = 'old'"
+            " AND store_id = %s RETURNING 1",
+            database.store,
+        )
+        await Sweeper(engine, reader, request_log_retention_h=24).sweep()
+    assert states(database) == {"due0": "EXPIRED", "due1": "EXPIRED", "live": "HELD"}
+    assert database.level("a") == (10, 1)
+    kept = database.rows("SELECT request_id FROM request_log WHERE store_id = %s", database.store)
+    assert kept == [("new",)]
+
+
+async def test_expiring_twice_is_once(database: Database) -> None:
+    """Two sweepers that look at once end a hold once."""
+    async with running_engine(database.url) as (one, _), running_engine(database.url) as (two, _):
+        await one.change(database.store, CreateStock("a", 9), deadline_s=20)
+        await held_and_due(one, database, ("a", 4))
+        ended = await asyncio.gather(
+            *(
+                engine.change(database.store, ExpireReservation("due0"), deadline_s=20)
+                for engine in (one, two)
+            )
+        )
+    assert [reservation.state for reservation in ended] == [EXPIRED, EXPIRED]
+    assert len(database.entries("a")) == 3
