@@ -27,7 +27,7 @@ def serve(database_url: str, gateway: str, port: str) -> LaunchedProcess:
 
 
 def test_a_server_killed_in_a_race(database_url: str, store: str, tmp_path: Path) -> None:
-    """Killed twice in mid-race and started again: nothing acknowledged is lost, nothing sold or paid twice."""
+    """Killed twice in mid-race and started again: nothing acknowledged is lost, nothing is sold twice."""
     ledger = tmp_path / "ledger.jsonl"
     plan = synthetic_plan("race", carts=300, stock=150, products=5, lines=2, split_share=0.3, carts_per_s=50)
     with gateway_simulator(["--ledger", str(ledger), "--latency-ms", "100"]) as gateway:
