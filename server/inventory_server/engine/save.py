@@ -8,7 +8,7 @@ from typing import Any
 from inventory_server.domain.order import Cart, CartItem
 from inventory_server.domain.state import State
 
-# How many stored answers one transaction deletes, so that it stays short.
+# How many stored answers one transaction deletes, so that it stays short; the rest of a batch goes with it.
 ANSWERS_FORGOTTEN_MAX = 1_000
 
 Call = tuple[str, dict[str, Any]]

@@ -135,9 +135,12 @@ FROM unnest(
 
 -- name: forget_answers
 DELETE FROM request_log
-WHERE store_id = %(store_id)s AND ctid = ANY(ARRAY(
-    SELECT ctid FROM request_log
-    WHERE store_id = %(store_id)s AND created_at < %(before)s::timestamptz
-    ORDER BY created_at
-    LIMIT %(limit)s
-));
+WHERE store_id = %(store_id)s AND created_at < %(before)s::timestamptz AND created_at <= (
+    -- the oldest, and those of the same batch as the last of them
+    SELECT max(created_at) FROM (
+        SELECT created_at FROM request_log
+        WHERE store_id = %(store_id)s AND created_at < %(before)s::timestamptz
+        ORDER BY created_at
+        LIMIT %(limit)s
+    ) AS oldest
+);
