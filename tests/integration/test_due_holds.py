@@ -11,11 +11,12 @@ from inventory_server.domain.commands import (
     ConfirmReservation,
     CreateStock,
     ExpireReservation,
+    ForgetAnswers,
     ReserveStock,
 )
 from inventory_server.domain.errors import InsufficientStock, Shortage
 from inventory_server.domain.reservation import Line, ReservationState
-from inventory_server.engine import transaction
+from inventory_server.engine import save, transaction
 from inventory_server.engine.engine import Engine
 from inventory_server.jobs.sweeper import Sweeper
 from support.engine import Database, eventually, minus, plus, running_engine, start
@@ -212,6 +213,22 @@ async def test_the_sweeper_ends_due_holds(database: Database) -> None:
     assert database.level("a") == (10, 1)
     kept = database.rows("SELECT request_id FROM request_log WHERE store_id = %s", database.store)
     assert kept == [("new",)]
+
+
+async def test_forgetting_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One transaction forgets the oldest answers, so many at most; the next goes on."""
+    monkeypatch.setattr(save, "ANSWERS_FORGOTTEN_MAX", 2)
+    database.rows(
+        "INSERT INTO request_log SELECT %s, 'm', n::text, '', '', now() - interval '1 h' * n"
+        " FROM generate_series(24, 28) AS n RETURNING 1",
+        database.store,
+    )
+    left = []
+    async with running_engine(database.url) as (engine, _):
+        for _ in range(3):
+            await engine.change(database.store, ForgetAnswers(24), deadline_s=20)
+            left.append(database.one("SELECT count(*) FROM request_log WHERE store_id = %s", database.store))
+    assert left == [3, 1, 0]
 
 
 async def test_expiring_twice_is_once(database: Database) -> None:
