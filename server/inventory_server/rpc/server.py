@@ -91,6 +91,10 @@ def _options(reuse_port: bool) -> list[tuple[str, Any]]:
         ("grpc.max_metadata_size", METADATA_BYTES_MAX),
         ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
         ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+        # gRPC's own are 1,000 and 3,000, and what waits past them to be taken in ends as a bare CANCELLED,
+        # which says nothing; ours is OVERLOADED at CALLS_MAX.
+        ("grpc.server.max_pending_requests", 2 * CALLS_MAX),
+        ("grpc.server.max_pending_requests_hard_limit", 4 * CALLS_MAX),
         ("grpc.so_reuseport", int(reuse_port)),
         # A connection that says nothing is dropped, before and after its handshake.
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
