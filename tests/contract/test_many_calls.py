@@ -16,10 +16,9 @@ async def test_every_call_is_answered(server: LaunchedProcess, store: str) -> No
     """2,500 reservations at once over one connection: each is answered OK, and each holds its unit."""
 
     async def reserve(client: inventory_client.AioClient, number: int) -> None:
-        line = v1.LineRequest(product_id="hot", quantity=1)
-        await client.inventory.ReserveStock(
-            v1.ReserveStockRequest(reservation_id=f"r-{number}", lines=[line])
-        )
+        lines = [v1.LineRequest(product_id="hot", quantity=1)]
+        request = v1.ReserveStockRequest(reservation_id=f"r-{number}", lines=lines)
+        await client.inventory.ReserveStock(request)
 
     async with inventory_client.connect_aio(server.address, store=store, timeout_s=60) as client:
         await client.inventory.CreateStock(v1.CreateStockRequest(product_id="hot", quantity=CALLS))
