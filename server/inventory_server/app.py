@@ -152,16 +152,23 @@ async def _watch(
     """Keep health true to the database: NOT_SERVING until it can be served from, and whenever it is gone."""
     await _until_fit(settings, database_url)
     await pool.open()
+    is_serving = False
     while True:
-        await health.set_serving(True)
-        seen.set()
-        with suppress(NotDecided):
-            while True:
-                await reader.all_stores(deadline_s=WATCH_DEADLINE_S)
-                await asyncio.sleep(WATCH_INTERVAL_S)
-        await health.set_serving(False)
-        await _until_fit(settings, database_url)
-        log.info("database_available")
+        try:
+            # What answers calls is asked: the pool needs a moment to find out that the database is back.
+            await reader.all_stores(deadline_s=WATCH_DEADLINE_S)
+        except NotDecided:
+            is_serving = False
+            await health.set_serving(False)
+            await _until_fit(settings, database_url)
+            await asyncio.sleep(BACKOFF_S_MIN)
+        else:
+            if not is_serving:
+                log.info("database_available")
+            is_serving = True
+            await health.set_serving(True)
+            seen.set()
+            await asyncio.sleep(WATCH_INTERVAL_S)
 
 
 async def _until_fit(settings: Settings, database_url: str) -> None:

@@ -60,7 +60,8 @@ class ReadPool:
             # Without it the pool hands out connections that a restart of the database has killed.
             check=AsyncConnectionPool.check_connection,
             timeout=CONNECTION_WAIT_S,
-            reconnect_timeout=10,
+            # Short, since the pause between two tries doubles: the next who asks begins anew.
+            reconnect_timeout=2,
             kwargs={"autocommit": True},
             name="reads",
         )
