@@ -42,9 +42,10 @@ class Shop:
         """Expect a refusal for this reason, with its code and details, that wrote nothing at all."""
         before = self.observer.written(self.store)
         refusal = Refusal()
-        with pytest.raises(inventory_client.InventoryError) as raised:
+        with pytest.raises((inventory_client.InventoryError, grpc.RpcError)) as raised:
             yield refusal
-        cause = raised.value.__cause__
+        error = raised.value
+        cause = error if isinstance(error, grpc.RpcError) else error.__cause__
         assert isinstance(cause, grpc.RpcError)
         refusal.read(cause)
         assert refusal.reason == reason, refusal
@@ -244,12 +245,13 @@ class Shop:
         self.inventory.BatchGetStock(v1.BatchGetStockRequest(product_ids=["nothing"]))
 
     @contextmanager
-    def batch_held(self, lead: Any | None = None) -> Iterator[Any]:
+    def batch_held(self, lead: Any | None = None, timeout_s: float | None = None) -> Iterator[Any]:
         """Stop the store's batches: what arrives in the block is decided together, in order, after it.
 
         Args:
             lead: a request to CreateStockTransaction for product `gate` that is in the batch held; None: one
                 that means nothing.
+            timeout_s: its deadline.
         Yields: its call.
         """
         product_ids = [GATE]
@@ -257,7 +259,7 @@ class Shop:
             self.stock(GATE, 1)
         with self.observer.level_locked(self.store, GATE) as holder:
             request = lead or self.change_request(GATE, "INCREMENT", 1)
-            call = self.inventory.CreateStockTransaction.future(request)
+            call = self.inventory.CreateStockTransaction.future(request, timeout_s)
             self.observer.wait_for_one_blocked_by(holder)
             yield call
             self.settle_in()

@@ -1,0 +1,112 @@
+"""Every RPC there is, a valid request for each, and every way to break a rule of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from inventory_client.v1 import (
+    checkout_service_pb2,
+    inventory_service_pb2,
+    options_pb2,
+    stock_pb2,
+)
+
+METHODS: list[MethodDescriptor] = [
+    method
+    for file in (inventory_service_pb2, checkout_service_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+_BAD_TEXT = {
+    options_pb2.TEXT_FORMAT_ID: ["x" * 129, "a b", "a\0", "caf\u00e9"],
+    options_pb2.TEXT_FORMAT_SLUG: ["x" * 129, "a.b", "a\n"],
+    options_pb2.TEXT_FORMAT_CURRENCY: ["EURO", "eur", "E\0R"],
+}
+
+
+def minimal(method: MethodDescriptor) -> Any:
+    """Return a request with its required fields alone, each at its least value."""
+    request = _fill(GetMessageClass(method.input_type)())
+    if method.name == "CreateStockTransaction":
+        request.action, request.quantity = stock_pb2.STOCK_ACTION_INCREMENT, 1
+    return request
+
+
+def call_of(stub: Any, method: MethodDescriptor) -> Callable[..., Any]:
+    """Return the stub's callable; the stub has the methods of both services."""
+    return getattr(stub[method.containing_service.name], method.name)  # type: ignore[no-any-return]
+
+
+def broken(method: MethodDescriptor) -> Iterator[tuple[str, Any]]:
+    """Yield (path of the broken field, request): each breaks one rule of one field."""
+    for path, breaking in _breakings(minimal(method), ""):
+        request = minimal(method)
+        breaking(request)
+        yield path, request
+
+
+def _rules(field: FieldDescriptor) -> Any:
+    return field.GetOptions().Extensions[options_pb2.rules]
+
+
+def _fill(message: Any) -> Any:
+    for field in message.DESCRIPTOR.fields:
+        rules = _rules(field)
+        if field.is_repeated and rules.items_min:
+            value = getattr(message, field.name)
+            if field.message_type is not None:
+                _fill(value.add())
+            else:
+                value.append("x")
+        elif rules.required:
+            setattr(message, field.name, _least(field, rules))
+    return message
+
+
+def _least(field: FieldDescriptor, rules: Any) -> object:
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return "EUR" if rules.format == options_pb2.TEXT_FORMAT_CURRENCY else "x"
+    return rules.min if rules.HasField("min") else 1
+
+
+def _breakings(message: Any, within: str) -> Iterator[tuple[str, Callable[[Any], None]]]:
+    """Yield (path, what breaks it in a message of this kind)."""
+    for field in message.DESCRIPTOR.fields:
+        name, rules, path = field.name, _rules(field), within + field.name
+        if field.is_repeated:
+            yield from _repeated(message, field, rules, path)
+            continue
+        if rules.required:
+            yield path, lambda m, n=name: m.ClearField(n)
+        bad: list[object] = list(_BAD_TEXT.get(rules.format, []))
+        if rules.bytes_max:
+            bad += ["x" * (rules.bytes_max + 1), "a\0"]
+        if rules.HasField("min"):
+            bad.append(rules.min - 1)
+        if rules.HasField("max"):
+            bad.append(rules.max + 1)
+        if field.enum_type is not None:
+            bad.append(999)
+        for value in bad:
+            yield path, lambda m, n=name, v=value: setattr(m, n, v)
+
+
+def _repeated(
+    message: Any, field: FieldDescriptor, rules: Any, path: str
+) -> Iterator[tuple[str, Callable[[Any], None]]]:
+    name = field.name
+    if rules.items_min:
+        yield path, lambda m: m.ClearField(name)
+    if rules.items_max:
+        yield path, lambda m: getattr(m, name).extend([getattr(m, name)[0]] * rules.items_max)
+    values = getattr(message, name)
+    if field.message_type is None:
+        for text in _BAD_TEXT.get(rules.format, []):
+            yield f"{path}[0]", lambda m, t=text: getattr(m, name).__setitem__(0, t)
+    elif values:
+        for inner, breaking in _breakings(values[0], f"{path}[0]."):
+            yield inner, lambda m, b=breaking: b(getattr(m, name)[0])
