@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
+import psycopg
 import pytest
 
 from inventory_client import v1
+from inventory_server.launch import LaunchedProcess
+from support.polling import until
 from support.refusals import CODE_OF
 from support.shop import Shop, StagedShop
 
-# A database that fails, or a queue that is full, is made in tests/integration.
+# A database that fails, or a queue that is full, is made in tests/integration: where, and under which name.
 COVERED_IN_INTEGRATION = {
-    "TRANSACTION_CONFLICT",
-    "COMMIT_OUTCOME_UNKNOWN",
-    "DATABASE_UNAVAILABLE",
-    "OVERLOADED",
-    "INTERNAL",
+    "TRANSACTION_CONFLICT": ("test_engine.py", "TransactionConflict"),
+    "COMMIT_OUTCOME_UNKNOWN": ("test_lost_connection.py", "CommitOutcomeUnknown"),
+    "DATABASE_UNAVAILABLE": ("test_database_away.py", "DATABASE_UNAVAILABLE"),
+    "OVERLOADED": ("test_engine.py", "Overloaded"),
 }
 ROWS: set[str] = set()
 
@@ -50,9 +53,10 @@ def all_reasons() -> set[str]:
 
 def test_every_reason_has_a_test() -> None:
     """A reason that is added to the protos needs a test here, or in tests/integration."""
-    assert all_reasons() == ROWS | COVERED_IN_INTEGRATION
+    assert all_reasons() == ROWS | COVERED_IN_INTEGRATION.keys()
     assert set(CODE_OF) == all_reasons()
-    assert not ROWS & COVERED_IN_INTEGRATION
+    for file, name in COVERED_IN_INTEGRATION.values():
+        assert name in (Path(__file__).parents[1] / "integration" / file).read_text()
 
 
 # --- the request ---------------------------------------------------------------------------------
@@ -378,6 +382,35 @@ def test_cart_empty(shop: Shop) -> None:
     with shop.refused("CART_EMPTY") as refusal:
         shop.check_out("c", "o")
     assert refusal.metadata == {"cart_id": "c"}
+
+
+# --- a defect ------------------------------------------------------------------------------------
+
+
+@row("INTERNAL")
+def test_internal(shop: Shop, server: LaunchedProcess, database_url: str) -> None:
+    """A defect: a fixed text and an id that stands in the server's log; others in its batch don't suffer."""
+    shop.stock("secret-product", 5)
+    shop.reserve("r", ("secret-product", 3))
+    with psycopg.connect(database_url) as connection:  # what no rule can bring about
+        connection.execute(
+            "UPDATE stock_level SET allocated = 1 WHERE store_id = %s AND product_id = 'secret-product'",
+            (shop.store,),
+        )
+    with shop.batch_held():
+        calls = [
+            shop.inventory.CreateStock.future(v1.CreateStockRequest(product_id="before", quantity=1)),
+            shop.inventory.ReleaseReservation.future(v1.ReleaseReservationRequest(reservation_id="r")),
+            shop.inventory.CreateStock.future(v1.CreateStockRequest(product_id="after", quantity=1)),
+        ]
+    assert [shop.reason_of(call) for call in calls] == ["OK", "INTERNAL", "OK"]
+    with shop.refused("INTERNAL") as refusal:
+        shop.release("r")
+    assert refusal.message == "Internal error. Its error_id stands in the server's log."
+    assert set(refusal.metadata) == {"error_id"}
+    error_id = refusal.metadata["error_id"]
+    until(lambda: any(error_id in line for line in server.last_errors), "the error_id is in the log")
+    assert (shop.numbers("before"), shop.numbers("after")) == ((1, 1, 0), (1, 1, 0))
 
 
 # --- what a refusal does not say -----------------------------------------------------------------
