@@ -72,7 +72,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 # --- conflicts -----------------------------------------------------------------------------------
 
 
-async def test_conflict_at_read(database: Database, failures: Failures) -> None:
+async def test_conflict_at_read(database: Database, failures: Failures, batches: list[int]) -> None:
     """A level that another writer changed since the snapshot: 40001 at the load, and callers see nothing."""
     async with running_engine(database.url) as (engine, _):
         await engine.change(database.store, CreateStock("a", 5), deadline_s=20)
@@ -85,6 +85,7 @@ async def test_conflict_at_read(database: Database, failures: Failures) -> None:
             other.commit()
             assert [(await task).entry.level.available for task in taken] == [4, 3, 2]
     assert [(trip, state) for trip, state, _ in failures] == [("begin", "40001")]
+    assert batches == [1, 3]
 
 
 async def test_conflict_at_write(database: Database, failures: Failures) -> None:
@@ -148,11 +149,16 @@ async def test_conflict_at_commit(database: Database, failures: Failures) -> Non
     assert database.level("a") == (3, 2)
 
 
-async def test_deadlock_runs_the_whole_batch_again(database: Database, failures: Failures) -> None:
+async def test_deadlock_runs_the_whole_batch_again(
+    database: Database, failures: Failures, batches: list[int]
+) -> None:
     """40P01 is a conflict like another: the batch is run again, whole, and no caller sees it."""
+    # The engine's side looks for the deadlock once, so long after it began to wait: time to close the circle.
+    database.connection.execute("ALTER DATABASE sabotaged SET deadlock_timeout = '3s'")
     async with running_engine(database.url) as (engine, _):
         for product in ("a", "b"):
             await engine.change(database.store, CreateStock(product, 5), deadline_s=20)
+        database.connection.execute("ALTER DATABASE sabotaged RESET deadlock_timeout")
         with database.locked("SET LOCAL deadlock_timeout = '60s'") as other:
             lock = "SELECT FROM stock_level WHERE store_id = %s AND product_id = %s FOR UPDATE"
             other.execute(lock, [database.store, "b"])
@@ -162,6 +168,7 @@ async def test_deadlock_runs_the_whole_batch_again(database: Database, failures:
             other.rollback()
             assert [(await task).entry.level.available for task in tasks] == [4, 4, 3]
     assert [(trip, state) for trip, state, _ in failures] == [("begin", "40P01")]
+    assert batches == [1, 1, 3]
 
 
 async def test_conflicts_are_retried_a_bounded_number_of_times(database: Database) -> None:
