@@ -194,6 +194,6 @@ def test_a_stop_under_load_loses_no_answer(database_url: str, store: str) -> Non
             "SELECT request_id FROM stock_transaction WHERE store_id = %s AND action = 'INCREMENT'", store
         )
         assert answered <= {row[0] for row in in_log}
-        # CANCELLED is gRPC's word for what it had not handed over yet when it stopped: unknown, to be sent again.
+        # CANCELLED is gRPC's word for what it had not handed over when it stopped: unknown, to be sent again.
         assert set(others) <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
         database.check()

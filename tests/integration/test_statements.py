@@ -171,8 +171,8 @@ async def test_every_statement_gets_its_parameters(
         await reader.stock_transaction(database.store, "a", "default", 1, deadline_s=20)
         await reader.list_stock_transactions(database.store, "a", after=("", 0), limit=9, deadline_s=20)
         await reader.shortages(database.store, (Line("a", 1),), deadline_s=20)
-        await reader.due_reservations(database.store, limit=9, deadline_s=20)
-        await reader.operations_in_doubt(database.store, limit=9, deadline_s=20)
+        await reader.due_reservations([database.store], limit=9, deadline_s=20)
+        await reader.operations_in_doubt([database.store], limit=9, deadline_s=20)
         await reader.order(database.store, "o", deadline_s=20)
         assert database.store in await reader.all_stores(deadline_s=20)
         with pytest.raises(Exception, match="shipped whole"):

@@ -158,24 +158,32 @@ class Reader:
 
         return await self._run(None, read, deadline_s=deadline_s)
 
-    async def due_reservations(self, store_id: str, *, limit: int, deadline_s: float) -> list[str]:
-        """Return the holds that are due, the oldest first."""
-
-        async def read(transaction: ReadTransaction) -> list[str]:
-            return [row[0] for row in (await transaction.fetch([("due_of_store", {"limit": limit})]))[0]]
-
-        return await self._run(store_id, read, deadline_s=deadline_s)
+    async def due_reservations(
+        self, store_ids: Sequence[str], *, limit: int, deadline_s: float
+    ) -> dict[str, list[str]]:
+        """Return by store the holds that are due, the oldest first, at most `limit` of each store."""
+        rows = await self._of_stores("due_of_store", store_ids, limit, deadline_s)
+        return {store_id: [row[0] for row in due] for store_id, due in rows.items()}
 
     async def operations_in_doubt(
-        self, store_id: str, *, limit: int, deadline_s: float
-    ) -> list[tuple[str, str, str]]:
-        """Return (order, payment, operation) of those whose lease has run out, the oldest first."""
+        self, store_ids: Sequence[str], *, limit: int, deadline_s: float
+    ) -> dict[str, list[tuple[str, str, str]]]:
+        """Return by store (order, payment, operation) of those whose lease has run out, the oldest first."""
+        rows = await self._of_stores("operations_in_doubt", store_ids, limit, deadline_s)
+        return {store_id: [(row[0], row[1], row[2]) for row in doubts] for store_id, doubts in rows.items()}
 
-        async def read(transaction: ReadTransaction) -> list[tuple[str, str, str]]:
-            rows = (await transaction.fetch([("operations_in_doubt", {"limit": limit})]))[0]
-            return [(order_id, payment_id, operation_id) for order_id, payment_id, operation_id in rows]
+    async def _of_stores(
+        self, statement: str, store_ids: Sequence[str], limit: int, deadline_s: float
+    ) -> dict[str, list[Row]]:
+        """Ask the same of every store in one round trip; each statement still names one store."""
 
-        return await self._run(store_id, read, deadline_s=deadline_s)
+        async def read(transaction: ReadTransaction) -> list[list[Row]]:
+            return await transaction.fetch(
+                [(statement, {"store_id": store_id, "limit": limit}) for store_id in store_ids]
+            )
+
+        found = await self._run(None, read, deadline_s=deadline_s)
+        return {store_id: rows for store_id, rows in zip(store_ids, found, strict=True) if rows}
 
     async def _load(self, store_id: str, wanted: Wanted, deadline_s: float) -> State:
         async def read(transaction: ReadTransaction) -> State:

@@ -22,10 +22,11 @@ class Reconciler:
 
     async def reconcile(self) -> None:
         """Ask about the operations whose lease has run out, the oldest first."""
-        for store_id in await self._reader.all_stores(deadline_s=DEADLINE_S):
-            doubts = await self._reader.operations_in_doubt(
-                store_id, limit=OPERATIONS_PER_RUN_MAX, deadline_s=DEADLINE_S
-            )
+        store_ids = await self._reader.all_stores(deadline_s=DEADLINE_S)
+        doubts = await self._reader.operations_in_doubt(
+            store_ids, limit=OPERATIONS_PER_RUN_MAX, deadline_s=DEADLINE_S
+        )
+        for store_id, operations in doubts.items():
             await asyncio.gather(
-                *(self._processor.settle_doubt(store_id, *operation) for operation in doubts)
+                *(self._processor.settle_doubt(store_id, *operation) for operation in operations)
             )

@@ -30,16 +30,16 @@ class Sweeper:
         forgets = now >= self._forget_at
         if forgets:
             self._forget_at = now + FORGET_INTERVAL_S
-        for store_id in await self._reader.all_stores(deadline_s=DEADLINE_S):
-            due = await self._reader.due_reservations(
-                store_id, limit=HOLDS_PER_SWEEP_MAX, deadline_s=DEADLINE_S
-            )
+        store_ids = await self._reader.all_stores(deadline_s=DEADLINE_S)
+        due = await self._reader.due_reservations(store_ids, limit=HOLDS_PER_SWEEP_MAX, deadline_s=DEADLINE_S)
+        for store_id, reservation_ids in due.items():
             await asyncio.gather(
                 *(
                     self._engine.change(store_id, ExpireReservation(reservation_id), deadline_s=DEADLINE_S)
-                    for reservation_id in due
+                    for reservation_id in reservation_ids
                 )
             )
-            if forgets:
+        if forgets:
+            for store_id in store_ids:
                 forget = ForgetAnswers(self._request_log_retention_h)
                 await self._engine.change(store_id, forget, deadline_s=DEADLINE_S)
