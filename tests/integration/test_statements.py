@@ -137,7 +137,8 @@ async def test_every_statement_gets_its_parameters(
         async def watch(*args: Any, **kwargs: Any) -> Any:
             calls: list[Call] = args[place]
             for name, params in calls:
-                assert ran.setdefault(name, set(params)) == set(params)
+                named = set(params) - {"store_id"}  # the transaction's own, or a job's
+                assert ran.setdefault(name, named) == named
             return await original(*args, **kwargs)
 
         monkeypatch.setattr(owner, method, watch)
