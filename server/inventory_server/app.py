@@ -137,9 +137,11 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
     await health.close()
+    # One grace time for all of them; a second is left to each whatever those before it took.
+    until = loop.time() + settings.stop_grace_s
     await server.stop(settings.stop_grace_s)
-    await processor.drain(settings.stop_grace_s)
-    await engine.drain(settings.stop_grace_s)
+    await processor.drain(max(1.0, until - loop.time()))
+    await engine.drain(max(1.0, until - loop.time()))
     if gateway is not None:
         await gateway.close()
     await pool.close()

@@ -18,10 +18,10 @@ def locust(host: str, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_carts_shop_on_and_on(server: LaunchedProcess, store: str) -> None:
-    """Two seconds of five users: every step is in the statistics, sold out under a name of its own."""
+    """Four seconds of five users: every step is in the statistics, sold out under a name of its own."""
     done = locust(
         server.address,
-        *("--users", "5", "--spawn-rate", "5", "--run-time", "2s"),
+        *("--users", "5", "--spawn-rate", "5", "--run-time", "4s"),
         *("--store", store, "--stock", "40", "--products", "2", "--lines", "2", "--split-share", "0.5"),
     )
     assert done.returncode == 0, done.stderr

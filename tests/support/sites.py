@@ -30,7 +30,7 @@ class Site(NamedTuple):
     def new_store(self) -> Iterator[tuple[inventory_client.Client, str]]:
         store = f"test-{uuid.uuid4().hex}"
         create_store(self.database_url, store)
-        with inventory_client.connect(self.address, store=store, timeout_s=15) as client:
+        with inventory_client.connect(self.address, store=store, timeout_s=60) as client:
             yield client, store
 
     @contextmanager

@@ -17,6 +17,8 @@ from inventory_server.db.queries import statement
 from inventory_server.db.sqlstate import ConnectionLost, DatabaseError, Unavailable, translate
 
 SERVICE_ROLE = "inventory_service"
+# For the first statements of a connection; its handshake has connect_timeout.
+GREETING_TIMEOUT_S = 5.0
 
 # A call is a statement's name with its parameters; the store is added by the transaction.
 Call = tuple[str, dict[str, Any]]
@@ -76,11 +78,15 @@ class EngineConnection:
         except psycopg.Error as error:
             raise _unavailable(error) from error
         try:
-            cursor = await connection.execute(
-                "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
-            )
-            row = await cursor.fetchone()
-            await take_service_role(connection)
+            async with asyncio.timeout(GREETING_TIMEOUT_S):
+                cursor = await connection.execute(
+                    "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+                )
+                row = await cursor.fetchone()
+                await take_service_role(connection)
+        except TimeoutError as error:
+            await connection.close()
+            raise Unavailable("the database took the connection and then said nothing") from error
         except psycopg.Error as error:
             await connection.close()
             raise _unavailable(error) from error

@@ -141,9 +141,8 @@ class Batcher:
         self._on_taken(left)
         return taken
 
-    async def _decide(self, entries: list[Entry]) -> None:
+    async def _decide(self, entries: list[Entry], in_doubt: bool = False) -> None:
         """Run a batch until it is decided: again on a conflict or a lost connection, halved on a defect."""
-        in_doubt = False
         for number in range(self._limits.attempts_max):
             now = asyncio.get_running_loop().time()
             entries = [entry for entry in entries if entry.is_waiting(now)]
@@ -167,7 +166,7 @@ class Batcher:
                 _fail(entries, CommitOutcomeUnknown() if in_doubt else DatabaseUnavailable())
                 return
             except Exception as defect:
-                await self._split(entries, defect)
+                await self._split(entries, defect, in_doubt)
                 return
             else:
                 self._answer(entries, attempt)
@@ -213,15 +212,15 @@ class Batcher:
             await asyncio.sleep(pause_s)
             number += 1
 
-    async def _split(self, entries: list[Entry], defect: Exception) -> None:
+    async def _split(self, entries: list[Entry], defect: Exception, in_doubt: bool) -> None:
         """Find the poisonous command: it fails alone, and the others are decided without it."""
         if len(entries) == 1:
-            _fail(entries, defect)
+            _fail(entries, CommitOutcomeUnknown() if in_doubt else defect)
             return
         log.error("batch_split", store=self._store_id, commands=len(entries), error=repr(defect))
         middle = len(entries) // 2
-        await self._decide(entries[:middle])
-        await self._decide(entries[middle:])
+        await self._decide(entries[:middle], in_doubt)
+        await self._decide(entries[middle:], in_doubt)
 
     def _answer(self, entries: list[Entry], attempt: Attempt) -> None:
         deferred = []
