@@ -27,7 +27,7 @@ GIVING_UP = pytest.mark.parametrize("how", ["cancel", "deadline"])
 
 
 def timeout_of(how: str) -> float | None:
-    return 0.3 if how == "deadline" else None
+    return 1.0 if how == "deadline" else None
 
 
 def test_a_deadline_of_1_ms(shop: Shop) -> None:
@@ -128,10 +128,9 @@ def test_giving_up_while_a_payment_allocates(hasty: Shop, how: str) -> None:
         call = hasty.checkout.PayOrder.future(hasty.pay_request("o", "p", 200), timeout_of(how))
         hasty.observer.wait_for_one_blocked_by(holder)
         give_up(call, how)
-    hasty.wait_for_payment("p", "PROCESSING")
-    assert hasty.numbers("a") == (2, 0, 2)
     hasty.wait_for_payment("p", "CAPTURED")
     assert hasty.actions("a") == [("RESERVE", 2)]
+    assert hasty.numbers("a") == (2, 0, 2)
     assert hasty.get_order("o").captured_minor == 200
 
 
@@ -147,7 +146,7 @@ def test_a_call_without_a_deadline_gets_the_servers(hasty: Shop, hasty_site: Sit
             )
         assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert raised.value.details() == "The deadline passed; send the same call again to learn its outcome."
-        assert 0.35 < time.monotonic() - began < 3
+        assert 0.35 < time.monotonic() - began < 4.5
     hasty.change("a", "INCREMENT", 1)
     with hasty.refused("RESERVATION_NOT_FOUND"):
         hasty.reservation("gone")

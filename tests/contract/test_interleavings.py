@@ -222,6 +222,8 @@ def test_outcome_unknown_x_cancel_or_ship(staged: StagedShop, call_name: str, is
         else:
             staged.ship("o", "s")
     assert refusal.metadata == {"order_id": "o"}
+    with staged.refused("INSUFFICIENT_STOCK"):
+        staged.reserve("r", ("a", 1))
     assert staged.numbers("a") == (2, 0, 2)
     if not is_lost:
         visit.accept()
