@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -18,13 +19,18 @@ from inventory_server.launch import (
     start_process,
 )
 
-KILLS = 2
-
 
 def serve(database_url: str, gateway: str, port: str) -> LaunchedProcess:
     options = ["--port", port, "--payment-gateway", gateway, UNTIL_STDIN_CLOSES]
     env = {**os.environ, "INVENTORY_DATABASE_URL": database_url}
     return start_process([*INVENTORY_COMMAND, "serve", *options], env=env)
+
+
+def wait_for_purchases(ledger: Path, count: int) -> None:
+    until = time.monotonic() + 60
+    while not ledger.exists() or len(ledger.read_text().splitlines()) < count:
+        assert time.monotonic() < until, f"the race came to no {count} purchases"
+        time.sleep(0.02)
 
 
 def test_a_server_killed_in_a_race(empty_database_url: str, tmp_path: Path) -> None:
@@ -38,9 +44,12 @@ def test_a_server_killed_in_a_race(empty_database_url: str, tmp_path: Path) -> N
         servers = [serve(database_url, gateway.address, "0")]
         address = servers[0].address
 
+        killed_at: list[float] = []
+
         def kill_and_start_again() -> None:
-            for _ in range(KILLS):
-                time.sleep(1.5)  # somewhere in the race; the laws hold wherever it is
+            for purchases in (10, 40):  # both in mid-race: payments are in flight, carts still arrive
+                wait_for_purchases(ledger, purchases)
+                killed_at.append(time.monotonic())
                 servers[-1].process.kill()
                 servers[-1].stop()
                 servers.append(serve(database_url, gateway.address, address.rpartition(":")[2]))
@@ -54,6 +63,7 @@ def test_a_server_killed_in_a_race(empty_database_url: str, tmp_path: Path) -> N
             servers[-1].stop()
     figures = result.figures()
     assert result.violations == []
-    assert len(servers) == KILLS + 1
-    assert figures["calls_repeated"] > 0
+    assert [server.process.returncode for server in servers[:-1]] == [-signal.SIGKILL] * 2
+    in_flight = [[e for e in result.history if e.started_s < at < e.ended_s] for at in killed_at]
+    assert all(in_flight)
     assert (figures["errors"], figures["orders_in_doubt"]) == (0, 0)
