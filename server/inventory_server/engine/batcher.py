@@ -102,11 +102,19 @@ class Batcher:
                 await self._linger()
                 entries = self._take()
                 if entries:
-                    await self._decide(entries)
+                    await self._decide_or_fail(entries)
                     self._answered_count = len(entries)
                     self._answered_at = asyncio.get_running_loop().time()
         finally:
             self._task = None
+
+    async def _decide_or_fail(self, entries: list[Entry]) -> None:
+        """A defect of our own must leave nobody waiting, nor end the task that others wait for."""
+        try:
+            await self._decide(entries)
+        except Exception as defect:
+            log.exception("batch_failed", store=self._store_id, commands=len(entries))
+            _fail(entries, defect)
 
     async def _linger(self) -> None:
         """Wait until as many as the last batch answered are back, a few milliseconds at most.
