@@ -30,6 +30,7 @@ async def check(database_url: str) -> list[str]:
         async with connection:
             if connection.info.server_version < VERSION_MIN:
                 raise DatabaseUnfit("PostgreSQL 15 or newer is needed")
+            await _need_primary(connection)
             await _need_schema(connection)
             return await _warnings(connection)
     except psycopg.errors.UndefinedTable as error:
@@ -38,13 +39,21 @@ async def check(database_url: str) -> list[str]:
         raise translate(error) from error
 
 
+async def _need_primary(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+    row = await (await connection.execute("SELECT pg_is_in_recovery()")).fetchone()
+    if row and row[0]:
+        raise DatabaseUnfit("the database is a standby and takes no writes; name its primary, or promote it")
+
+
 async def _need_schema(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
     cursor = await connection.execute("SELECT max(migration_id) FROM _yoyo_migration")
     row = await cursor.fetchone()
     version, needed = str(row[0]) if row and row[0] else "", latest_version()
     if version < needed:
         raise DatabaseUnfit(f"the schema is at {version or 'nothing'}, {needed} is needed; {_MIGRATE}")
-    cursor = await connection.execute("SELECT pg_has_role(%s, 'MEMBER')", (SERVICE_ROLE,))
+    # Since 16 a member may still lack the right to act as the role.
+    right = "SET" if connection.info.server_version >= 160000 else "MEMBER"
+    cursor = await connection.execute("SELECT pg_has_role(%s, %s)", (SERVICE_ROLE, right))
     row = await cursor.fetchone()
     if not row or not row[0]:
         user = connection.info.user

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from inventory_server.db.queries import statement
 from inventory_server.db.sqlstate import ConnectionLost, DatabaseError, Unavailable, translate
@@ -52,7 +52,8 @@ _ENGINE_SETTINGS = {
 
 def connection_string(database_url: str, settings: dict[str, str], application: str) -> str:
     """Return libpq's connection string with keepalives, session settings and our name."""
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    given = str(conninfo_to_dict(database_url).get("options") or "")
+    options = " ".join([given, *(f"-c {name}={value}" for name, value in settings.items())]).strip()
     return make_conninfo(database_url, application_name=application, options=options, **_KEEPALIVE)
 
 

@@ -25,7 +25,10 @@ def migrate(database_url: str) -> list[str]:
     Two at once wait for each other. Raises: OperatorError with what the database said, in one line.
     """
     try:
-        with _locked(database_url), as_file(files("inventory_server.db") / "migrations") as folder:
+        with (
+            _locked(database_url) as connection,
+            as_file(files("inventory_server.db") / "migrations") as folder,
+        ):
             logging.getLogger("yoyo").setLevel(logging.WARNING)  # a line a step helps nobody
             backend = get_backend_class("postgresql+psycopg")(_yoyo_uri(database_url), "_yoyo_migration")
             try:
@@ -35,6 +38,8 @@ def migrate(database_url: str) -> list[str]:
                 backend.apply_migrations(pending)
             finally:
                 backend.connection.close()
+            # So that a login of the service's own can tell whether the schema is the one it needs.
+            connection.execute("GRANT SELECT ON _yoyo_migration TO inventory_service")
     except psycopg.Error as error:
         raise OperatorError(f"cannot migrate the database: {_first_line(error)}") from error
     return applied
@@ -47,10 +52,10 @@ def latest_version() -> str:
 
 
 @contextmanager
-def _locked(database_url: str) -> Iterator[None]:
+def _locked(database_url: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(database_url, autocommit=True, connect_timeout=5) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
-        yield  # the lock goes with the connection, however it ends
+        yield connection  # the lock goes with the connection, however it ends
 
 
 def _yoyo_uri(database_url: str) -> DatabaseURI:

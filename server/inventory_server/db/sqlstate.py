@@ -43,6 +43,7 @@ _CONFLICTS = frozenset(
 )
 _UNAVAILABLE = frozenset(
     {
+        "0A000",  # feature_not_supported: a standby refuses SERIALIZABLE so
         "25006",  # read_only_sql_transaction: a standby
         "53100",  # disk_full
         "53200",  # out_of_memory

@@ -229,15 +229,21 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'inventory_service') THEN
         CREATE ROLE inventory_service NOLOGIN;
     END IF;
-    IF NOT pg_has_role(current_user, 'inventory_service', 'MEMBER') THEN
+    -- Since 16, who makes a role is a member that may not yet act as it.
+    IF current_setting('server_version_num')::int >= 160000 THEN
+        IF NOT pg_has_role(current_user, 'inventory_service', 'SET') THEN
+            GRANT inventory_service TO current_user;
+        END IF;
+    ELSIF NOT pg_has_role(current_user, 'inventory_service', 'MEMBER') THEN
         GRANT inventory_service TO current_user;
     END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO inventory_service', current_schema());
 END
 $$;
-GRANT SELECT, INSERT ON stock_transaction, order_line, payment, shipment, shipment_line TO inventory_service;
-GRANT SELECT, INSERT, UPDATE ON stock, stock_level, reservation, reservation_line, cart, cart_item,
+GRANT SELECT, INSERT ON stock, stock_transaction, order_line, payment, shipment, shipment_line
+    TO inventory_service;
+GRANT SELECT, INSERT, UPDATE ON stock_level, reservation, reservation_line, cart, cart_item,
     sales_order, payment_operation TO inventory_service;
 GRANT SELECT, INSERT, DELETE ON request_log TO inventory_service;
-GRANT DELETE ON cart_item, reservation_line TO inventory_service;
+GRANT DELETE ON cart_item TO inventory_service;
 GRANT SELECT ON store TO inventory_service;
