@@ -11,7 +11,7 @@ import sys
 from typing import NamedTuple, NoReturn
 
 DISTRIBUTION = "inventory-service"
-_OWN_PACKAGES = ("inventory_client", "inventory_server", "inventory_loadtest")
+_OWN_PACKAGES = ("inventory_client", "inventory_console", "inventory_server", "inventory_loadtest")
 
 
 class Subcommand(NamedTuple):

@@ -150,6 +150,16 @@ def test_the_client_needs_nothing_but_the_base() -> None:
     assert breaches(sources(ROOT / "client" / "inventory_client"), allowed) == []
 
 
+def test_the_console_needs_nothing_but_its_extra() -> None:
+    """inventory_console is a client like any other: on inventory_client, with a command line and bars."""
+    extra = {"typer", "rich", "inventory_client", "inventory_console"}
+
+    def allowed(name: str) -> bool:
+        return package_of(name) in sys.stdlib_module_names | extra
+
+    assert breaches(sources(ROOT / "client" / "inventory_console"), allowed) == []
+
+
 def test_the_reader_of_imports_sees_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every form of import is found, inside functions too: or the tests above prove nothing."""
     monkeypatch.setitem(globals(), "ROOT", tmp_path)

@@ -86,7 +86,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
 
-    assert tops == {"inventory_client", "inventory_server", "inventory_loadtest"}
+    assert tops == {"inventory_client", "inventory_console", "inventory_server", "inventory_loadtest"}
     for package in tops:
         assert f"{package}/py.typed" in names
     for stub in ("__init__.py", "stock_pb2.py", "stock_pb2.pyi", "inventory_service_pb2_grpc.pyi"):
