@@ -14,6 +14,8 @@ from google.protobuf.message import Message
 
 STORE_KEY = "x-inventory-store"
 """The metadata that names the store of a call."""
+ACTOR_KEY = "x-inventory-actor"
+"""The metadata that names who acts; it stands in the log."""
 
 _Request = TypeVar("_Request", bound=Message)
 _Metadata = Iterable[tuple[str, str | bytes]]
@@ -38,15 +40,18 @@ class CallDefaults:
     Args:
         store: 1..128 visible ASCII characters; None = the metadata is not sent, so the server decides.
         timeout_s: seconds, > 0, for all attempts of one call together.
-    Raises: ValueError for a store or a timeout out of range.
+        actor: 1..128 visible ASCII characters; None = the metadata is not sent.
+    Raises: ValueError for a store, a timeout or an actor out of range.
     """
 
     store: str | None
     timeout_s: float
+    actor: str | None = None
 
     def __post_init__(self) -> None:
-        if self.store is not None and not re.fullmatch(r"[!-~]{1,128}", self.store):
-            raise ValueError(f"store must be 1 to 128 visible ASCII characters, not {self.store!r}")
+        for name, value in (("store", self.store), ("actor", self.actor)):
+            if value is not None and not re.fullmatch(r"[!-~]{1,128}", value):
+                raise ValueError(f"{name} must be 1 to 128 visible ASCII characters, not {value!r}")
         if not self.timeout_s > 0:
             raise ValueError(f"timeout_s must be above 0, not {self.timeout_s!r}")
 
@@ -55,10 +60,12 @@ class CallDefaults:
         return self.timeout_s if timeout_s is None else timeout_s
 
     def metadata(self, metadata: _Metadata | None) -> list[tuple[str, str | bytes]]:
-        """The call's own metadata and the store; a store that the call names itself wins."""
+        """The call's own metadata, the store and the actor; what the call names itself wins."""
         pairs = list(metadata or ())
-        if self.store is not None and all(key != STORE_KEY for key, _ in pairs):
-            pairs.append((STORE_KEY, self.store))
+        named = {key for key, _ in pairs}
+        for key, value in ((STORE_KEY, self.store), (ACTOR_KEY, self.actor)):
+            if value is not None and key not in named:
+                pairs.append((key, value))
         return pairs
 
 

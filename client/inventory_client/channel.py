@@ -1,4 +1,4 @@
-"""The rim of the client: channels whose unary calls are prepared, and whose errors are InventoryErrors.
+"""The rim of the client: channels whose calls are prepared, and whose errors are InventoryErrors.
 
 They wrap gRPC's own channels instead of using its interceptors: a call on a closed sync channel that has an
 interceptor ends the process by SIGSEGV (grpcio 1.85.1; test_a_closed_client_says_so), where the bare one
@@ -6,11 +6,13 @@ raises ValueError. In time a call the two don't differ measurably.
 
 Retries happen below, in gRPC's core (`client.SERVICE_CONFIG`): it sends the bytes of the first attempt
 again, so whatever is filled in here stays the same over all attempts.
+
+A call with a stream on either side has no deadline but its own: nobody can say how long one may take.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -24,7 +26,7 @@ _Metadata = Iterable[tuple[str, str | bytes]]
 
 
 class SyncChannel:
-    """A grpc.Channel for generated stubs; what isn't unary is the channel's own."""
+    """A grpc.Channel for generated stubs; what is no call is the channel's own."""
 
     def __init__(self, channel: grpc.Channel, defaults: CallDefaults) -> None:
         self._channel = channel
@@ -36,9 +38,18 @@ class SyncChannel:
     def unary_unary(self, *arguments: Any, **options: Any) -> _SyncMethod:
         return _SyncMethod(self._channel.unary_unary(*arguments, **options), self._defaults)
 
+    def unary_stream(self, *arguments: Any, **options: Any) -> _StreamMethod:
+        return _StreamMethod(self._channel.unary_stream(*arguments, **options), self._defaults, _SyncStream)
+
+    def stream_unary(self, *arguments: Any, **options: Any) -> _SyncUpload:
+        return _SyncUpload(self._channel.stream_unary(*arguments, **options), self._defaults)
+
+    def stream_stream(self, *arguments: Any, **options: Any) -> _StreamMethod:
+        return _StreamMethod(self._channel.stream_stream(*arguments, **options), self._defaults, _SyncStream)
+
 
 class AioChannel:
-    """A grpc.aio.Channel for generated stubs; what isn't unary is the channel's own."""
+    """A grpc.aio.Channel for generated stubs; what is no call is the channel's own."""
 
     def __init__(self, channel: grpc.aio.Channel, defaults: CallDefaults) -> None:
         self._channel = channel
@@ -49,6 +60,15 @@ class AioChannel:
 
     def unary_unary(self, *arguments: Any, **options: Any) -> _AioMethod:
         return _AioMethod(self._channel.unary_unary(*arguments, **options), self._defaults)
+
+    def unary_stream(self, *arguments: Any, **options: Any) -> _StreamMethod:
+        return _StreamMethod(self._channel.unary_stream(*arguments, **options), self._defaults, _AioStream)
+
+    def stream_unary(self, *arguments: Any, **options: Any) -> _StreamMethod:
+        return _StreamMethod(self._channel.stream_unary(*arguments, **options), self._defaults, _AioCall)
+
+    def stream_stream(self, *arguments: Any, **options: Any) -> _StreamMethod:
+        return _StreamMethod(self._channel.stream_stream(*arguments, **options), self._defaults, _AioStream)
 
 
 class _SyncMethod:
@@ -150,9 +170,9 @@ class _SyncCall:
 
 
 class _AioCall:
-    """A grpc.aio.UnaryUnaryCall whose error is an InventoryError; everything else is the call's own."""
+    """A grpc.aio call with one answer, whose error is an InventoryError; the rest is the call's own."""
 
-    def __init__(self, call: Any, request: Message) -> None:
+    def __init__(self, call: Any, request: Message | None) -> None:
         self._call = call
         self._request = request
 
@@ -167,3 +187,100 @@ class _AioCall:
 
     def add_done_callback(self, fn: Callable[[Any], None]) -> None:
         self._call.add_done_callback(lambda _: fn(self))
+
+
+class _StreamMethod:
+    """A multi-callable with a stream: prepares its metadata, and gives its call the errors of ours.
+
+    Args:
+        wrap: makes of gRPC's call, and of the request where there is a single one, what the caller gets.
+    """
+
+    def __init__(
+        self, method: Any, defaults: CallDefaults, wrap: Callable[[Any, Message | None], Any]
+    ) -> None:
+        self._method = method
+        self._defaults = defaults
+        self._wrap = wrap
+
+    def __call__(
+        self,
+        request: Any = None,
+        timeout: float | None = None,
+        metadata: _Metadata | None = None,
+        **options: Any,
+    ) -> Any:
+        single = with_request_id(request) if isinstance(request, Message) else None
+        pairs = tuple(self._defaults.metadata(metadata))
+        call = self._method(single or request, timeout=timeout, metadata=pairs, **options)
+        return self._wrap(call, single)
+
+
+class _SyncUpload:
+    """A grpc.StreamUnaryMultiCallable."""
+
+    def __init__(self, method: grpc.StreamUnaryMultiCallable[Any, Any], defaults: CallDefaults) -> None:
+        self._method = method
+        self._defaults = defaults
+
+    def __call__(
+        self,
+        requests: Iterator[Message],
+        timeout: float | None = None,
+        metadata: _Metadata | None = None,
+        **options: Any,
+    ) -> Any:
+        try:
+            return self._method(requests, timeout, tuple(self._defaults.metadata(metadata)), **options)
+        except grpc.RpcError as error:
+            raise decode_error(error) from error
+
+
+class _SyncStream:
+    """A grpc.Call that yields answers; everything else is the call's own."""
+
+    def __init__(self, call: Any, request: Message | None) -> None:
+        self._call = call
+        self._request = request
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return next(self._call)
+        except grpc.RpcError as error:
+            raise decode_error(error, self._request) from error
+
+
+class _AioStream:
+    """A grpc.aio call that yields answers; everything else is the call's own."""
+
+    def __init__(self, call: Any, request: Message | None) -> None:
+        self._call = call
+        self._request = request
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        try:
+            async for answer in self._call:
+                yield answer
+        except grpc.RpcError as error:
+            raise decode_error(error, self._request) from error
+
+    async def read(self) -> Any:
+        try:
+            return await self._call.read()
+        except grpc.RpcError as error:
+            raise decode_error(error, self._request) from error
+
+    async def write(self, request: Message) -> None:
+        try:
+            await self._call.write(request)
+        except grpc.RpcError as error:
+            raise decode_error(error, self._request) from error

@@ -129,30 +129,36 @@ class AioClient:
         await self.close()
 
 
-def connect(target: str, *, store: str | None = None, timeout_s: float = TIMEOUT_S) -> Client:
+def connect(
+    target: str, *, store: str | None = None, timeout_s: float = TIMEOUT_S, actor: str | None = None
+) -> Client:
     """Connect to a server, for threads and for gevent.
 
     Args:
         target: `host:port`, or another gRPC name. A server that isn't there shows at the first call.
         store: the store of all calls, 1..128 visible ASCII characters; None = the server decides (`default`).
             A call with `x-inventory-store` in its own `metadata=` names another.
-        timeout_s: seconds, > 0, for a call without a `timeout=` of its own, all its attempts together.
+        timeout_s: seconds, > 0, for a call without a `timeout=` of its own, all its attempts together. Calls
+            with a stream have no deadline but their own.
+        actor: who acts, for the log: 1..128 visible ASCII characters; None = not said.
     Returns: the client; close it, or use it in a `with`.
-    Raises: ValueError for a store or a timeout out of range. Its calls raise `InventoryError`.
+    Raises: ValueError for a store, a timeout or an actor out of range. Its calls raise `InventoryError`.
     Effects: each call gets the deadline, the store, and a `request_id` where its request has that field and
         it is empty; UNAVAILABLE is tried again, up to 5 attempts, with the same request_id.
         With gevent, call `grpc.experimental.gevent.init_gevent()` first.
     """
-    defaults = CallDefaults(store, timeout_s)
+    defaults = CallDefaults(store, timeout_s, actor)
     channel = SyncChannel(grpc.insecure_channel(target, channel_options()), defaults)
     return Client(cast(grpc.Channel, channel))
 
 
-def connect_aio(target: str, *, store: str | None = None, timeout_s: float = TIMEOUT_S) -> AioClient:
+def connect_aio(
+    target: str, *, store: str | None = None, timeout_s: float = TIMEOUT_S, actor: str | None = None
+) -> AioClient:
     """Connect to a server, for asyncio: as `connect()`, to be called in the running event loop.
 
     Returns: the client; `await` its close(), or use it in an `async with`.
     """
-    defaults = CallDefaults(store, timeout_s)
+    defaults = CallDefaults(store, timeout_s, actor)
     channel = AioChannel(grpc.aio.insecure_channel(target, channel_options()), defaults)
     return AioClient(cast(grpc.aio.Channel, channel))

@@ -10,7 +10,7 @@ import pytest
 
 from inventory_client import v1
 from inventory_server.launch import LaunchedProcess
-from support.requests import METHODS, broken, call_of, minimal
+from support.requests import METHODS, broken, call_of, minimal, raw_call_of
 from support.shop import Shop
 
 EACH_METHOD = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
@@ -56,9 +56,8 @@ def test_a_minimal_request_is_valid(shop: Shop, bare: dict[str, Any], method: An
 @EACH_METHOD
 def test_bytes_that_are_no_request(shop: Shop, server: LaunchedProcess, method: Any) -> None:
     """A field cut short, a length without end, a group never opened: refused as the caller's mistake."""
-    path = f"/{method.containing_service.full_name}/{method.name}"
     with grpc.insecure_channel(server.address) as channel:
-        call = channel.unary_unary(path)
+        call = raw_call_of(channel, method)
         for raw in (b"\x0a\x05x", b"\x0a" + b"\xff" * 11, b"\x0c"):
             with shop.refused("INVALID_FIELD") as refusal:
                 call(raw, metadata=(("x-inventory-store", shop.store),))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import grpc
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
@@ -21,6 +22,8 @@ METHODS: list[MethodDescriptor] = [
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
+# How long a stream of answers is listened to.
+STREAM_S = 2.0
 _BAD_TEXT = {
     options_pb2.TEXT_FORMAT_ID: ["x" * 129, "a b", "a\0", "caf\u00e9"],
     options_pb2.TEXT_FORMAT_SLUG: ["x" * 129, "a.b", "a\n"],
@@ -37,8 +40,32 @@ def minimal(method: MethodDescriptor) -> Any:
 
 
 def call_of(stub: Any, method: MethodDescriptor) -> Callable[..., Any]:
-    """Return the stub's callable; the stub has the methods of both services."""
-    return getattr(stub[method.containing_service.name], method.name)  # type: ignore[no-any-return]
+    """Return the stub's callable, for one request; the stub has the methods of both services."""
+    return for_one_request(method, getattr(stub[method.containing_service.name], method.name))
+
+
+def raw_call_of(channel: grpc.Channel, method: MethodDescriptor) -> Callable[..., Any]:
+    """Return the method's callable on a channel, for the bytes of one request."""
+    kinds = {
+        (False, False): channel.unary_unary,
+        (False, True): channel.unary_stream,
+        (True, False): channel.stream_unary,
+        (True, True): channel.stream_stream,
+    }
+    kind = kinds[method.client_streaming, method.server_streaming]
+    return for_one_request(method, kind(f"/{method.containing_service.full_name}/{method.name}"))
+
+
+def for_one_request(method: MethodDescriptor, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method with streams be called like a unary one; a stream of answers ends after STREAM_S."""
+    if not method.client_streaming and not method.server_streaming:
+        return call
+
+    def ask(request: Any, **options: Any) -> Any:
+        answers = call(iter([request]) if method.client_streaming else request, timeout=STREAM_S, **options)
+        return list(answers) if method.server_streaming else answers
+
+    return ask
 
 
 def broken(method: MethodDescriptor) -> Iterator[tuple[str, Any]]:

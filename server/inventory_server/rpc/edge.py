@@ -7,9 +7,11 @@ All that can be known of a method is worked out when the service is added, not w
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -24,6 +26,7 @@ from inventory_server.rpc import status
 from inventory_server.rpc.rules import ID_DESCRIPTION, InvalidFields, Violation, is_id, validator
 
 STORE_KEY = "x-inventory-store"
+ACTOR_KEY = "x-inventory-actor"
 
 # What a call gets that names no deadline, and the most that any call gets.
 CALL_TIMEOUT_S = 5.0
@@ -33,23 +36,53 @@ CALLS_MAX = 8_192
 
 _log = structlog.get_logger("inventory_server.rpc")
 
-_Handler = Callable[[bytes, Any], Awaitable[bytes]]
-
 
 class Call:
     """What a servicer knows of a call besides its request.
 
     Attributes:
         store_id: the store it is about, well-formed; it need not exist.
+        actor: who says that they act, well-formed; "" = not said.
         deadline_s: seconds the caller still waits, counted from when the servicer is called; > 0, and at most
-            CALL_TIMEOUT_S_MAX.
+            CALL_TIMEOUT_S_MAX. A call with a stream that names none has none: infinity.
     """
 
-    __slots__ = ("deadline_s", "store_id")
+    __slots__ = ("actor", "deadline_s", "store_id")
 
-    def __init__(self, store_id: str, deadline_s: float) -> None:
+    def __init__(self, store_id: str, deadline_s: float, actor: str = "") -> None:
         self.store_id = store_id
+        self.actor = actor
         self.deadline_s = deadline_s
+
+
+class _Method:
+    """All that can be known of a method before it is called."""
+
+    def __init__(self, servicer: object, method: MethodDescriptor) -> None:
+        self.name = method.full_name
+        self.takes_stream, self.gives_stream = method.client_streaming, method.server_streaming
+        act = getattr(servicer, _snake(method.name), None)
+        if act is None:
+            name = _snake(method.name)
+            raise TypeError(f"{self.name} needs a method {name} of {type(servicer).__name__}")
+        self.act: Callable[[Any, Call], Any] = act
+        self.violations = validator(method.input_type)
+        self._parse: Callable[[bytes], Message] = GetMessageClass(method.input_type).FromString
+        self._unreadable = Violation("", f"the request is no valid {method.input_type.full_name}")
+
+    def parse(self, data: bytes) -> Message:
+        try:
+            return self._parse(data)
+        except DecodeError:
+            raise InvalidFields([self._unreadable]) from None
+
+    async def requests(self, stream: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+        """Yield a caller's messages, each valid. Raises: InvalidFields, with paths within the message."""
+        async for data in stream:
+            request = self.parse(data)
+            if broken := self.violations(request):
+                raise InvalidFields(broken)
+            yield request
 
 
 class Edge:
@@ -70,26 +103,26 @@ class Edge:
 
         Args:
             servicer: has `async def reserve_stock(self, request, call: Call) -> response` for ReserveStock,
-                and so on.
-        Raises: TypeError for a method that the servicer lacks, that is not unary, or whose rules cannot be.
+                and so on. Where the caller streams, `request` is an async iterator of them; where the answer
+                streams, the method is an async generator of responses.
+        Raises: TypeError for a method that the servicer lacks, or whose rules cannot be.
         """
-        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            method.name: grpc.unary_unary_rpc_method_handler(self._handler(servicer, method))
-            for method in descriptor.methods
-        }
+        handlers = {method.name: self._handler(_Method(servicer, method)) for method in descriptor.methods}
         generic = grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
         server.add_generic_rpc_handlers((generic,))
 
-    def _handler(self, servicer: object, method: MethodDescriptor) -> _Handler:
-        name = method.full_name
-        if method.client_streaming or method.server_streaming:
-            raise TypeError(f"{name} is no unary method")
-        act: Callable[[Any, Call], Awaitable[Message]] | None = getattr(servicer, _snake(method.name), None)
-        if act is None:
-            raise TypeError(f"{name} needs a method {_snake(method.name)} of {type(servicer).__name__}")
-        parse: Callable[[bytes], Message] = GetMessageClass(method.input_type).FromString
-        violations = validator(method.input_type)
-        unreadable = Violation("", f"the request is no valid {method.input_type.full_name}")
+    def _handler(self, method: _Method) -> grpc.RpcMethodHandler[bytes, bytes]:
+        if not method.takes_stream and not method.gives_stream:
+            return grpc.unary_unary_rpc_method_handler(self._unary(method))
+        handle: Any = self._streaming(method)
+        if not method.takes_stream:
+            return grpc.unary_stream_rpc_method_handler(handle)
+        if not method.gives_stream:
+            return grpc.stream_unary_rpc_method_handler(handle)
+        return grpc.stream_stream_rpc_method_handler(handle)
+
+    def _unary(self, method: _Method) -> Callable[[bytes, Any], Awaitable[bytes]]:
+        parse, violations, act = method.parse, method.violations, method.act
 
         async def handle(data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             timeout = None
@@ -97,23 +130,20 @@ class Edge:
             try:
                 if self.calls_inside > self.calls_max:
                     raise Overloaded
-                try:
-                    request = parse(data)
-                except DecodeError:
-                    raise InvalidFields([unreadable]) from None
-                store_id, broken = _store(context.invocation_metadata())
+                request = parse(data)
+                store_id, actor, broken = _named(context.invocation_metadata())
                 broken += violations(request)
                 if broken:
                     raise InvalidFields(broken)
-                call = Call(store_id, self._deadline_s(context.time_remaining()))
+                remaining_s = context.time_remaining()
+                deadline_s = self.call_timeout_s if remaining_s is None else self._deadline_s(remaining_s)
+                call = Call(store_id, deadline_s, actor)
                 # The engine keeps the deadline too and knows more; this is for whatever does not.
                 async with asyncio.timeout(call.deadline_s) as timeout:
                     response = await act(request, call)
-                return response.SerializeToString()
+                return response.SerializeToString()  # type: ignore[no-any-return]
             except Exception as error:
-                if timeout is not None and timeout.expired() and isinstance(error, TimeoutError):
-                    error = DeadlinePassed()
-                refusal = status.refusal(error) or _defect(name, error)
+                refusal = _refusal(method.name, error, timeout)
             finally:
                 self.calls_inside -= 1
             # A CancelledError went by: the caller is gone, or the server stops; grpc answers CANCELLED.
@@ -121,24 +151,70 @@ class Edge:
 
         return handle
 
-    def _deadline_s(self, remaining_s: float | None) -> float:
-        if remaining_s is None:
-            return self.call_timeout_s
+    def _streaming(self, method: _Method) -> Callable[[Any, Any], Awaitable[bytes | None]]:
+        """The same for a method with a stream on either side, or on both."""
+
+        async def handle(given: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes | None:
+            timeout = None
+            self.calls_inside += 1
+            try:
+                if self.calls_inside > self.calls_max:
+                    raise Overloaded
+                request = method.requests(given) if method.takes_stream else method.parse(given)
+                store_id, actor, broken = _named(context.invocation_metadata())
+                if not method.takes_stream:
+                    broken += method.violations(request)
+                if broken:
+                    raise InvalidFields(broken)
+                remaining_s = context.time_remaining()
+                deadline_s = math.inf if remaining_s is None else self._deadline_s(remaining_s)
+                call = Call(store_id, deadline_s, actor)
+                async with asyncio.timeout(None if remaining_s is None else deadline_s) as timeout:
+                    if not method.gives_stream:
+                        return (await method.act(request, call)).SerializeToString()  # type: ignore[no-any-return]
+                    # Closed here and now, so that what it holds is let go when the caller goes away.
+                    async with aclosing(method.act(request, call)) as responses:
+                        async for response in responses:
+                            await context.write(response.SerializeToString())
+                    return None
+            except Exception as error:
+                refusal = _refusal(method.name, error, timeout)
+            finally:
+                self.calls_inside -= 1
+            return await context.abort(*refusal)
+
+        return handle
+
+    def _deadline_s(self, remaining_s: float) -> float:
         if remaining_s <= 0:
             raise DeadlinePassed
         return min(remaining_s, CALL_TIMEOUT_S_MAX)
 
 
-def _store(metadata: Any) -> tuple[str, list[Violation]]:
-    """Return the store that a call's metadata name, and what is wrong with that."""
-    named = [value for key, value in metadata if key == STORE_KEY]
-    if not named:
-        return DEFAULT_STORE, []
-    if len(named) > 1:
-        return "", [Violation(STORE_KEY, "must be named once")]
-    if not is_id(named[0]):
-        return "", [Violation(STORE_KEY, ID_DESCRIPTION)]
-    return named[0], []
+def _named(metadata: Any) -> tuple[str, str, list[Violation]]:
+    """Return the store and the actor that a call's metadata name, and what is wrong with that."""
+    store_id, actor, broken = DEFAULT_STORE, "", []
+    seen = set()
+    for key, value in metadata:
+        if key not in (STORE_KEY, ACTOR_KEY):
+            continue
+        if key in seen:
+            broken.append(Violation(key, "must be named once"))
+        elif not is_id(value):
+            broken.append(Violation(key, ID_DESCRIPTION))
+        elif key == STORE_KEY:
+            store_id = value
+        else:
+            actor = value
+        seen.add(key)
+    return store_id, actor, broken
+
+
+def _refusal(method: str, error: Exception, timeout: asyncio.Timeout | None) -> status.Refusal:
+    """Return what a caller is told of an exception; one that nobody foresaw is logged under an id."""
+    if timeout is not None and timeout.expired() and isinstance(error, TimeoutError):
+        error = DeadlinePassed()
+    return status.refusal(error) or _defect(method, error)
 
 
 def _defect(method: str, error: Exception) -> status.Refusal:
