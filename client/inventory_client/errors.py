@@ -227,7 +227,7 @@ class PaymentInProgress(FailedPrecondition):
 
 
 class AmountExceedsBalance(FailedPrecondition):
-    """The amount is more than what is left to pay."""
+    """The amount is more than what is left to pay, capture or refund."""
 
 
 class CartNotOpen(FailedPrecondition):
@@ -236,6 +236,18 @@ class CartNotOpen(FailedPrecondition):
 
 class CartEmpty(FailedPrecondition):
     """The cart holds nothing to check out."""
+
+
+class PaymentNotCapturable(FailedPrecondition):
+    """The payment has no open authorization to capture."""
+
+
+class PaymentNotVoidable(FailedPrecondition):
+    """The payment has nothing to call off."""
+
+
+class PaymentNotRefundable(FailedPrecondition):
+    """The payment has nothing left to give back."""
 
 
 class TransactionConflict(Unavailable):

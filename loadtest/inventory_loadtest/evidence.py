@@ -11,7 +11,13 @@ from typing import Any
 from inventory_client import v1
 from inventory_loadtest.gateway_ledger import Taking
 
-COUNTING = (v1.PaymentState.PAYMENT_STATE_PROCESSING, v1.PaymentState.PAYMENT_STATE_CAPTURED)
+COUNTING = (
+    v1.PaymentState.PAYMENT_STATE_PROCESSING,
+    v1.PaymentState.PAYMENT_STATE_AUTHORIZED,
+    v1.PaymentState.PAYMENT_STATE_CAPTURED,
+    v1.PaymentState.PAYMENT_STATE_PARTIALLY_REFUNDED,
+    v1.PaymentState.PAYMENT_STATE_REFUNDED,
+)
 """An order's units are held while one of its payments is in one of these states, and only then."""
 
 _GIVES = {
@@ -78,11 +84,7 @@ class FinalState:
 
     def captured_minor(self, order_id: str) -> int:
         """What the order's captured payments come to."""
-        return sum(
-            payment.amount_minor
-            for payment in self.payments_by_order.get(order_id, ())
-            if payment.state == v1.PaymentState.PAYMENT_STATE_CAPTURED
-        )
+        return sum(payment.captured_minor for payment in self.payments_by_order.get(order_id, ()))
 
 
 def cancelled(order: v1.Order) -> bool:

@@ -23,7 +23,7 @@ import os
 import signal
 import sys
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,8 @@ import grpc
 import grpc.aio
 
 from inventory_client import v1
-from inventory_loadtest.gateway_ledger import LedgerWriter
+from inventory_loadtest.gateway_books import Account
+from inventory_loadtest.gateway_ledger import LedgerWriter, OperationRequest, kind_of
 from inventory_loadtest.gateway_script import Rates, Reply, Script, script_of
 
 STOP_GRACE_S = 0.2
@@ -45,7 +46,7 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class _Operation:
     """An operation that was seen: what was asked, and the tasks that give the first answer and the last."""
 
-    request: v1.PurchaseRequest
+    request: OperationRequest
     answer: asyncio.Task[v1.Outcome]
     ending: asyncio.Task[v1.Outcome]
 
@@ -69,29 +70,28 @@ class Simulator(v1.PaymentGatewayServiceServicer):
     def __init__(self, rates: Rates, ledger: LedgerWriter) -> None:
         self._rates = rates
         self._ledger = ledger
+        self._accounts: defaultdict[tuple[str, str], Account] = defaultdict(Account)
         self._operations: dict[str, _Operation] = {}
         self._refused: Counter[str] = Counter()
 
-    async def Purchase(  # noqa: N802 - the name in the protos
-        self, request: v1.PurchaseRequest, context: _Context
-    ) -> v1.PurchaseResponse:
-        """Take the money, or do what the script has instead."""
-        if not request.operation_id:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "operation_id is absent")
-        script = script_of(request, self._rates)
-        seen = self._operations.get(request.operation_id)
-        if seen is None and self._refused[request.operation_id] < script.refusals:
-            self._refused[request.operation_id] += 1
-            self._ledger.refused(request)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "simulated outage: not seen")
-        if seen is not None and seen.request != request:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "operation_id was used for something else")
-        outcome = await self._deliver(request, script)
-        if seen is None and script.reply is Reply.LOST:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "simulated loss of the reply")
-        if seen is None and script.reply is Reply.NEVER:
-            await asyncio.Event().wait()  # until the caller's deadline cancels this call
-        return v1.PurchaseResponse(outcome=outcome)
+    async def Purchase(self, request: v1.PurchaseRequest, context: _Context) -> v1.PurchaseResponse:  # noqa: N802
+        """Take the money, or do what the script has instead; so with the other kinds."""
+        return v1.PurchaseResponse(outcome=await self._act(request, context))
+
+    async def Authorize(self, request: v1.AuthorizeRequest, context: _Context) -> v1.AuthorizeResponse:  # noqa: N802
+        return v1.AuthorizeResponse(outcome=await self._act(request, context))
+
+    async def Capture(self, request: v1.CaptureRequest, context: _Context) -> v1.CaptureResponse:  # noqa: N802
+        return v1.CaptureResponse(outcome=await self._act(request, context))
+
+    async def Void(self, request: v1.VoidRequest, context: _Context) -> v1.VoidResponse:  # noqa: N802
+        return v1.VoidResponse(outcome=await self._act(request, context))
+
+    async def Refund(self, request: v1.RefundRequest, context: _Context) -> v1.RefundResponse:  # noqa: N802
+        return v1.RefundResponse(outcome=await self._act(request, context))
+
+    async def Confirm(self, request: v1.ConfirmRequest, context: _Context) -> v1.ConfirmResponse:  # noqa: N802
+        return v1.ConfirmResponse(outcome=await self._act(request, context))
 
     async def GetOperation(  # noqa: N802 - the name in the protos
         self, request: v1.GetOperationRequest, context: _Context
@@ -101,30 +101,50 @@ class Simulator(v1.PaymentGatewayServiceServicer):
         outcome = seen.outcome() if seen else v1.Outcome(result=v1.GatewayResult.GATEWAY_RESULT_NEVER_SEEN)
         return v1.GetOperationResponse(outcome=outcome)
 
-    async def _deliver(self, request: v1.PurchaseRequest, script: Script) -> v1.Outcome:
+    async def _act(self, request: OperationRequest, context: _Context) -> v1.Outcome:
+        if not request.operation_id:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "operation_id is absent")
+        account = self._accounts[request.store_id, request.payment_id]
+        if isinstance(request, v1.PurchaseRequest | v1.AuthorizeRequest):
+            account.begin(request)
+        script = script_of(
+            kind_of(request), request.order_id, request.payment_id, account.payment_method, self._rates
+        )
+        seen = self._operations.get(request.operation_id)
+        if seen is None and self._refused[request.operation_id] < script.refusals:
+            self._refused[request.operation_id] += 1
+            self._ledger.refused(request)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "simulated outage: not seen")
+        if seen is not None and seen.request != request:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "operation_id was used for something else")
+        outcome = await self._deliver(request, script, account)
+        if seen is None and script.reply is Reply.LOST:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "simulated loss of the reply")
+        if seen is None and script.reply is Reply.NEVER:
+            await asyncio.Event().wait()  # until the caller's deadline cancels this call
+        return outcome
+
+    async def _deliver(self, request: OperationRequest, script: Script, account: Account) -> v1.Outcome:
         """Begin the operation, or absorb the delivery of one that was begun; return the first answer."""
         seen = self._operations.get(request.operation_id)
         if seen is None:
             # Tasks of their own: a caller that goes away doesn't undo the money's move.
-            ending = asyncio.create_task(self._end(request, script))
+            ending = asyncio.create_task(self._end(request, script, account))
             answer = asyncio.create_task(_first_answer(ending, script))
             seen = self._operations[request.operation_id] = _Operation(request, answer, ending)
             if script.twice:
-                await self._deliver(request, script)
+                await self._deliver(request, script, account)
         else:
             self._ledger.absorbed(request)
         outcome = await asyncio.shield(seen.answer)
         return seen.outcome() if seen.ending.done() else outcome
 
-    async def _end(self, request: v1.PurchaseRequest, script: Script) -> v1.Outcome:
-        """Bring an operation to its end: the one place where money moves."""
+    async def _end(self, request: OperationRequest, script: Script, account: Account) -> v1.Outcome:
+        """Bring an operation to its end, in time."""
         await asyncio.sleep(script.delay_s + script.pending_s)
-        self._ledger.settled(request, script.result)
-        return v1.Outcome(
-            result=script.result,
-            gateway_reference=f"sim-{request.operation_id}"[:128],
-            decline_reason=script.decline_reason,
-        )
+        outcome, taken_minor = account.end(request, script)
+        self._ledger.settled(request, outcome.result, taken_minor)
+        return outcome
 
 
 async def _first_answer(ending: asyncio.Task[v1.Outcome], script: Script) -> v1.Outcome:

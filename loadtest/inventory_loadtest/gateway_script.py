@@ -17,6 +17,11 @@ as in `sim:slow-500ms,decline`. Then the rates don't apply. The words:
     down              every delivery is refused, unseen
     duplicate         the operation is delivered twice (see `gateway`)
     slow              0.5 s more before the answer (`slow-2000ms`: 2 s)
+    lapsed            the answer is DECLINED, since the authorization has run out (captures and voids)
+
+A word alone is about the purchase or the authorization. What comes after it is steered by the same words
+behind `capture-`, `void-`, `refund-` or `confirm-`, as in `sim:capture-lost-reply`; a later operation that no
+word is about is accepted.
 
 A word that isn't one of these is declined with a reason that names it: a misspelt test must not pass.
 """
@@ -31,6 +36,9 @@ from enum import Enum
 
 from inventory_client import v1
 
+FIRST_KINDS = ("Purchase", "Authorize")
+"""What a payment begins with; the other kinds go on with one."""
+_LATER_KINDS = ("capture", "void", "refund", "confirm")
 STEERING_PREFIX = "sim:"
 REFUSALS_MAX = 1_000_000
 """`down`, and an outage rate of 1: more deliveries than any caller makes."""
@@ -88,6 +96,7 @@ class Script:
     Args:
         result: how it ends: ACCEPTED, DECLINED or REQUIRES_ACTION.
         decline_reason: for people; "" unless DECLINED.
+        lapsed: whether it was declined because the authorization has run out.
         delay_s: seconds before the work is done.
         pending_s: seconds between the answer PENDING and the end; 0 = the end is the first answer.
         reply: what becomes of the first answer.
@@ -97,6 +106,7 @@ class Script:
 
     result: v1.GatewayResult.ValueType = _Result.GATEWAY_RESULT_ACCEPTED
     decline_reason: str = ""
+    lapsed: bool = False
     delay_s: float = 0.0
     pending_s: float = 0.0
     reply: Reply = Reply.SENT
@@ -104,17 +114,19 @@ class Script:
     refusals: int = 0
 
 
-def script_of(request: v1.PurchaseRequest, rates: Rates) -> Script:
+def script_of(kind: str, order_id: str, payment_id: str, payment_method: str, rates: Rates) -> Script:
     """Decide what happens to an operation.
 
     Args:
-        request: any purchase; ids and amounts aren't looked into.
+        kind: the method that it came by, as `Purchase`.
+        payment_method: that of the payment's purchase or authorization.
         rates: what chance there is, where the payment method doesn't steer.
-    Returns: the same script for the same (order_id, payment_id, payment_method) and rates, always.
+    Returns: the same script for the same arguments, always.
     """
-    if request.payment_method.startswith(STEERING_PREFIX):
-        return _steered(request.payment_method.removeprefix(STEERING_PREFIX), rates)
-    chance = _Chance(f"{rates.seed}|{request.order_id}|{request.payment_id}")
+    is_first = kind in FIRST_KINDS
+    if payment_method.startswith(STEERING_PREFIX):
+        return _steered(payment_method.removeprefix(STEERING_PREFIX), "" if is_first else kind.lower(), rates)
+    chance = _Chance(f"{rates.seed}|{order_id}|{payment_id}" + ("" if is_first else f"|{kind}"))
     script = Script(delay_s=rates.latency_ms / 1000, twice=chance.of("duplicate") < rates.duplicate_rate)
     if chance.of("decline") < rates.decline_rate:
         script = _declined(script, "declined by chance")
@@ -138,10 +150,13 @@ class _Chance:
         return int.from_bytes(digest, "big") / 2**64
 
 
-def _steered(words: str, rates: Rates) -> Script:
+def _steered(words: str, kind: str, rates: Rates) -> Script:
+    """Obey the words about a later kind, or for "" those about the first operation."""
     script = Script(delay_s=rates.latency_ms / 1000)
-    for word in words.split(","):
-        script = _obey(script, word.strip())
+    for word in map(str.strip, words.split(",")):
+        about = next((later for later in _LATER_KINDS if word.startswith(f"{later}-")), "")
+        if about == kind:
+            script = _obey(script, word.removeprefix(f"{about}-"))
     return script
 
 
@@ -162,6 +177,7 @@ _WORDS: Mapping[str, Callable[[Script, int | None], Script]] = {
     "accept": lambda script, _: script,
     "decline": lambda script, _: _declined(script, "declined as the payment method asked"),
     "requires-action": lambda script, _: replace(script, result=_Result.GATEWAY_RESULT_REQUIRES_ACTION),
+    "lapsed": lambda script, _: replace(_declined(script, "the authorization has run out"), lapsed=True),
     "pending": lambda script, ms: replace(script, pending_s=(_PENDING_MS if ms is None else ms) / 1000),
     "lost-reply": lambda script, _: replace(script, reply=Reply.LOST),
     "no-reply": lambda script, _: replace(script, reply=Reply.NEVER),

@@ -9,6 +9,12 @@ from inventory_client import v1
 from inventory_loadtest.evidence import FinalState, Violation, payment_state_name
 
 _State = v1.PaymentState
+_Kind = v1.PaymentOperationKind
+_TAKING = (
+    _Kind.PAYMENT_OPERATION_KIND_PURCHASE,
+    _Kind.PAYMENT_OPERATION_KIND_AUTHORIZE,
+    _Kind.PAYMENT_OPERATION_KIND_CONFIRM,
+)
 
 
 def order_amounts(state: FinalState) -> Iterator[Violation]:
@@ -18,28 +24,35 @@ def order_amounts(state: FinalState) -> Iterator[Violation]:
         if order.total_minor != lines_minor:
             text = f"total {order.total_minor}, its lines come to {lines_minor}"
             yield Violation("order-amounts", order_id, text)
-        in_flight_minor = sum(
-            payment.amount_minor
-            for payment in state.payments_by_order.get(order_id, ())
-            if payment.state == _State.PAYMENT_STATE_PROCESSING
-        )
+        in_flight_minor = sum(map(_in_flight_minor, state.payments_by_order.get(order_id, ())))
+        authorized_minor = sum(p.authorized_minor for p in state.payments_by_order.get(order_id, ()))
         captured_minor = state.captured_minor(order_id)
         if order.captured_minor != captured_minor:
             text = f"captured {order.captured_minor}, its payments come to {captured_minor}"
             yield Violation("order-amounts", order_id, text)
-        if order.balance_minor != order.total_minor - captured_minor - in_flight_minor:
+        if order.balance_minor != order.total_minor - captured_minor - authorized_minor - in_flight_minor:
             text = (
                 f"balance {order.balance_minor}, not total {order.total_minor} - captured {captured_minor} "
-                f"- in flight {in_flight_minor}"
+                f"- authorized {authorized_minor} - in flight {in_flight_minor}"
             )
             yield Violation("order-amounts", order_id, text)
+
+
+def _in_flight_minor(payment: v1.Payment) -> int:
+    """What an operation in flight may take, or set aside: a capture takes what was set aside before."""
+    return sum(
+        operation.amount_minor
+        for operation in payment.operations
+        if operation.state == v1.PaymentOperationState.PAYMENT_OPERATION_STATE_PROCESSING
+        and operation.kind in _TAKING
+    )
 
 
 def no_double_payment(state: FinalState) -> Iterator[Violation]:
     """What is captured for an order, by its payments or at the gateway, is at most its total."""
     taken_minor: Counter[str] = Counter()
     for taking in state.takings or ():
-        taken_minor[taking.order_id] += taking.amount_minor
+        taken_minor[taking.order_id] += max(0, taking.amount_minor)
     for order_id, order in state.orders.items():
         for what, minor in (
             ("captured", state.captured_minor(order_id)),
@@ -54,14 +67,14 @@ def no_double_payment(state: FinalState) -> Iterator[Violation]:
             yield Violation("no-double-payment", operation_id, f"{count} payments share this operation")
     for operation_id, count in Counter(taking.operation_id for taking in state.takings or ()).items():
         if count > 1:
-            text = f"the gateway took money {count} times for this operation"
+            text = f"the gateway moved money {count} times for this operation"
             yield Violation("no-double-payment", operation_id, text)
 
 
 def gateway_agrees(state: FinalState) -> Iterator[Violation]:
-    """Money was taken at the gateway for exactly the payments that are captured, and in their amounts.
+    """Money was moved at the gateway for exactly what is captured and given back.
 
-    A payment still in flight may have been taken or not. Money taken for stock that was given away is the
+    What an operation in flight moves may be there or not. Money taken for stock that was given away is the
     bug this service exists to prevent.
     """
     if state.takings is None:
@@ -73,12 +86,24 @@ def gateway_agrees(state: FinalState) -> Iterator[Violation]:
             text = f"{taking.amount_minor} taken for order {taking.order_id}, no such payment is known"
             yield Violation("gateway-agrees", taking.payment_id, text)
     for payment_id, payment in state.payments.items():
-        due_minor = payment.amount_minor if payment.state == _State.PAYMENT_STATE_CAPTURED else 0
-        in_flight = payment.state == _State.PAYMENT_STATE_PROCESSING
-        if taken[payment_id] != due_minor and not (in_flight and taken[payment_id] == payment.amount_minor):
+        due_minor = payment.captured_minor - payment.refunded_minor
+        if taken[payment_id] not in (due_minor, due_minor + _moving_minor(payment)):
             state_name = payment_state_name(payment)
             text = f"{state_name} with {payment.amount_minor}; the gateway took {taken[payment_id]}"
             yield Violation("gateway-agrees", payment_id, text)
+
+
+def _moving_minor(payment: v1.Payment) -> int:
+    """What an operation in flight takes where it is accepted; below 0 = gives back."""
+    for operation in payment.operations:
+        if operation.state == v1.PaymentOperationState.PAYMENT_OPERATION_STATE_PROCESSING:
+            if operation.kind == _Kind.PAYMENT_OPERATION_KIND_REFUND:
+                return -operation.amount_minor
+            is_purchase = payment.kind != v1.PaymentKind.PAYMENT_KIND_AUTHORIZE
+            is_taking = operation.kind in _TAKING and is_purchase
+            if is_taking or operation.kind == _Kind.PAYMENT_OPERATION_KIND_CAPTURE:
+                return operation.amount_minor
+    return 0
 
 
 def payments_belong(state: FinalState) -> Iterator[Violation]:

@@ -24,6 +24,8 @@ from inventory_server.jobs.reconciler import Reconciler
 from inventory_server.jobs.sweeper import Sweeper
 from inventory_server.observability import configure_logging
 from inventory_server.operator_error import OperatorError
+from inventory_server.payments.gateway import Gateway
+from inventory_server.payments.manual_gateway import ManualGateway
 from inventory_server.payments.processor import PaymentProcessor
 from inventory_server.rpc.checkout_service import CheckoutServicer
 from inventory_server.rpc.gateway_client import GrpcGateway
@@ -70,11 +72,17 @@ def _database_url(settings: Settings, outside: ExitStack) -> str:
 
 
 def _gateway_address(settings: Settings, outside: ExitStack) -> str | None:
-    if settings.payment_gateway == "none":
+    if settings.payment_gateway in ("none", "manual"):
         return None
     if settings.payment_gateway == "simulator":
         return outside.enter_context(launch.gateway_simulator(settings.gateway_args)).address
     return settings.payment_gateway
+
+
+def _gateway(settings: Settings, address: str | None) -> Gateway | None:
+    if address is not None:
+        return GrpcGateway(address, connect_timeout_s=settings.gateway_connect_timeout_s)
+    return ManualGateway() if settings.payment_gateway == "manual" else None
 
 
 async def _serve(settings: Settings, database_url: str, gateway_address: str | None) -> None:
@@ -97,12 +105,14 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
         queue_commands_max=settings.queue_commands_max,
         queue_commands_max_total=settings.queue_commands_max_total,
     )
-    gateway = (
-        GrpcGateway(gateway_address, connect_timeout_s=settings.gateway_connect_timeout_s)
-        if gateway_address
-        else None
+    gateway = _gateway(settings, gateway_address)
+    processor = PaymentProcessor(
+        engine,
+        reader,
+        gateway,
+        gateway_timeout_s=settings.gateway_timeout_s,
+        resolved_poll_interval_s=settings.resolved_poll_interval_s,
     )
-    processor = PaymentProcessor(engine, gateway, gateway_timeout_s=settings.gateway_timeout_s)
     server, port, health = await build_server(
         InventoryServicer(engine, reader),
         CheckoutServicer(engine, reader, processor),

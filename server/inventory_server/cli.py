@@ -43,7 +43,7 @@ def serve(
         bool | None, typer.Option("--migrate/--no-migrate", help="at start [an embedded database: yes]")
     ] = None,
     payment_gateway: Annotated[
-        str | None, typer.Option(help="simulator, none, or the gateway's HOST:PORT [simulator]")
+        str | None, typer.Option(help="simulator, manual, none, or the gateway's HOST:PORT [simulator]")
     ] = None,
     gateway_args: Annotated[str | None, typer.Option(help="the simulator's options, in one string")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error [info]")] = None,

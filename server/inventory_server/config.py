@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     engine_connections_max: int = Field(4, ge=1, le=100, description="connections for batches, of all stores")
 
     # The payment gateway.
-    payment_gateway: str = Field("simulator", description="simulator, none, or its address HOST:PORT")
+    payment_gateway: str = Field("simulator", description="simulator, manual, none, or HOST:PORT")
     gateway_args: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="the simulator's own options, as on a command line"
     )
@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     # Time.
     sweep_interval_s: float = Field(1.0, gt=0, le=3600, description="between looks for due holds")
     reconcile_interval_s: float = Field(1.0, gt=0, le=3600, description="between looks for payments in doubt")
+    resolved_poll_interval_s: float = Field(
+        60.0, gt=0, le=3600 * 24, description="between questions about a payment ended by hand, for 7 days"
+    )
     request_log_retention_h: int = Field(24, ge=24, le=24 * 90, description="how long request ids are kept")
     stop_grace_s: float = Field(10.0, ge=0, le=300, description="calls in flight may take this long at stop")
 
@@ -113,11 +116,11 @@ class Settings(BaseSettings):
     @field_validator("payment_gateway")
     @classmethod
     def _gateway_address(cls, gateway: str) -> str:
-        if gateway in ("simulator", "none") or re.fullmatch(
+        if gateway in ("simulator", "manual", "none") or re.fullmatch(
             r"unix:/\S+|(dns:|ipv[46]:)?\S+:\d{1,5}", gateway
         ):
             return gateway
-        raise ValueError("give simulator, none, or an address HOST:PORT")
+        raise ValueError("give simulator, manual, none, or an address HOST:PORT")
 
     @field_validator("gateway_args", mode="before")
     @classmethod

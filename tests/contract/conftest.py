@@ -38,7 +38,14 @@ def staged_site(postgres: EmbeddedPostgres, staged_gateway: StagedGateway) -> It
     """A server whose gateway answers when the test says so, and whose sweeper never comes by."""
     with (
         serving(staged_gateway) as address,
-        started(postgres, payment_gateway=address, gateway_timeout_s=15, sweep_interval_s=3600) as site,
+        started(
+            postgres,
+            payment_gateway=address,
+            gateway_timeout_s=15,
+            sweep_interval_s=3600,
+            reconcile_interval_s=0.1,
+            resolved_poll_interval_s=0.1,
+        ) as site,
     ):
         yield site
         staged_gateway.let_go()

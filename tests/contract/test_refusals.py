@@ -364,6 +364,37 @@ def test_amount_exceeds_balance(shop: Shop) -> None:
     assert refusal.metadata == {"amount_minor": "101", "balance_minor": "100"}
 
 
+@row("PAYMENT_NOT_CAPTURABLE")
+def test_payment_not_capturable(shop: Shop) -> None:
+    """A payment without an open authorization."""
+    shop.stock("a", 5)
+    shop.paid_order("o", ("a", 1))
+    with shop.refused("PAYMENT_NOT_CAPTURABLE") as refusal:
+        shop.capture("pay-o", 1)
+    assert refusal.metadata == {"payment_id": "pay-o", "state": "CAPTURED"}
+
+
+@row("PAYMENT_NOT_VOIDABLE")
+def test_payment_not_voidable(shop: Shop) -> None:
+    """A payment whose money was taken."""
+    shop.stock("a", 5)
+    shop.paid_order("o", ("a", 1))
+    with shop.refused("PAYMENT_NOT_VOIDABLE") as refusal:
+        shop.void("pay-o")
+    assert refusal.metadata == {"payment_id": "pay-o", "state": "CAPTURED"}
+
+
+@row("PAYMENT_NOT_REFUNDABLE")
+def test_payment_not_refundable(shop: Shop) -> None:
+    """A payment that took nothing."""
+    shop.stock("a", 5)
+    shop.order("o", ("a", 1))
+    shop.pay("o", "p", 100, "decline")
+    with shop.refused("PAYMENT_NOT_REFUNDABLE") as refusal:
+        shop.refund("p", "f", 1)
+    assert refusal.metadata == {"payment_id": "p", "state": "DECLINED"}
+
+
 @row("CART_NOT_OPEN")
 def test_cart_not_open(shop: Shop) -> None:
     """The cart and the order that was made of it."""

@@ -19,12 +19,12 @@ from inventory_server.domain.commands import (
 from inventory_server.domain.decide import Replay
 from inventory_server.domain.errors import InsufficientStock
 from inventory_server.domain.order import CartItem
-from inventory_server.domain.payment import PaymentState
+from inventory_server.domain.payment import OperationKind, PaymentState
 from inventory_server.domain.reservation import Line, ReservationState
 from inventory_server.engine import batcher
 from inventory_server.engine.engine import Engine
 from inventory_server.engine.errors import CommitOutcomeUnknown, DatabaseUnavailable, DeadlinePassed
-from inventory_server.payments.gateway import GatewayResult, Outcome, Purchase
+from inventory_server.payments.gateway import GatewayResult, Outcome, Task
 from inventory_server.payments.processor import PaymentProcessor
 from support.engine import Database, eventually, minus, plus, running_engine, start
 from support.proxy import Fault, Proxy, proxy
@@ -245,10 +245,10 @@ class CountingGateway:
     """Accepts everything, and remembers what it was called for."""
 
     def __init__(self) -> None:
-        self.purchases: list[Purchase] = []
+        self.purchases: list[Task] = []
 
-    async def purchase(self, purchase: Purchase, *, timeout_s: float) -> Outcome:
-        self.purchases.append(purchase)
+    async def perform(self, task: Task, *, timeout_s: float) -> Outcome:
+        self.purchases.append(task)
         return Outcome(GatewayResult.ACCEPTED, "ref")
 
     async def get_operation(self, operation_id: str, *, timeout_s: float) -> Outcome:
@@ -272,17 +272,28 @@ async def test_a_payment_whose_commit_was_cut(
     gateway = CountingGateway()
 
     class ArmingGateway(CountingGateway):
-        async def purchase(self, purchase: Purchase, *, timeout_s: float) -> Outcome:
+        async def perform(self, task: Task, *, timeout_s: float) -> Outcome:
             between.arm(fault)
-            return await gateway.purchase(purchase, timeout_s=timeout_s)
+            return await gateway.perform(task, timeout_s=timeout_s)
 
+    no_reader: Any = None
     processor = PaymentProcessor(
-        engine, gateway if transaction == 1 else ArmingGateway(), gateway_timeout_s=5
+        engine,
+        no_reader,
+        gateway if transaction == 1 else ArmingGateway(),
+        gateway_timeout_s=5,
+        resolved_poll_interval_s=60,
     )
     if transaction == 1:
         between.arm(fault)
     payment = await processor.pay(
-        database.store, order_id="o", payment_id="p", amount_minor=100, payment_method="card", deadline_s=20
+        database.store,
+        order_id="o",
+        payment_id="p",
+        amount_minor=100,
+        payment_method="card",
+        kind=OperationKind.PURCHASE,
+        deadline_s=20,
     )
     assert between.struck.is_set()
     assert payment.state is PaymentState.CAPTURED

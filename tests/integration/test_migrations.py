@@ -73,6 +73,12 @@ ROWS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+# What the operation above is followed by, for the laws that two of them can break.
+FURTHER_OPERATIONS: list[dict[str, Any]] = [
+    {"operation_id": "op-void", "kind": "VOID", "state": "ACCEPTED"},
+    {"operation_id": "op-refund", "kind": "REFUND", "state": "ACCEPTED", "refund_id": "f"},
+]
+
 # A constraint -> the table, and what makes its valid row break it. The primary keys are added below.
 BREAKS: list[tuple[str, str, dict[str, Any]]] = [
     ("stock_level_available_floor", "stock_level", {"available": -1}),
@@ -107,7 +113,41 @@ BREAKS: list[tuple[str, str, dict[str, Any]]] = [
     ("order_line_quantity_floor", "order_line", {"quantity": 0}),
     ("payment_amount_floor", "payment", {"amount_minor": -1}),
     ("payment_operation_amount_floor", "payment_operation", {"amount_minor": 0}),
-    ("payment_operation_kind_known", "payment_operation", {"kind": "REFUND"}),
+    ("payment_operation_kind_known", "payment_operation", {"kind": "GIFT"}),
+    ("payment_operation_refund_named", "payment_operation", {"kind": "REFUND"}),
+    ("payment_operation_refund_named", "payment_operation", {"refund_id": "f"}),
+    ("payment_operation_refund_named", "payment_operation", {"reverses_operation_id": "op"}),
+    (
+        "payment_operation_refund_named",
+        "payment_operation",
+        {"kind": "REFUND", "refund_id": "f", "reverses_operation_id": "op"},
+    ),
+    ("payment_operation_lapsed_known", "payment_operation", {"lapsed": True}),
+    ("payment_operation_resolved_whole", "payment_operation", {"resolved_at": TIME}),
+    ("payment_operation_resolved_whole", "payment_operation", {"state": "DECLINED", "poll_until": TIME}),
+    ("payment_operation_resolved_whole", "payment_operation", {"resolve_reason": "seen"}),
+    ("payment_operation_one_in_flight", "payment_operation", {"operation_id": "op-3"}),
+    (
+        "payment_operation_one_accepted",
+        "payment_operation",
+        {"operation_id": "op-3", "kind": "VOID", "state": "ACCEPTED"},
+    ),
+    (
+        "payment_operation_refund",
+        "payment_operation",
+        {"operation_id": "op-3", "payment_id": "p2", "kind": "REFUND", "refund_id": "f"},
+    ),
+    ("reservation_suspended_in_order", "reservation", {"reservation_id": "r2", "expiry_suspended": True}),
+    (
+        "reservation_suspended_in_order",
+        "reservation",
+        {
+            "reservation_id": "r2",
+            "expiry_suspended": True,
+            "expire_time": TIME,
+            "state": "EXPIRED",
+        },
+    ),
     ("payment_operation_state_known", "payment_operation", {"state": "LOST"}),
     ("shipment_line_quantity_floor", "shipment_line", {"quantity": 0}),
     *[(f"{table}_pkey", table, dict[str, Any]()) for table in ROWS],
@@ -123,6 +163,35 @@ AT_THE_LIMIT: list[tuple[str, dict[str, Any]]] = [
     ("reservation", {"reservation_id": "r2", "order_id": "o2"}),
     ("cart_item", {"product_id": "b", "quantity": OVER - 1, "unit_price_minor": 2**53 - 1}),
     ("sales_order", {"order_id": "o2", "cart_id": "c2", "total_minor": 2**53 - 1}),
+    ("payment_operation", {"operation_id": "op-3", "payment_id": "p2"}),
+    (
+        "payment_operation",
+        {
+            "operation_id": "op-3",
+            "kind": "VOID",
+            "state": "ACCEPTED",
+            "lapsed": True,
+            "reverses_operation_id": "op",
+        },
+    ),
+    (
+        "payment_operation",
+        {"operation_id": "op-3", "kind": "REFUND", "state": "ACCEPTED", "refund_id": "f2"},
+    ),
+    (
+        "payment_operation",
+        {
+            "operation_id": "op-3",
+            "state": "FAILED",
+            "resolved_at": TIME,
+            "resolve_reason": "seen",
+            "poll_until": TIME,
+        },
+    ),
+    (
+        "reservation",
+        {"reservation_id": "r2", "order_id": "o2", "expiry_suspended": True, "expire_time": TIME},
+    ),
 ]
 
 
@@ -147,6 +216,8 @@ def migrated_url(postgres: Any) -> Iterator[str]:
         with psycopg.connect(url) as connection:
             for table, row in ROWS.items():
                 insert(connection, table, row)
+            for further in FURTHER_OPERATIONS:
+                insert(connection, "payment_operation", {**ROWS["payment_operation"], **further})
         yield url
         admin.execute("DROP DATABASE migrated WITH (FORCE)")
 

@@ -15,7 +15,6 @@ from inventory_server.db.queries import statements
 from inventory_server.db.read_pool import ReadTransaction
 from inventory_server.domain.commands import (
     AddCartItems,
-    BeginPayment,
     CancelOrder,
     Checkout,
     Command,
@@ -25,13 +24,14 @@ from inventory_server.domain.commands import (
     ForgetAnswers,
     RemoveCartItem,
     ReserveStock,
-    SettlePayment,
     ShipOrder,
 )
 from inventory_server.domain.errors import InsufficientStock
 from inventory_server.domain.order import CartItem
-from inventory_server.domain.payment import OperationState
+from inventory_server.domain.payment import OperationState, PaymentState
+from inventory_server.domain.payment_commands import BeginPayment, SettlePayment
 from inventory_server.domain.reservation import Line
+from inventory_server.engine.payment_reads import FIRST_KEY, PaymentFilters
 from support.engine import Database, plus, running_engine
 
 PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -174,6 +174,10 @@ async def test_every_statement_gets_its_parameters(
         await reader.shortages(database.store, (Line("a", 1),), deadline_s=20)
         await reader.due_reservations([database.store], limit=9, deadline_s=20)
         await reader.operations_in_doubt([database.store], limit=9, deadline_s=20)
+        await reader.oldest_doubt_age_s([database.store], deadline_s=20)
+        processing = frozenset({PaymentState.PROCESSING})
+        for filters in (PaymentFilters(), PaymentFilters("o"), PaymentFilters(states=processing)):
+            await reader.list_payments(database.store, filters, after=FIRST_KEY, limit=9, deadline_s=20)
         await reader.order(database.store, "o", deadline_s=20)
         assert database.store in await reader.all_stores(deadline_s=20)
         with pytest.raises(Exception, match="shipped whole"):

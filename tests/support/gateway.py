@@ -18,10 +18,11 @@ _R = v1.GatewayResult
 
 
 class Visit:
-    """A purchase that waits at the gateway for its answer."""
+    """An operation that waits at the gateway for its answer."""
 
-    def __init__(self, request: v1.PurchaseRequest) -> None:
+    def __init__(self, request: Any) -> None:
         self.request = request
+        self.kind = request.DESCRIPTOR.name.removesuffix("Request")
         self.answer: queue.Queue[v1.Outcome | grpc.StatusCode] = queue.Queue()
 
     def accept(self) -> None:
@@ -37,37 +38,68 @@ class Visit:
         """Fail the call; whether money moved is left open."""
         self.answer.put(grpc.StatusCode.UNAVAILABLE)
 
-    def _end(self, result: v1.GatewayResult.ValueType, reason: str = "") -> None:
+    def lapse(self) -> None:
+        """Decline it, since there is no authorization any more."""
+        self._end(_R.GATEWAY_RESULT_DECLINED, "it has lapsed", authorization_lapsed=True)
+
+    def leave_it_pending(self) -> None:
+        self._end(_R.GATEWAY_RESULT_PENDING)
+
+    def _end(self, result: v1.GatewayResult.ValueType, reason: str = "", **more: Any) -> None:
         reference = f"ref-{self.request.payment_id}"
-        self.answer.put(v1.Outcome(result=result, gateway_reference=reference, decline_reason=reason))
+        self.answer.put(v1.Outcome(result=result, gateway_reference=reference, decline_reason=reason, **more))
 
 
 class StagedGateway(v1.PaymentGatewayServiceServicer):
-    """Every purchase waits until a test answers it; tests are told apart by their stores."""
+    """Every operation waits until a test answers it; tests are told apart by their stores.
+
+    Asked about an operation it says PENDING, or what the test has put into `said`.
+    """
 
     def __init__(self) -> None:
-        self.seen: dict[str, list[v1.PurchaseRequest]] = defaultdict(list)
+        self.seen: dict[str, list[Visit]] = defaultdict(list)
+        self.said: dict[str, v1.GatewayResult.ValueType] = {}
         self._visits: dict[str, queue.Queue[Visit]] = defaultdict(queue.Queue)
         self._open: list[Visit] = []
 
     def next(self, store: str) -> Visit:
-        """Wait for the store's next purchase."""
+        """Wait for the store's next operation."""
         return self._visits[store].get(timeout=WAIT_S)
 
     def Purchase(self, request: v1.PurchaseRequest, context: Any) -> v1.PurchaseResponse:  # noqa: N802
+        return v1.PurchaseResponse(outcome=self._wait(request, context))
+
+    def Authorize(self, request: v1.AuthorizeRequest, context: Any) -> v1.AuthorizeResponse:  # noqa: N802
+        return v1.AuthorizeResponse(outcome=self._wait(request, context))
+
+    def Capture(self, request: v1.CaptureRequest, context: Any) -> v1.CaptureResponse:  # noqa: N802
+        return v1.CaptureResponse(outcome=self._wait(request, context))
+
+    def Void(self, request: v1.VoidRequest, context: Any) -> v1.VoidResponse:  # noqa: N802
+        return v1.VoidResponse(outcome=self._wait(request, context))
+
+    def Refund(self, request: v1.RefundRequest, context: Any) -> v1.RefundResponse:  # noqa: N802
+        return v1.RefundResponse(outcome=self._wait(request, context))
+
+    def Confirm(self, request: v1.ConfirmRequest, context: Any) -> v1.ConfirmResponse:  # noqa: N802
+        return v1.ConfirmResponse(outcome=self._wait(request, context))
+
+    def GetOperation(  # noqa: N802
+        self, request: v1.GetOperationRequest, context: Any
+    ) -> v1.GetOperationResponse:
+        result = self.said.get(request.operation_id, _R.GATEWAY_RESULT_PENDING)
+        return v1.GetOperationResponse(outcome=v1.Outcome(result=result))
+
+    def _wait(self, request: Any, context: Any) -> v1.Outcome:
         visit = Visit(request)
-        self.seen[request.store_id].append(request)
+        self.seen[request.store_id].append(visit)
         self._open.append(visit)
         self._visits[request.store_id].put(visit)
         answer = visit.answer.get(timeout=WAIT_S)
         if isinstance(answer, grpc.StatusCode):
             context.abort(answer, "the test lost this reply")
-        return v1.PurchaseResponse(outcome=answer)
-
-    def GetOperation(  # noqa: N802
-        self, request: v1.GetOperationRequest, context: Any
-    ) -> v1.GetOperationResponse:
-        return v1.GetOperationResponse(outcome=v1.Outcome(result=_R.GATEWAY_RESULT_PENDING))
+        assert isinstance(answer, v1.Outcome)
+        return answer
 
     def let_go(self) -> None:
         """Answer whoever still waits, so that the server can stop."""

@@ -122,6 +122,14 @@ def _breakings(message: Any, within: str) -> Iterator[tuple[str, Callable[[Any],
             yield path, lambda m, n=name, v=value: setattr(m, n, v)
 
 
+def _an_element(message: Any, field: FieldDescriptor) -> object:
+    """Return a valid element of a repeated field, also of one that may be empty."""
+    values = getattr(message, field.name)
+    if values:
+        return values[0]
+    return 1 if field.enum_type is not None else "x"
+
+
 def _repeated(
     message: Any, field: FieldDescriptor, rules: Any, path: str
 ) -> Iterator[tuple[str, Callable[[Any], None]]]:
@@ -129,7 +137,9 @@ def _repeated(
     if rules.items_min:
         yield path, lambda m: m.ClearField(name)
     if rules.items_max:
-        yield path, lambda m: getattr(m, name).extend([getattr(m, name)[0]] * rules.items_max)
+        yield path, lambda m: getattr(m, name).extend([_an_element(m, field)] * (rules.items_max + 1))
+    if field.enum_type is not None:
+        yield f"{path}[0]", lambda m: getattr(m, name).append(999)
     values = getattr(message, name)
     if field.message_type is None:
         for text in _BAD_TEXT.get(rules.format, []):

@@ -18,6 +18,8 @@ from support.gateway import StagedGateway, Visit
 from support.polling import until
 from support.refusals import Refusal
 
+AUTHORIZE = v1.PaymentKind.PAYMENT_KIND_AUTHORIZE
+
 Item = tuple[str, int] | tuple[str, int, int]
 
 
@@ -191,19 +193,75 @@ class Shop:
         return self.checkout.GetOrder(v1.GetOrderRequest(order_id=order_id)).order
 
     def pay_request(
-        self, order_id: str, payment_id: str, amount_minor: int, how: str = "accept"
+        self, order_id: str, payment_id: str, amount_minor: int, how: str = "accept", **more: Any
     ) -> v1.PayOrderRequest:
         return v1.PayOrderRequest(
-            order_id=order_id, payment_id=payment_id, amount_minor=amount_minor, payment_method=f"sim:{how}"
+            order_id=order_id,
+            payment_id=payment_id,
+            amount_minor=amount_minor,
+            payment_method=f"sim:{how}",
+            **more,
         )
 
     def pay(self, order_id: str, payment_id: str, amount_minor: int, how: str = "accept") -> v1.Payment:
         """Pay; `how` steers the gateway simulator."""
         return self.checkout.PayOrder(self.pay_request(order_id, payment_id, amount_minor, how)).payment
 
-    def start_paying(self, order_id: str, payment_id: str, amount_minor: int) -> Any:
+    def start_paying(self, order_id: str, payment_id: str, amount_minor: int, **more: Any) -> Any:
         """Begin to pay; return the call."""
-        return self.checkout.PayOrder.future(self.pay_request(order_id, payment_id, amount_minor))
+        return self.checkout.PayOrder.future(self.pay_request(order_id, payment_id, amount_minor, **more))
+
+    def authorize(self, order_id: str, payment_id: str, amount_minor: int, how: str = "accept") -> v1.Payment:
+        """Pay by an authorization."""
+        request = self.pay_request(order_id, payment_id, amount_minor, how, kind=AUTHORIZE)
+        return self.checkout.PayOrder(request).payment
+
+    def capture(self, payment_id: str, amount_minor: int, request_id: str = "") -> v1.Payment:
+        request = v1.CapturePaymentRequest(
+            payment_id=payment_id, amount_minor=amount_minor, request_id=request_id
+        )
+        return self.checkout.CapturePayment(request).payment
+
+    def void(self, payment_id: str, request_id: str = "") -> v1.Payment:
+        request = v1.VoidPaymentRequest(payment_id=payment_id, request_id=request_id)
+        return self.checkout.VoidPayment(request).payment
+
+    def refund(self, payment_id: str, refund_id: str, amount_minor: int) -> v1.Payment:
+        request = v1.RefundPaymentRequest(
+            payment_id=payment_id, refund_id=refund_id, amount_minor=amount_minor
+        )
+        return self.checkout.RefundPayment(request).payment
+
+    def confirm_payment(self, payment_id: str, request_id: str = "") -> v1.Payment:
+        request = v1.ConfirmPaymentRequest(payment_id=payment_id, request_id=request_id)
+        return self.checkout.ConfirmPayment(request).payment
+
+    def resolve_request(
+        self, payment_id: str, outcome: str, reason: str = "seen on their page", request_id: str = ""
+    ) -> v1.ResolvePaymentRequest:
+        """Return a request about the payment's last operation."""
+        return v1.ResolvePaymentRequest(
+            payment_id=payment_id,
+            operation_id=self.payment(payment_id).operations[-1].operation_id,
+            outcome=v1.ResolvedOutcome.Value(f"RESOLVED_OUTCOME_{outcome}"),
+            reason=reason,
+            request_id=request_id,
+        )
+
+    def resolve(self, payment_id: str, outcome: str) -> v1.Payment:
+        """End the payment's last operation by an administrator's word."""
+        return self.checkout.ResolvePayment(self.resolve_request(payment_id, outcome)).payment
+
+    def list_payments(self, **asked: Any) -> list[v1.Payment]:
+        """Return every payment that the filters let through, page by page."""
+        found: list[v1.Payment] = []
+        token = ""
+        while True:
+            page = self.checkout.ListPayments(v1.ListPaymentsRequest(page_token=token, **asked))
+            found += page.payments
+            token = page.next_page_token
+            if not token:
+                return found
 
     def payment(self, payment_id: str) -> v1.Payment:
         return self.checkout.GetPayment(v1.GetPaymentRequest(payment_id=payment_id)).payment
@@ -280,16 +338,52 @@ class StagedShop(Shop):
 
     @property
     def purchases(self) -> list[str]:
-        """The payments that the gateway was called for, in order of arrival."""
-        return [request.payment_id for request in self._gateway.seen[self.store]]
+        """The payments that the gateway was called to begin, in order of arrival."""
+        return [payment_id for kind, payment_id in self.asked if kind in ("Purchase", "Authorize")]
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """What the gateway was called for, (kind, payment), in order of arrival."""
+        return [(visit.kind, visit.request.payment_id) for visit in self._gateway.seen[self.store]]
 
     def at_gateway(self) -> Visit:
-        """Wait for the next purchase."""
+        """Wait for the next operation."""
         return self._gateway.next(self.store)
 
-    def pay_up_to_gateway(self, order_id: str, payment_id: str, amount_minor: int) -> tuple[Any, Visit]:
+    def gateway_says(self, operation_id: str, result: str) -> None:
+        """Let the gateway say this when it is asked about an operation."""
+        self._gateway.said[operation_id] = v1.GatewayResult.Value(f"GATEWAY_RESULT_{result}")
+
+    def pay_up_to_gateway(
+        self, order_id: str, payment_id: str, amount_minor: int, **more: Any
+    ) -> tuple[Any, Visit]:
         """Begin to pay and wait until the gateway was called; return the call and the visit."""
-        call = self.start_paying(order_id, payment_id, amount_minor)
+        call = self.start_paying(order_id, payment_id, amount_minor, **more)
         visit = self.at_gateway()
         assert visit.request.payment_id == payment_id
         return call, visit
+
+    def start(self, kind: str, payment_id: str, amount_minor: int = 0) -> Any:
+        """Begin a further operation, a Capture, Void, Refund or Confirm; return the call."""
+        request = getattr(v1, f"{kind}PaymentRequest")(payment_id=payment_id)
+        if kind in ("Capture", "Refund"):
+            request.amount_minor = amount_minor
+        if kind == "Refund":
+            request.refund_id = f"refund-{inventory_client.new_id()}"
+        return getattr(self.checkout, f"{kind}Payment").future(request)
+
+    def up_to_gateway(self, kind: str, payment_id: str, amount_minor: int = 0) -> tuple[Any, Visit]:
+        """Begin a further operation and wait until the gateway was called; return the call and the visit."""
+        call = self.start(kind, payment_id, amount_minor)
+        visit = self.at_gateway()
+        assert (visit.kind, visit.request.payment_id) == (kind, payment_id)
+        return call, visit
+
+    def begun(self, order_id: str, payment_id: str, amount_minor: int, state: str) -> v1.Payment:
+        """Pay, and have the gateway answer so that the payment is in this state."""
+        kind = AUTHORIZE if state == "AUTHORIZED" else v1.PaymentKind.PAYMENT_KIND_PURCHASE
+        call, visit = self.pay_up_to_gateway(order_id, payment_id, amount_minor, kind=kind)
+        {"DECLINED": visit.decline, "REQUIRES_ACTION": visit.ask_the_shopper}.get(state, visit.accept)()
+        payment: v1.Payment = call.result().payment
+        assert word(payment) == state
+        return payment

@@ -113,8 +113,15 @@ class World:
             order_id=order.order_id,
             state=v1.PaymentState.Value(f"PAYMENT_STATE_{state}"),
             amount_minor=amount,
+            captured_minor=amount if state == "CAPTURED" else 0,
             operation_id=f"op-{payment_id}",
         )
+        if state == "PROCESSING":
+            payment.operations.add(
+                amount_minor=amount,
+                kind=v1.PaymentOperationKind.PAYMENT_OPERATION_KIND_PURCHASE,
+                state=v1.PaymentOperationState.PAYMENT_OPERATION_STATE_PROCESSING,
+            )
         self.state.payments[payment_id] = payment
         order.payment_ids.append(payment_id)
         if state in ("CAPTURED", "PROCESSING"):

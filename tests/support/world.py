@@ -9,18 +9,24 @@ from typing import Any
 
 from inventory_server.domain.commands import (
     AddCartItems,
-    BeginPayment,
     Checkout,
     Command,
     CreateCart,
     CreateStock,
     ReserveStock,
-    SettlePayment,
 )
 from inventory_server.domain.decide import Request, decide
 from inventory_server.domain.limits import DEFAULT_LOCATION, QUANTITY_MAX
 from inventory_server.domain.order import CartItem, OrderView
-from inventory_server.domain.payment import OperationState, PaymentState
+from inventory_server.domain.payment import OperationKind, OperationState
+from inventory_server.domain.payment_commands import (
+    BeginCapture,
+    BeginConfirm,
+    BeginPayment,
+    BeginRefund,
+    BeginVoid,
+    SettlePayment,
+)
 from inventory_server.domain.reservation import Line, Reservation, ReservationState
 from inventory_server.domain.state import Location, State
 from inventory_server.domain.stock import Action, LogEntry, StockLevel
@@ -107,8 +113,31 @@ class World:
     def begin(self, order_id: str, payment_id: str, amount_minor: int) -> Any:
         return self.do(begin(order_id, payment_id, amount_minor))
 
-    def settle(self, order_id: str, payment_id: str, outcome: OperationState) -> Any:
-        return self.do(SettlePayment(order_id, payment_id, f"op of {payment_id}", outcome))
+    def settle(
+        self, order_id: str, payment_id: str, outcome: OperationState, operation_id: str = "", **said: Any
+    ) -> Any:
+        """Record the gateway's word; of the payment's first operation, if none is named."""
+        named = operation_id or f"op of {payment_id}"
+        return self.do(SettlePayment(order_id, payment_id, named, outcome, **said)).payment
+
+    def authorize(self, order_id: str, payment_id: str, amount_minor: int) -> Any:
+        self.do(begin(order_id, payment_id, amount_minor, kind=OperationKind.AUTHORIZE))
+        return self.settle(order_id, payment_id, OperationState.ACCEPTED)
+
+    def go_on(
+        self,
+        payment_id: str,
+        kind: OperationKind,
+        operation_id: str,
+        amount_minor: int = 0,
+        outcome: OperationState | None = None,
+        **said: Any,
+    ) -> Any:
+        """Begin a further operation of a payment and, where an outcome is given, record it."""
+        known = self.rows["payments"].get(payment_id)
+        order_id = known.order_id if known else None
+        begun = self.do(further(kind, order_id, payment_id, operation_id, amount_minor)).payment
+        return self.settle(order_id, payment_id, outcome, operation_id, **said) if outcome else begun
 
     def pay(self, order_id: str, payment_id: str, amount_minor: int) -> Any:
         self.begin(order_id, payment_id, amount_minor)
@@ -159,11 +188,20 @@ class World:
         assert len(live) == len(set(live))
         for order_id in self.rows["orders"]:
             view = self.view(order_id)
-            assert view.captured_minor + view.in_flight_minor <= view.order.total_minor
-            counts = any(p.state in (PaymentState.PROCESSING, PaymentState.CAPTURED) for p in view.payments)
-            holds = view.reservation is not None and view.reservation.is_live
+            taken_minor = view.captured_minor + view.authorized_minor + view.in_flight_minor
+            assert taken_minor <= view.order.total_minor
+            for payment in view.payments:
+                assert 0 <= payment.refundable_minor <= payment.captured_minor <= payment.amount_minor
+                assert sum(o.is_in_flight for o in payment.operations) <= 1
+            counts = any(p.counts for p in view.payments)
+            held = view.reservation
+            holds = held is not None and held.is_live
+            # A hold from before the payments has its own time, and outlives those that took nothing.
+            by_clock = holds and held is not None and held.expire_time is not None
+            if by_clock and held is not None:
+                assert held.expiry_suspended == counts, view
             freed = view.order.cancelled_at is not None or view.is_shipped
-            assert holds == (counts and not freed), view
+            assert holds == ((counts and not freed) or by_clock), view
             if view.is_shipped:
                 assert view.is_paid and view.reservation is not None
                 assert view.reservation.state is ReservationState.CLOSED
@@ -194,7 +232,13 @@ def replay(level: StockLevel, action: Action, quantity: int) -> StockLevel:
 
 
 def begin(
-    order_id: str, payment_id: str, amount_minor: int, *, lease_s: float = 12.0, has_gateway: bool = True
+    order_id: str,
+    payment_id: str,
+    amount_minor: int,
+    *,
+    lease_s: float = 12.0,
+    has_gateway: bool = True,
+    kind: OperationKind = OperationKind.PURCHASE,
 ) -> BeginPayment:
     """Return a payment's first transaction, with ids as the server would choose them."""
     return BeginPayment(
@@ -206,7 +250,23 @@ def begin(
         reservation_id=f"hold for {payment_id}",
         lease_s=lease_s,
         has_gateway=has_gateway,
+        kind=kind,
     )
+
+
+def further(
+    kind: OperationKind, order_id: str | None, payment_id: str, operation_id: str, amount_minor: int = 0
+) -> BeginCapture | BeginVoid | BeginRefund | BeginConfirm:
+    """Return the first transaction of an operation that goes on with a payment; refunds are named by it."""
+    if kind is OperationKind.CAPTURE:
+        return BeginCapture(order_id, payment_id, operation_id, 12.0, amount_minor=amount_minor)
+    if kind is OperationKind.VOID:
+        return BeginVoid(order_id, payment_id, operation_id, 12.0)
+    if kind is OperationKind.REFUND:
+        return BeginRefund(
+            order_id, payment_id, operation_id, 12.0, refund_id=operation_id, amount_minor=amount_minor
+        )
+    return BeginConfirm(order_id, payment_id, operation_id, 12.0, reservation_id=f"hold for {operation_id}")
 
 
 def repeatable(command: Command, request_id: str) -> Request:

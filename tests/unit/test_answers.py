@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -160,7 +161,9 @@ def payment(state: OperationState | None, amount_minor: int = 300) -> Payment:
         "op-1", "p-1", "o-1", OperationKind.PURCHASE, amount_minor, state, MADE_AT, "ref", "why", MADE_AT,
         CHANGED_AT,
     )  # fmt: skip
-    return Payment("p-1", "o-1", amount_minor, "EUR", "token", operation or None, b"", MADE_AT)
+    return Payment(
+        "p-1", "o-1", amount_minor, "EUR", "token", (operation,) if operation else (), b"", MADE_AT
+    )
 
 
 def order_view(
@@ -244,8 +247,19 @@ def test_a_cancelled_order_says_when() -> None:
 
 @pytest.mark.parametrize("state", OperationState)
 def test_a_payment_is_told_whole(state: OperationState) -> None:
-    """Its state is derived from its operation; ACCEPTED is CAPTURED."""
+    """Its state is derived from its operation; ACCEPTED is CAPTURED. The operation is told whole too."""
     name = "CAPTURED" if state is OperationState.ACCEPTED else state
+    taken_minor = 300 if state is OperationState.ACCEPTED else 0
+    operation = payment_pb2.PaymentOperation(
+        operation_id="op-1",
+        kind=payment_pb2.PAYMENT_OPERATION_KIND_PURCHASE,
+        state=payment_pb2.PaymentOperationState.Value(f"PAYMENT_OPERATION_STATE_{state}"),
+        amount_minor=300,
+        gateway_reference="ref",
+        failure_reason="why",
+        create_time=MADE,
+        update_time=CHANGED,
+    )
     assert answers.payment(payment(state)) == payment_pb2.Payment(
         payment_id="p-1",
         order_id="o-1",
@@ -257,7 +271,36 @@ def test_a_payment_is_told_whole(state: OperationState) -> None:
         failure_reason="why",
         create_time=MADE,
         update_time=CHANGED,
+        kind=payment_pb2.PAYMENT_KIND_PURCHASE,
+        operations=[operation],
+        captured_minor=taken_minor,
+        refundable_minor=taken_minor,
     )
+
+
+def test_what_an_operation_says_beyond_that() -> None:
+    """The refund's id, the lapse, what is undone, and the administrator's word reach the caller."""
+    first = Operation(
+        "op-1", "p-1", "o-1", OperationKind.AUTHORIZE, 300, OperationState.DECLINED, MADE_AT, "", "", MADE_AT,
+        CHANGED_AT, resolved_at=CHANGED_AT, resolved_by="ann", resolve_reason="seen on their page",
+    )  # fmt: skip
+    void = replace(
+        first, operation_id="op-2", kind=OperationKind.VOID, reverses_operation_id="op-1", lapsed=True,
+        resolved_at=None, resolved_by="", resolve_reason="",
+    )  # fmt: skip
+    told = answers.payment(Payment("p-1", "o-1", 300, "EUR", "", (first, void), b"", MADE_AT))
+    assert (told.kind, told.state) == (
+        payment_pb2.PAYMENT_KIND_AUTHORIZE,
+        payment_pb2.PAYMENT_STATE_DECLINED,
+    )
+    resolved, reversal = told.operations
+    assert (resolved.resolve_time, resolved.resolved_by, resolved.resolve_reason) == (
+        CHANGED,
+        "ann",
+        "seen on their page",
+    )
+    assert (reversal.reverses_operation_id, reversal.authorization_lapsed) == ("op-1", True)
+    assert not reversal.HasField("resolve_time")
 
 
 def test_a_payment_of_nothing_has_no_operation() -> None:
@@ -269,4 +312,5 @@ def test_a_payment_of_nothing_has_no_operation() -> None:
         currency="EUR",
         create_time=MADE,
         update_time=MADE,
+        kind=payment_pb2.PAYMENT_KIND_PURCHASE,
     )

@@ -8,10 +8,20 @@ from typing import Any
 
 import pytest
 
-from inventory_server.domain import commands
+from inventory_server.domain import commands, payment_commands
 from inventory_server.domain.commands import Command, content_hash
 from inventory_server.domain.order import CartItem
-from inventory_server.domain.payment import OperationState
+from inventory_server.domain.payment import OperationKind, OperationState
+from inventory_server.domain.payment_commands import (
+    BeginCapture,
+    BeginConfirm,
+    BeginPayment,
+    BeginRefund,
+    BeginVoid,
+    ClaimOperation,
+    ResolvePayment,
+    SettlePayment,
+)
 from inventory_server.domain.reservation import Line
 from inventory_server.domain.stock import Action
 
@@ -42,12 +52,27 @@ GOLDEN: list[tuple[Command, str]] = [
     (commands.Checkout("c", "o"), "cce718d923f38af91c3c6a75c9494a96"),
     (commands.CancelOrder("o"), "44d2f412d94a0682bd27e397f6203d83"),
     (commands.ShipOrder("o", "s"), "d644d40e072a19c0002c285c70746ef6"),
-    (commands.BeginPayment("o", "p", 300, "card", "op", "hold", 12.0), "37d43545fb01741296f81946f65edfc0"),
+    (BeginPayment("o", "p", 300, "card", "op", "hold", 12.0), "37d43545fb01741296f81946f65edfc0"),
     (
-        commands.SettlePayment("o", "p", "op", OperationState.ACCEPTED, "ref", "why"),
+        BeginPayment("o", "p", 300, "card", "op", "hold", 12.0, kind=OperationKind.AUTHORIZE),
+        "bf1aebf8461dcd1945de631560f0435e",
+    ),
+    (BeginCapture("o", "p", "op", 12.0, amount_minor=300), "e89630e6e8189a69affb725c1c8b1f28"),
+    (BeginVoid("o", "p", "op", 12.0), "9cb04c21a726d7471cf99f97478e0483"),
+    (
+        BeginRefund("o", "p", "op", 12.0, refund_id="f", amount_minor=300),
+        "bd070b7ddc47aae7fc6186e5e4b71319",
+    ),
+    (BeginConfirm("o", "p", "op", 12.0, reservation_id="hold"), "307e8b203e9f7859587c95d7787c1444"),
+    (
+        ResolvePayment("o", "p", "op", OperationState.DECLINED, "the gateway's page"),
+        "3437120ed48a232ff8a461f013055dfa",
+    ),
+    (
+        SettlePayment("o", "p", "op", OperationState.ACCEPTED, "ref", "why"),
         "9148e6e766660c97d94c738b7e542475",
     ),
-    (commands.ClaimOperation("o", "p", "op", 12.0), "a49aebb2266e874eae56a670d41e8e16"),
+    (ClaimOperation("o", "p", "op", 12.0), "a49aebb2266e874eae56a670d41e8e16"),
     (commands.ForgetAnswers(24), "11355c76053bdf97c9cf235eb16569bd"),
 ]
 
@@ -58,10 +83,24 @@ KEYS = {
     commands.Checkout: {"order_id"},
     commands.ShipOrder: {"shipment_id"},
     # The server's own ids and what it is started with differ from try to try.
-    commands.BeginPayment: {"payment_id", "operation_id", "reservation_id", "lease_s", "has_gateway"},
+    BeginPayment: {"payment_id", "operation_id", "reservation_id", "lease_s", "has_gateway"},
+    BeginCapture: {"order_id", "operation_id", "lease_s", "has_gateway"},
+    BeginVoid: {"order_id", "operation_id", "lease_s", "has_gateway"},
+    BeginRefund: {"order_id", "operation_id", "lease_s", "has_gateway", "refund_id"},
+    BeginConfirm: {"order_id", "operation_id", "lease_s", "has_gateway", "reservation_id", "or_void"},
+    # The payment's own order.
+    ResolvePayment: {"order_id"},
     # Found by compare-and-set; never compared by content.
-    commands.SettlePayment: {"order_id", "payment_id", "gateway_reference", "failure_reason"},
-    commands.ClaimOperation: {"order_id", "payment_id", "lease_s"},
+    SettlePayment: {
+        "order_id",
+        "payment_id",
+        "gateway_reference",
+        "failure_reason",
+        "lapsed",
+        "reversal_id",
+        "lease_s",
+    },
+    ClaimOperation: {"order_id", "payment_id", "lease_s", "poll_s"},
 }
 
 FULL: list[Command] = [
@@ -79,9 +118,14 @@ FULL: list[Command] = [
     commands.Checkout("c", "o"),
     commands.CancelOrder("o"),
     commands.ShipOrder("o", "s"),
-    commands.BeginPayment("o", "p", 300, "card", "op", "hold", 12.0),
-    commands.SettlePayment("o", "p", "op", OperationState.ACCEPTED, "ref", "why"),
-    commands.ClaimOperation("o", "p", "op", 12.0),
+    BeginPayment("o", "p", 300, "card", "op", "hold", 12.0),
+    BeginCapture("o", "p", "op", 12.0, amount_minor=300),
+    BeginVoid("o", "p", "op", 12.0),
+    BeginRefund("o", "p", "op", 12.0, refund_id="f", amount_minor=300),
+    BeginConfirm("o", "p", "op", 12.0, reservation_id="hold"),
+    ResolvePayment("o", "p", "op", OperationState.DECLINED, "the gateway's page"),
+    SettlePayment("o", "p", "op", OperationState.ACCEPTED, "ref", "why"),
+    ClaimOperation("o", "p", "op", 12.0),
     commands.ForgetAnswers(24),
 ]
 
@@ -104,7 +148,7 @@ def test_each_field_counts(command: Any) -> None:
 
 def other(value: Any) -> Any:
     """Return another value of the same kind."""
-    if isinstance(value, Action | OperationState):
+    if isinstance(value, Action | OperationKind | OperationState):
         return next(member for member in type(value) if member is not value)
     if isinstance(value, datetime):
         return value.replace(microsecond=1)
@@ -141,7 +185,7 @@ def test_every_command_is_here() -> None:
     known = {type(command) for command, _ in GOLDEN}
     declared = {
         value
-        for value in vars(commands).values()
+        for value in (vars(commands) | vars(payment_commands)).values()
         if isinstance(value, type) and issubclass(value, Command) and not value.__name__.startswith("_")
     }
     assert declared - {Command} == known == {type(command) for command in FULL}

@@ -12,12 +12,18 @@ import grpc
 import pytest
 
 from inventory_client.v1 import payment_gateway_service_pb2 as pb
-from inventory_server.payments.gateway import GatewayResult, InDoubt, NeverSent, Outcome, Purchase
+from inventory_server.domain.payment import OperationKind
+from inventory_server.payments.gateway import GatewayResult, InDoubt, NeverSent, Outcome, Task
 from inventory_server.rpc.address import AddressRefused
 from inventory_server.rpc.gateway_client import REASON_BYTES_MAX, REFERENCE_BYTES_MAX, GrpcGateway
 
-PURCHASE = Purchase("op-1", "default", "o-1", "p-1", 1_250, "EUR", "token")
+PURCHASE = Task(OperationKind.PURCHASE, "op-1", "default", "o-1", "p-1", 1_250, "EUR", "token")
+REFUND = Task(
+    OperationKind.REFUND, "op-2", "default", "o-1", "p-1", 50, "EUR", "", "op-1", "ref"
+)  # fmt: skip
 ACCEPTED = pb.Outcome(result=pb.GATEWAY_RESULT_ACCEPTED, gateway_reference="ref")
+
+METHODS = [*(kind.capitalize() for kind in OperationKind), "GetOperation"]
 
 Act = Callable[[bytes, Any], Awaitable[bytes]]
 
@@ -46,7 +52,7 @@ async def served() -> AsyncIterator[tuple[Scripted, GrpcGateway]]:
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler(
-                "inventory.v1.PaymentGatewayService", {"Purchase": handler, "GetOperation": handler}
+                "inventory.v1.PaymentGatewayService", dict.fromkeys(METHODS, handler)
             ),
         )
     )
@@ -70,7 +76,7 @@ async def both(gateway: GrpcGateway, timeout_s: float = 5) -> list[Outcome | Bas
     """Purchase and ask; return what came of each."""
     return [
         *await asyncio.gather(
-            gateway.purchase(PURCHASE, timeout_s=timeout_s),
+            gateway.perform(PURCHASE, timeout_s=timeout_s),
             gateway.get_operation("op-1", timeout_s=timeout_s),
             return_exceptions=True,
         )
@@ -80,7 +86,7 @@ async def both(gateway: GrpcGateway, timeout_s: float = 5) -> list[Outcome | Bas
 async def test_a_purchase_goes_out_whole(served: Served) -> None:
     """Every field of the purchase reaches the gateway; its answer comes back."""
     scripted, gateway = served
-    assert await gateway.purchase(PURCHASE, timeout_s=5) == Outcome(GatewayResult.ACCEPTED, "ref")
+    assert await gateway.perform(PURCHASE, timeout_s=5) == Outcome(GatewayResult.ACCEPTED, "ref")
     assert pb.PurchaseRequest.FromString(scripted.seen[0]) == pb.PurchaseRequest(
         operation_id="op-1",
         store_id="default",
@@ -90,6 +96,25 @@ async def test_a_purchase_goes_out_whole(served: Served) -> None:
         currency="EUR",
         payment_method="token",
     )
+
+
+@pytest.mark.parametrize("kind", OperationKind)
+async def test_each_kind_goes_to_its_method(served: Served, kind: OperationKind) -> None:
+    """Every kind has its method and says what it goes on with; the method of payment is the first's alone."""
+    scripted, gateway = served
+    assert (await gateway.perform(REFUND._replace(kind=kind), timeout_s=5)).result == "ACCEPTED"
+    request = getattr(pb, f"{kind.capitalize()}Request").FromString(scripted.seen[0])
+    assert (request.operation_id, request.amount_minor, request.currency) == ("op-2", 50, "EUR")
+    if kind not in (OperationKind.PURCHASE, OperationKind.AUTHORIZE):
+        assert (request.target_operation_id, request.target_reference) == ("op-1", "ref")
+
+
+async def test_a_lapsed_authorization_is_told(served: Served) -> None:
+    """A capture that is declined because the authorization has run out says so."""
+    scripted, gateway = served
+    lapsed = pb.Outcome(result=pb.GATEWAY_RESULT_DECLINED, authorization_lapsed=True)
+    scripted.answer = pb.CaptureResponse(outcome=lapsed).SerializeToString()
+    assert await both(gateway) == [Outcome(GatewayResult.DECLINED, lapsed=True)] * 2
 
 
 @pytest.mark.parametrize("result", ["ACCEPTED", "DECLINED", "REQUIRES_ACTION", "PENDING"])
@@ -168,13 +193,13 @@ async def test_a_closed_connection_is_doubt(served: Served) -> None:
         return b""
 
     scripted.act = wait
-    cancelled = asyncio.create_task(gateway.purchase(PURCHASE, timeout_s=30))
+    cancelled = asyncio.create_task(gateway.perform(PURCHASE, timeout_s=30))
     await came.wait()
     cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
         await cancelled
     came.clear()
-    waiting = asyncio.create_task(gateway.purchase(PURCHASE, timeout_s=30))
+    waiting = asyncio.create_task(gateway.perform(PURCHASE, timeout_s=30))
     await came.wait()
     await gateway.close()
     with pytest.raises(InDoubt):

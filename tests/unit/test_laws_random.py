@@ -11,10 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from inventory_server.domain.commands import (
     AddCartItems,
-    BeginPayment,
     CancelOrder,
     Checkout,
-    ClaimOperation,
     Command,
     ConfirmReservation,
     CreateCart,
@@ -25,7 +23,6 @@ from inventory_server.domain.commands import (
     ReleaseReservation,
     RemoveCartItem,
     ReserveStock,
-    SettlePayment,
     ShipOrder,
     UpdateCartItem,
 )
@@ -33,6 +30,7 @@ from inventory_server.domain.decide import Replay, Request, decide
 from inventory_server.domain.errors import DomainError
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationState
+from inventory_server.domain.payment_commands import BeginPayment, ClaimOperation, SettlePayment
 from inventory_server.domain.reservation import Line, ReservationState, merge
 from inventory_server.domain.state import Location
 from inventory_server.domain.stock import Action

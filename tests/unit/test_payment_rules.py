@@ -7,11 +7,8 @@ from datetime import timedelta
 import pytest
 
 from inventory_server.domain.commands import (
-    BeginPayment,
     CancelOrder,
-    ClaimOperation,
     CreateStockTransaction,
-    SettlePayment,
 )
 from inventory_server.domain.errors import (
     AmountExceedsBalance,
@@ -28,6 +25,7 @@ from inventory_server.domain.errors import (
 )
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationState, PaymentState
+from inventory_server.domain.payment_commands import BeginPayment, ClaimOperation, SettlePayment
 from inventory_server.domain.reservation import ReservationState
 from inventory_server.domain.stock import Action
 from support.world import World, begin
@@ -216,7 +214,7 @@ def test_an_order_that_costs_nothing_is_paid_at_once(world: World) -> None:
     with pytest.raises(AmountExceedsBalance):
         world.begin("free", "p", 1)
     begun = world.do(begin("free", "p", 0, has_gateway=False))
-    assert (begun.is_ours, begun.payment.operation, begun.payment.state) == (False, None, "CAPTURED")
+    assert (begun.is_ours, begun.operation, begun.payment.state) == (False, None, "CAPTURED")
     assert world.numbers("a") == (6, 4)
     assert world.reservation_of("free").state is ReservationState.COMMITTED
     with pytest.raises(OrderNotPayable):
@@ -256,7 +254,7 @@ def test_fifty_at_once_are_one_operation(world: World) -> None:
     commands = [BeginPayment("o", "p", 300, "card", f"op {n}", f"hold {n}", 9) for n in range(50)]
     begun = world.batch(*commands)
     assert [b.is_ours for b in begun] == [True] + [False] * 49
-    assert {b.payment.operation.operation_id for b in begun} == {"op 0"}
+    assert {b.operation.operation_id for b in begun} == {"op 0"}
     assert world.numbers("a") == HELD
 
 
@@ -305,7 +303,7 @@ def test_settling_records_what_the_gateway_said(world: World) -> None:
     world.begin("o", "p", 300)
     world.wait(3)
     command = SettlePayment("o", "p", "op of p", DECLINED, "ref-9", "no funds")
-    operation = world.do(command).operation
+    operation = world.do(command).payment.first
     assert (operation.gateway_reference, operation.failure_reason) == ("ref-9", "no funds")
     assert operation.updated_at == world.now > operation.created_at
 
@@ -331,7 +329,7 @@ def test_the_lease_is_taken_when_it_has_run_out(world: World) -> None:
     world.wait(0.000001)
     first, second = world.batch(claim, claim)
     assert (first.is_ours, second.is_ours) == (True, False)
-    assert world.rows["payments"]["p"].operation.lease_until == world.now + timedelta(seconds=5)
+    assert world.rows["payments"]["p"].first.lease_until == world.now + timedelta(seconds=5)
     assert world.rows["payments"]["p"].state is PaymentState.PROCESSING
 
 

@@ -435,6 +435,7 @@ class PayOrderRequest(_message.Message):
     PAYMENT_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """The order to pay."""
     payment_id: _builtins.str
@@ -447,6 +448,8 @@ class PayOrderRequest(_message.Message):
     """What the gateway needs to know whom to charge: a token of the gateway's own,
     passed on and kept; never a card number. At most 512 bytes. Absent = none.
     """
+    kind: _payment_pb2.PaymentKind.ValueType
+    """Take the money at once, or set it aside. Absent = PURCHASE."""
     def __init__(
         self,
         *,
@@ -454,10 +457,11 @@ class PayOrderRequest(_message.Message):
         payment_id: _builtins.str = ...,
         amount_minor: _builtins.int | None = ...,
         payment_method: _builtins.str = ...,
+        kind: _payment_pb2.PaymentKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_amount_minor", b"_amount_minor", "amount_minor", b"amount_minor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount_minor", b"_amount_minor", "amount_minor", b"amount_minor", "order_id", b"order_id", "payment_id", b"payment_id", "payment_method", b"payment_method"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount_minor", b"_amount_minor", "amount_minor", b"amount_minor", "kind", b"kind", "order_id", b"order_id", "payment_id", b"payment_id", "payment_method", b"payment_method"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__amount_minor: _TypeAlias = _typing.Literal["amount_minor"]  # noqa: Y015
     _WhichOneofArgType__amount_minor: _TypeAlias = _typing.Literal["_amount_minor", b"_amount_minor"]  # noqa: Y015
@@ -571,21 +575,27 @@ class CancelOrderResponse(_message.Message):
 
     ORDER_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
+    REVERSIBLE_PAYMENTS_FIELD_NUMBER: _builtins.int
     replayed: _builtins.bool
     """True where an earlier call with this request_id made the change."""
     @_builtins.property
     def order(self) -> _order_pb2.Order:
         """The order, cancelled."""
 
+    @_builtins.property
+    def reversible_payments(self) -> _containers.RepeatedCompositeFieldContainer[_payment_pb2.ReversiblePayment]:
+        """Its payments whose money can be moved back: VoidPayment, RefundPayment."""
+
     def __init__(
         self,
         *,
         order: _order_pb2.Order | None = ...,
         replayed: _builtins.bool = ...,
+        reversible_payments: _abc.Iterable[_payment_pb2.ReversiblePayment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "replayed", b"replayed", "reversible_payments", b"reversible_payments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

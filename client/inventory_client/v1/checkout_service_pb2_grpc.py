@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from inventory_client.v1 import checkout_service_pb2 as inventory_dot_v1_dot_checkout__service__pb2
+from inventory_client.v1 import payment_calls_pb2 as inventory_dot_v1_dot_payment__calls__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -88,6 +89,36 @@ class CheckoutServiceStub:
                 request_serializer=inventory_dot_v1_dot_checkout__service__pb2.GetPaymentRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_checkout__service__pb2.GetPaymentResponse.FromString,
                 _registered_method=True)
+        self.ListPayments = channel.unary_unary(
+                '/inventory.v1.CheckoutService/ListPayments',
+                request_serializer=inventory_dot_v1_dot_payment__calls__pb2.ListPaymentsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_payment__calls__pb2.ListPaymentsResponse.FromString,
+                _registered_method=True)
+        self.CapturePayment = channel.unary_unary(
+                '/inventory.v1.CheckoutService/CapturePayment',
+                request_serializer=inventory_dot_v1_dot_payment__calls__pb2.CapturePaymentRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_payment__calls__pb2.CapturePaymentResponse.FromString,
+                _registered_method=True)
+        self.VoidPayment = channel.unary_unary(
+                '/inventory.v1.CheckoutService/VoidPayment',
+                request_serializer=inventory_dot_v1_dot_payment__calls__pb2.VoidPaymentRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_payment__calls__pb2.VoidPaymentResponse.FromString,
+                _registered_method=True)
+        self.RefundPayment = channel.unary_unary(
+                '/inventory.v1.CheckoutService/RefundPayment',
+                request_serializer=inventory_dot_v1_dot_payment__calls__pb2.RefundPaymentRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_payment__calls__pb2.RefundPaymentResponse.FromString,
+                _registered_method=True)
+        self.ConfirmPayment = channel.unary_unary(
+                '/inventory.v1.CheckoutService/ConfirmPayment',
+                request_serializer=inventory_dot_v1_dot_payment__calls__pb2.ConfirmPaymentRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_payment__calls__pb2.ConfirmPaymentResponse.FromString,
+                _registered_method=True)
+        self.ResolvePayment = channel.unary_unary(
+                '/inventory.v1.CheckoutService/ResolvePayment',
+                request_serializer=inventory_dot_v1_dot_payment__calls__pb2.ResolvePaymentRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_payment__calls__pb2.ResolvePaymentResponse.FromString,
+                _registered_method=True)
         self.CancelOrder = channel.unary_unary(
                 '/inventory.v1.CheckoutService/CancelOrder',
                 request_serializer=inventory_dot_v1_dot_checkout__service__pb2.CancelOrderRequest.SerializeToString,
@@ -170,8 +201,9 @@ class CheckoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PayOrder(self, request, context):
-        """Pay all or a part of an order. Allocates the whole order first, or refuses and
-        never calls the gateway. OK carries the payment's state: a decline is an answer.
+        """Pay all or a part of an order's balance, at once or by an authorization that is
+        captured later. Allocates the whole order first, or refuses and never calls the
+        gateway. OK carries the payment's state: a decline is an answer.
         The same payment_id with the same content answers its current state at once.
         Errors: ID_REUSED, ORDER_NOT_FOUND, ORDER_CANCELLED, ORDER_NOT_PAYABLE,
         AMOUNT_EXCEEDS_BALANCE, PAYMENT_IN_PROGRESS, INSUFFICIENT_STOCK.
@@ -182,6 +214,62 @@ class CheckoutServiceServicer:
 
     def GetPayment(self, request, context):
         """Read a payment. Errors: PAYMENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPayments(self, request, context):
+        """List payments, the oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CapturePayment(self, request, context):
+        """Take what a payment has authorized, or a part of it: once. A capture that fails
+        keeps the units held. OK carries the payment's state. Errors: ID_REUSED,
+        PAYMENT_NOT_FOUND, ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE (no
+        gateway is set), PAYMENT_NOT_CAPTURABLE, AMOUNT_EXCEEDS_BALANCE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VoidPayment(self, request, context):
+        """Let an authorization go, or what waits for the shopper; also of a cancelled
+        order. Releases the order's units where no other payment counts. Errors:
+        ID_REUSED, PAYMENT_NOT_FOUND, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE (no gateway
+        is set), PAYMENT_NOT_VOIDABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefundPayment(self, request, context):
+        """Give back what was captured, or a part of it; also of a cancelled order. Moves no
+        unit. The same refund_id with the same content answers the payment as it stands.
+        Errors: ID_REUSED, PAYMENT_NOT_FOUND, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE (no
+        gateway is set), PAYMENT_NOT_REFUNDABLE, AMOUNT_EXCEEDS_BALANCE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmPayment(self, request, context):
+        """Go on with a payment whose shopper has acted: allocates again, then asks the
+        gateway, which moves money only now. Where stock does not suffice any more the
+        payment is voided, and the answer says so. Errors: ID_REUSED, PAYMENT_NOT_FOUND,
+        ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE, AMOUNT_EXCEEDS_BALANCE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolvePayment(self, request, context):
+        """An administrator's word, which ends an operation in doubt. The gateway is asked
+        for 7 days more; where it accepts after all, the money is moved back by itself.
+        Errors: ID_REUSED, PAYMENT_NOT_FOUND (no such operation either).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -252,6 +340,36 @@ def add_CheckoutServiceServicer_to_server(servicer, server):
                     servicer.GetPayment,
                     request_deserializer=inventory_dot_v1_dot_checkout__service__pb2.GetPaymentRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_checkout__service__pb2.GetPaymentResponse.SerializeToString,
+            ),
+            'ListPayments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPayments,
+                    request_deserializer=inventory_dot_v1_dot_payment__calls__pb2.ListPaymentsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_payment__calls__pb2.ListPaymentsResponse.SerializeToString,
+            ),
+            'CapturePayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.CapturePayment,
+                    request_deserializer=inventory_dot_v1_dot_payment__calls__pb2.CapturePaymentRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_payment__calls__pb2.CapturePaymentResponse.SerializeToString,
+            ),
+            'VoidPayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidPayment,
+                    request_deserializer=inventory_dot_v1_dot_payment__calls__pb2.VoidPaymentRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_payment__calls__pb2.VoidPaymentResponse.SerializeToString,
+            ),
+            'RefundPayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundPayment,
+                    request_deserializer=inventory_dot_v1_dot_payment__calls__pb2.RefundPaymentRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_payment__calls__pb2.RefundPaymentResponse.SerializeToString,
+            ),
+            'ConfirmPayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmPayment,
+                    request_deserializer=inventory_dot_v1_dot_payment__calls__pb2.ConfirmPaymentRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_payment__calls__pb2.ConfirmPaymentResponse.SerializeToString,
+            ),
+            'ResolvePayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolvePayment,
+                    request_deserializer=inventory_dot_v1_dot_payment__calls__pb2.ResolvePaymentRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_payment__calls__pb2.ResolvePaymentResponse.SerializeToString,
             ),
             'CancelOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelOrder,
@@ -516,6 +634,168 @@ class CheckoutService:
             '/inventory.v1.CheckoutService/GetPayment',
             inventory_dot_v1_dot_checkout__service__pb2.GetPaymentRequest.SerializeToString,
             inventory_dot_v1_dot_checkout__service__pb2.GetPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPayments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.CheckoutService/ListPayments',
+            inventory_dot_v1_dot_payment__calls__pb2.ListPaymentsRequest.SerializeToString,
+            inventory_dot_v1_dot_payment__calls__pb2.ListPaymentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CapturePayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.CheckoutService/CapturePayment',
+            inventory_dot_v1_dot_payment__calls__pb2.CapturePaymentRequest.SerializeToString,
+            inventory_dot_v1_dot_payment__calls__pb2.CapturePaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidPayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.CheckoutService/VoidPayment',
+            inventory_dot_v1_dot_payment__calls__pb2.VoidPaymentRequest.SerializeToString,
+            inventory_dot_v1_dot_payment__calls__pb2.VoidPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefundPayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.CheckoutService/RefundPayment',
+            inventory_dot_v1_dot_payment__calls__pb2.RefundPaymentRequest.SerializeToString,
+            inventory_dot_v1_dot_payment__calls__pb2.RefundPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmPayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.CheckoutService/ConfirmPayment',
+            inventory_dot_v1_dot_payment__calls__pb2.ConfirmPaymentRequest.SerializeToString,
+            inventory_dot_v1_dot_payment__calls__pb2.ConfirmPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolvePayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.CheckoutService/ResolvePayment',
+            inventory_dot_v1_dot_payment__calls__pb2.ResolvePaymentRequest.SerializeToString,
+            inventory_dot_v1_dot_payment__calls__pb2.ResolvePaymentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ Carts, orders, payments and shipments."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from inventory_client.v1 import checkout_service_pb2 as _checkout_service_pb2
+from inventory_client.v1 import payment_calls_pb2 as _payment_calls_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -70,14 +71,46 @@ class CheckoutServiceStub:
     GetOrder: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.GetOrderRequest, _checkout_service_pb2.GetOrderResponse]
     """Read an order. Errors: ORDER_NOT_FOUND."""
     PayOrder: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.PayOrderRequest, _checkout_service_pb2.PayOrderResponse]
-    """Pay all or a part of an order. Allocates the whole order first, or refuses and
-    never calls the gateway. OK carries the payment's state: a decline is an answer.
+    """Pay all or a part of an order's balance, at once or by an authorization that is
+    captured later. Allocates the whole order first, or refuses and never calls the
+    gateway. OK carries the payment's state: a decline is an answer.
     The same payment_id with the same content answers its current state at once.
     Errors: ID_REUSED, ORDER_NOT_FOUND, ORDER_CANCELLED, ORDER_NOT_PAYABLE,
     AMOUNT_EXCEEDS_BALANCE, PAYMENT_IN_PROGRESS, INSUFFICIENT_STOCK.
     """
     GetPayment: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.GetPaymentRequest, _checkout_service_pb2.GetPaymentResponse]
     """Read a payment. Errors: PAYMENT_NOT_FOUND."""
+    ListPayments: _grpc.UnaryUnaryMultiCallable[_payment_calls_pb2.ListPaymentsRequest, _payment_calls_pb2.ListPaymentsResponse]
+    """List payments, the oldest first."""
+    CapturePayment: _grpc.UnaryUnaryMultiCallable[_payment_calls_pb2.CapturePaymentRequest, _payment_calls_pb2.CapturePaymentResponse]
+    """Take what a payment has authorized, or a part of it: once. A capture that fails
+    keeps the units held. OK carries the payment's state. Errors: ID_REUSED,
+    PAYMENT_NOT_FOUND, ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE (no
+    gateway is set), PAYMENT_NOT_CAPTURABLE, AMOUNT_EXCEEDS_BALANCE.
+    """
+    VoidPayment: _grpc.UnaryUnaryMultiCallable[_payment_calls_pb2.VoidPaymentRequest, _payment_calls_pb2.VoidPaymentResponse]
+    """Let an authorization go, or what waits for the shopper; also of a cancelled
+    order. Releases the order's units where no other payment counts. Errors:
+    ID_REUSED, PAYMENT_NOT_FOUND, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE (no gateway
+    is set), PAYMENT_NOT_VOIDABLE.
+    """
+    RefundPayment: _grpc.UnaryUnaryMultiCallable[_payment_calls_pb2.RefundPaymentRequest, _payment_calls_pb2.RefundPaymentResponse]
+    """Give back what was captured, or a part of it; also of a cancelled order. Moves no
+    unit. The same refund_id with the same content answers the payment as it stands.
+    Errors: ID_REUSED, PAYMENT_NOT_FOUND, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE (no
+    gateway is set), PAYMENT_NOT_REFUNDABLE, AMOUNT_EXCEEDS_BALANCE.
+    """
+    ConfirmPayment: _grpc.UnaryUnaryMultiCallable[_payment_calls_pb2.ConfirmPaymentRequest, _payment_calls_pb2.ConfirmPaymentResponse]
+    """Go on with a payment whose shopper has acted: allocates again, then asks the
+    gateway, which moves money only now. Where stock does not suffice any more the
+    payment is voided, and the answer says so. Errors: ID_REUSED, PAYMENT_NOT_FOUND,
+    ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE, AMOUNT_EXCEEDS_BALANCE.
+    """
+    ResolvePayment: _grpc.UnaryUnaryMultiCallable[_payment_calls_pb2.ResolvePaymentRequest, _payment_calls_pb2.ResolvePaymentResponse]
+    """An administrator's word, which ends an operation in doubt. The gateway is asked
+    for 7 days more; where it accepts after all, the money is moved back by itself.
+    Errors: ID_REUSED, PAYMENT_NOT_FOUND (no such operation either).
+    """
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.CancelOrderRequest, _checkout_service_pb2.CancelOrderResponse]
     """Cancel an order and release every unit not yet shipped. Refunds nothing by
     itself. Errors: ID_REUSED, ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE,
@@ -131,14 +164,46 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
     GetOrder: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.GetOrderRequest, _checkout_service_pb2.GetOrderResponse]  # type: ignore[assignment]
     """Read an order. Errors: ORDER_NOT_FOUND."""
     PayOrder: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.PayOrderRequest, _checkout_service_pb2.PayOrderResponse]  # type: ignore[assignment]
-    """Pay all or a part of an order. Allocates the whole order first, or refuses and
-    never calls the gateway. OK carries the payment's state: a decline is an answer.
+    """Pay all or a part of an order's balance, at once or by an authorization that is
+    captured later. Allocates the whole order first, or refuses and never calls the
+    gateway. OK carries the payment's state: a decline is an answer.
     The same payment_id with the same content answers its current state at once.
     Errors: ID_REUSED, ORDER_NOT_FOUND, ORDER_CANCELLED, ORDER_NOT_PAYABLE,
     AMOUNT_EXCEEDS_BALANCE, PAYMENT_IN_PROGRESS, INSUFFICIENT_STOCK.
     """
     GetPayment: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.GetPaymentRequest, _checkout_service_pb2.GetPaymentResponse]  # type: ignore[assignment]
     """Read a payment. Errors: PAYMENT_NOT_FOUND."""
+    ListPayments: _aio.UnaryUnaryMultiCallable[_payment_calls_pb2.ListPaymentsRequest, _payment_calls_pb2.ListPaymentsResponse]  # type: ignore[assignment]
+    """List payments, the oldest first."""
+    CapturePayment: _aio.UnaryUnaryMultiCallable[_payment_calls_pb2.CapturePaymentRequest, _payment_calls_pb2.CapturePaymentResponse]  # type: ignore[assignment]
+    """Take what a payment has authorized, or a part of it: once. A capture that fails
+    keeps the units held. OK carries the payment's state. Errors: ID_REUSED,
+    PAYMENT_NOT_FOUND, ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE (no
+    gateway is set), PAYMENT_NOT_CAPTURABLE, AMOUNT_EXCEEDS_BALANCE.
+    """
+    VoidPayment: _aio.UnaryUnaryMultiCallable[_payment_calls_pb2.VoidPaymentRequest, _payment_calls_pb2.VoidPaymentResponse]  # type: ignore[assignment]
+    """Let an authorization go, or what waits for the shopper; also of a cancelled
+    order. Releases the order's units where no other payment counts. Errors:
+    ID_REUSED, PAYMENT_NOT_FOUND, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE (no gateway
+    is set), PAYMENT_NOT_VOIDABLE.
+    """
+    RefundPayment: _aio.UnaryUnaryMultiCallable[_payment_calls_pb2.RefundPaymentRequest, _payment_calls_pb2.RefundPaymentResponse]  # type: ignore[assignment]
+    """Give back what was captured, or a part of it; also of a cancelled order. Moves no
+    unit. The same refund_id with the same content answers the payment as it stands.
+    Errors: ID_REUSED, PAYMENT_NOT_FOUND, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE (no
+    gateway is set), PAYMENT_NOT_REFUNDABLE, AMOUNT_EXCEEDS_BALANCE.
+    """
+    ConfirmPayment: _aio.UnaryUnaryMultiCallable[_payment_calls_pb2.ConfirmPaymentRequest, _payment_calls_pb2.ConfirmPaymentResponse]  # type: ignore[assignment]
+    """Go on with a payment whose shopper has acted: allocates again, then asks the
+    gateway, which moves money only now. Where stock does not suffice any more the
+    payment is voided, and the answer says so. Errors: ID_REUSED, PAYMENT_NOT_FOUND,
+    ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE, AMOUNT_EXCEEDS_BALANCE.
+    """
+    ResolvePayment: _aio.UnaryUnaryMultiCallable[_payment_calls_pb2.ResolvePaymentRequest, _payment_calls_pb2.ResolvePaymentResponse]  # type: ignore[assignment]
+    """An administrator's word, which ends an operation in doubt. The gateway is asked
+    for 7 days more; where it accepts after all, the money is moved back by itself.
+    Errors: ID_REUSED, PAYMENT_NOT_FOUND (no such operation either).
+    """
     CancelOrder: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.CancelOrderRequest, _checkout_service_pb2.CancelOrderResponse]  # type: ignore[assignment]
     """Cancel an order and release every unit not yet shipped. Refunds nothing by
     itself. Errors: ID_REUSED, ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE,
@@ -237,8 +302,9 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _checkout_service_pb2.PayOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_checkout_service_pb2.PayOrderResponse, _abc.Awaitable[_checkout_service_pb2.PayOrderResponse]]:
-        """Pay all or a part of an order. Allocates the whole order first, or refuses and
-        never calls the gateway. OK carries the payment's state: a decline is an answer.
+        """Pay all or a part of an order's balance, at once or by an authorization that is
+        captured later. Allocates the whole order first, or refuses and never calls the
+        gateway. OK carries the payment's state: a decline is an answer.
         The same payment_id with the same content answers its current state at once.
         Errors: ID_REUSED, ORDER_NOT_FOUND, ORDER_CANCELLED, ORDER_NOT_PAYABLE,
         AMOUNT_EXCEEDS_BALANCE, PAYMENT_IN_PROGRESS, INSUFFICIENT_STOCK.
@@ -251,6 +317,73 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_checkout_service_pb2.GetPaymentResponse, _abc.Awaitable[_checkout_service_pb2.GetPaymentResponse]]:
         """Read a payment. Errors: PAYMENT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListPayments(
+        self,
+        request: _payment_calls_pb2.ListPaymentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_calls_pb2.ListPaymentsResponse, _abc.Awaitable[_payment_calls_pb2.ListPaymentsResponse]]:
+        """List payments, the oldest first."""
+
+    @_abc_1.abstractmethod
+    def CapturePayment(
+        self,
+        request: _payment_calls_pb2.CapturePaymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_calls_pb2.CapturePaymentResponse, _abc.Awaitable[_payment_calls_pb2.CapturePaymentResponse]]:
+        """Take what a payment has authorized, or a part of it: once. A capture that fails
+        keeps the units held. OK carries the payment's state. Errors: ID_REUSED,
+        PAYMENT_NOT_FOUND, ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE (no
+        gateway is set), PAYMENT_NOT_CAPTURABLE, AMOUNT_EXCEEDS_BALANCE.
+        """
+
+    @_abc_1.abstractmethod
+    def VoidPayment(
+        self,
+        request: _payment_calls_pb2.VoidPaymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_calls_pb2.VoidPaymentResponse, _abc.Awaitable[_payment_calls_pb2.VoidPaymentResponse]]:
+        """Let an authorization go, or what waits for the shopper; also of a cancelled
+        order. Releases the order's units where no other payment counts. Errors:
+        ID_REUSED, PAYMENT_NOT_FOUND, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE (no gateway
+        is set), PAYMENT_NOT_VOIDABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def RefundPayment(
+        self,
+        request: _payment_calls_pb2.RefundPaymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_calls_pb2.RefundPaymentResponse, _abc.Awaitable[_payment_calls_pb2.RefundPaymentResponse]]:
+        """Give back what was captured, or a part of it; also of a cancelled order. Moves no
+        unit. The same refund_id with the same content answers the payment as it stands.
+        Errors: ID_REUSED, PAYMENT_NOT_FOUND, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE (no
+        gateway is set), PAYMENT_NOT_REFUNDABLE, AMOUNT_EXCEEDS_BALANCE.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmPayment(
+        self,
+        request: _payment_calls_pb2.ConfirmPaymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_calls_pb2.ConfirmPaymentResponse, _abc.Awaitable[_payment_calls_pb2.ConfirmPaymentResponse]]:
+        """Go on with a payment whose shopper has acted: allocates again, then asks the
+        gateway, which moves money only now. Where stock does not suffice any more the
+        payment is voided, and the answer says so. Errors: ID_REUSED, PAYMENT_NOT_FOUND,
+        ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_PAYABLE, AMOUNT_EXCEEDS_BALANCE.
+        """
+
+    @_abc_1.abstractmethod
+    def ResolvePayment(
+        self,
+        request: _payment_calls_pb2.ResolvePaymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_calls_pb2.ResolvePaymentResponse, _abc.Awaitable[_payment_calls_pb2.ResolvePaymentResponse]]:
+        """An administrator's word, which ends an operation in doubt. The gateway is asked
+        for 7 days more; where it accepts after all, the money is moved back by itself.
+        Errors: ID_REUSED, PAYMENT_NOT_FOUND (no such operation either).
+        """
 
     @_abc_1.abstractmethod
     def CancelOrder(

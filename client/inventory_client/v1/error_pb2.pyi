@@ -78,11 +78,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PAYMENT_IN_PROGRESS: _ErrorReason.ValueType  # 64
     """FAILED_PRECONDITION: a payment of this order is in flight or in doubt."""
     ERROR_REASON_AMOUNT_EXCEEDS_BALANCE: _ErrorReason.ValueType  # 65
-    """FAILED_PRECONDITION: the amount is more than what is left to pay."""
+    """FAILED_PRECONDITION: the amount is more than what is left to pay, capture or
+    refund.
+    """
     ERROR_REASON_CART_NOT_OPEN: _ErrorReason.ValueType  # 66
     """FAILED_PRECONDITION: the cart was checked out before."""
     ERROR_REASON_CART_EMPTY: _ErrorReason.ValueType  # 67
     """FAILED_PRECONDITION: the cart holds nothing to check out."""
+    ERROR_REASON_PAYMENT_NOT_CAPTURABLE: _ErrorReason.ValueType  # 68
+    """FAILED_PRECONDITION: the payment has no open authorization to capture."""
+    ERROR_REASON_PAYMENT_NOT_VOIDABLE: _ErrorReason.ValueType  # 69
+    """FAILED_PRECONDITION: the payment has nothing to call off."""
+    ERROR_REASON_PAYMENT_NOT_REFUNDABLE: _ErrorReason.ValueType  # 70
+    """FAILED_PRECONDITION: the payment has nothing left to give back."""
     ERROR_REASON_TRANSACTION_CONFLICT: _ErrorReason.ValueType  # 80
     """UNAVAILABLE: other writers won again and again; nothing was changed."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 81
@@ -156,11 +164,19 @@ ERROR_REASON_ORDER_CANCELLED: ErrorReason.ValueType  # 63
 ERROR_REASON_PAYMENT_IN_PROGRESS: ErrorReason.ValueType  # 64
 """FAILED_PRECONDITION: a payment of this order is in flight or in doubt."""
 ERROR_REASON_AMOUNT_EXCEEDS_BALANCE: ErrorReason.ValueType  # 65
-"""FAILED_PRECONDITION: the amount is more than what is left to pay."""
+"""FAILED_PRECONDITION: the amount is more than what is left to pay, capture or
+refund.
+"""
 ERROR_REASON_CART_NOT_OPEN: ErrorReason.ValueType  # 66
 """FAILED_PRECONDITION: the cart was checked out before."""
 ERROR_REASON_CART_EMPTY: ErrorReason.ValueType  # 67
 """FAILED_PRECONDITION: the cart holds nothing to check out."""
+ERROR_REASON_PAYMENT_NOT_CAPTURABLE: ErrorReason.ValueType  # 68
+"""FAILED_PRECONDITION: the payment has no open authorization to capture."""
+ERROR_REASON_PAYMENT_NOT_VOIDABLE: ErrorReason.ValueType  # 69
+"""FAILED_PRECONDITION: the payment has nothing to call off."""
+ERROR_REASON_PAYMENT_NOT_REFUNDABLE: ErrorReason.ValueType  # 70
+"""FAILED_PRECONDITION: the payment has nothing left to give back."""
 ERROR_REASON_TRANSACTION_CONFLICT: ErrorReason.ValueType  # 80
 """UNAVAILABLE: other writers won again and again; nothing was changed."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 81

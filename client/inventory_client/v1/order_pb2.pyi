@@ -29,9 +29,9 @@ class _OrderStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderState
     ORDER_STATE_UNSPECIFIED: _OrderState.ValueType  # 0
     """Never sent."""
     ORDER_STATE_INCOMPLETE: _OrderState.ValueType  # 1
-    """Unpaid or partly paid."""
+    """Unpaid, or a part of it authorized or paid."""
     ORDER_STATE_PROCESSING: _OrderState.ValueType  # 2
-    """Paid in full; units are still to be shipped."""
+    """All of it authorized or captured; units are still to be shipped."""
     ORDER_STATE_COMPLETE: _OrderState.ValueType  # 3
     """Every unit was shipped or released, at least one shipped."""
     ORDER_STATE_CANCELLED: _OrderState.ValueType  # 4
@@ -43,9 +43,9 @@ class OrderState(_OrderState, metaclass=_OrderStateEnumTypeWrapper):
 ORDER_STATE_UNSPECIFIED: OrderState.ValueType  # 0
 """Never sent."""
 ORDER_STATE_INCOMPLETE: OrderState.ValueType  # 1
-"""Unpaid or partly paid."""
+"""Unpaid, or a part of it authorized or paid."""
 ORDER_STATE_PROCESSING: OrderState.ValueType  # 2
-"""Paid in full; units are still to be shipped."""
+"""All of it authorized or captured; units are still to be shipped."""
 ORDER_STATE_COMPLETE: OrderState.ValueType  # 3
 """Every unit was shipped or released, at least one shipped."""
 ORDER_STATE_CANCELLED: OrderState.ValueType  # 4
@@ -61,23 +61,39 @@ class _OrderPaymentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Ord
     ORDER_PAYMENT_STATE_UNSPECIFIED: _OrderPaymentState.ValueType  # 0
     """Never sent."""
     ORDER_PAYMENT_STATE_UNPAID: _OrderPaymentState.ValueType  # 1
-    """Nothing."""
+    """Nothing is authorized or captured."""
     ORDER_PAYMENT_STATE_PARTIALLY_PAID: _OrderPaymentState.ValueType  # 2
-    """A part."""
+    """A part was captured; with what is authorized it is not all."""
     ORDER_PAYMENT_STATE_PAID: _OrderPaymentState.ValueType  # 3
-    """All of it."""
+    """All of it was captured."""
+    ORDER_PAYMENT_STATE_PARTIALLY_AUTHORIZED: _OrderPaymentState.ValueType  # 4
+    """A part is authorized, nothing was captured."""
+    ORDER_PAYMENT_STATE_AUTHORIZED: _OrderPaymentState.ValueType  # 5
+    """All of it is authorized or captured, not all captured yet."""
+    ORDER_PAYMENT_STATE_PARTIALLY_REFUNDED: _OrderPaymentState.ValueType  # 6
+    """A part of what was captured was given back."""
+    ORDER_PAYMENT_STATE_REFUNDED: _OrderPaymentState.ValueType  # 7
+    """All that was captured was given back."""
 
 class OrderPaymentState(_OrderPaymentState, metaclass=_OrderPaymentStateEnumTypeWrapper):
-    """How much of an order's total was captured."""
+    """How much of an order's total was authorized, captured or given back."""
 
 ORDER_PAYMENT_STATE_UNSPECIFIED: OrderPaymentState.ValueType  # 0
 """Never sent."""
 ORDER_PAYMENT_STATE_UNPAID: OrderPaymentState.ValueType  # 1
-"""Nothing."""
+"""Nothing is authorized or captured."""
 ORDER_PAYMENT_STATE_PARTIALLY_PAID: OrderPaymentState.ValueType  # 2
-"""A part."""
+"""A part was captured; with what is authorized it is not all."""
 ORDER_PAYMENT_STATE_PAID: OrderPaymentState.ValueType  # 3
-"""All of it."""
+"""All of it was captured."""
+ORDER_PAYMENT_STATE_PARTIALLY_AUTHORIZED: OrderPaymentState.ValueType  # 4
+"""A part is authorized, nothing was captured."""
+ORDER_PAYMENT_STATE_AUTHORIZED: OrderPaymentState.ValueType  # 5
+"""All of it is authorized or captured, not all captured yet."""
+ORDER_PAYMENT_STATE_PARTIALLY_REFUNDED: OrderPaymentState.ValueType  # 6
+"""A part of what was captured was given back."""
+ORDER_PAYMENT_STATE_REFUNDED: OrderPaymentState.ValueType  # 7
+"""All that was captured was given back."""
 Global___OrderPaymentState: _TypeAlias = OrderPaymentState  # noqa: Y015
 
 class _OrderShippingState:
@@ -237,6 +253,8 @@ class Order(_message.Message):
     SHIPMENTS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CANCEL_TIME_FIELD_NUMBER: _builtins.int
+    AUTHORIZED_MINOR_FIELD_NUMBER: _builtins.int
+    REFUNDED_MINOR_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """The caller's id."""
     cart_id: _builtins.str
@@ -252,11 +270,17 @@ class Order(_message.Message):
     total_minor: _builtins.int
     """What the order costs, in minor units."""
     balance_minor: _builtins.int
-    """What can still be paid: total - in flight - captured, in minor units."""
+    """What can still be paid, in minor units: total - in flight - authorized -
+    captured. Refunds don't reopen it.
+    """
     captured_minor: _builtins.int
-    """What was captured, in minor units."""
+    """What was captured, in minor units; refunds don't lower it."""
     reservation_id: _builtins.str
     """The reservation that holds or held the units; empty = nothing was allocated."""
+    authorized_minor: _builtins.int
+    """What open authorizations set aside, in minor units."""
+    refunded_minor: _builtins.int
+    """What was given back of the captured, in minor units."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderLine]:
         """The lines, frozen at checkout."""
@@ -295,10 +319,12 @@ class Order(_message.Message):
         shipments: _abc.Iterable[Global___Shipment] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         cancel_time: _timestamp_pb2.Timestamp | None = ...,
+        authorized_minor: _builtins.int = ...,
+        refunded_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_minor", b"balance_minor", "cancel_time", b"cancel_time", "captured_minor", b"captured_minor", "cart_id", b"cart_id", "create_time", b"create_time", "currency", b"currency", "lines", b"lines", "order_id", b"order_id", "payment_ids", b"payment_ids", "payment_state", b"payment_state", "reservation_id", b"reservation_id", "shipments", b"shipments", "shipping_state", b"shipping_state", "state", b"state", "total_minor", b"total_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorized_minor", b"authorized_minor", "balance_minor", b"balance_minor", "cancel_time", b"cancel_time", "captured_minor", b"captured_minor", "cart_id", b"cart_id", "create_time", b"create_time", "currency", b"currency", "lines", b"lines", "order_id", b"order_id", "payment_ids", b"payment_ids", "payment_state", b"payment_state", "refunded_minor", b"refunded_minor", "reservation_id", b"reservation_id", "shipments", b"shipments", "shipping_state", b"shipping_state", "state", b"state", "total_minor", b"total_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*inventory/v1/payment_gateway_service.proto\x12\x0cinventory.v1\"i\n\x07Outcome\x12+\n\x06result\x18\x01 \x01(\x0e\x32\x1b.inventory.v1.GatewayResult\x12\x19\n\x11gateway_reference\x18\x02 \x01(\t\x12\x16\n\x0e\x64\x65\x63line_reason\x18\x03 \x01(\t\"\x9f\x01\n\x0fPurchaseRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x12\n\npayment_id\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x16\n\x0epayment_method\x18\x07 \x01(\t\":\n\x10PurchaseResponse\x12&\n\x07outcome\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Outcome\"+\n\x13GetOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\">\n\x14GetOperationResponse\x12&\n\x07outcome\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Outcome*\xc8\x01\n\rGatewayResult\x12\x1e\n\x1aGATEWAY_RESULT_UNSPECIFIED\x10\x00\x12\x1b\n\x17GATEWAY_RESULT_ACCEPTED\x10\x01\x12\x1b\n\x17GATEWAY_RESULT_DECLINED\x10\x02\x12\"\n\x1eGATEWAY_RESULT_REQUIRES_ACTION\x10\x03\x12\x1a\n\x16GATEWAY_RESULT_PENDING\x10\x04\x12\x1d\n\x19GATEWAY_RESULT_NEVER_SEEN\x10\x05\x32\xc3\x01\n\x15PaymentGatewayService\x12N\n\x08Purchase\x12\x1d.inventory.v1.PurchaseRequest\x1a\x1e.inventory.v1.PurchaseResponse\"\x03\x90\x02\x02\x12Z\n\x0cGetOperation\x12!.inventory.v1.GetOperationRequest\x1a\".inventory.v1.GetOperationResponse\"\x03\x90\x02\x01\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*inventory/v1/payment_gateway_service.proto\x12\x0cinventory.v1\"\x87\x01\n\x07Outcome\x12+\n\x06result\x18\x01 \x01(\x0e\x32\x1b.inventory.v1.GatewayResult\x12\x19\n\x11gateway_reference\x18\x02 \x01(\t\x12\x16\n\x0e\x64\x65\x63line_reason\x18\x03 \x01(\t\x12\x1c\n\x14\x61uthorization_lapsed\x18\x04 \x01(\x08\"\x9f\x01\n\x0fPurchaseRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x12\n\npayment_id\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x16\n\x0epayment_method\x18\x07 \x01(\t\":\n\x10PurchaseResponse\x12&\n\x07outcome\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Outcome\"\xa0\x01\n\x10\x41uthorizeRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x12\n\npayment_id\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x16\n\x0epayment_method\x18\x07 \x01(\t\";\n\x11\x41uthorizeResponse\x12&\n\x07outcome\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Outcome\"\xbd\x01\n\x0e\x43\x61ptureRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x12\n\npayment_id\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x1b\n\x13target_operation_id\x18\x07 \x01(\t\x12\x18\n\x10target_reference\x18\x08 \x01(\t\"9\n\x0f\x43\x61ptureResponse\x12&\n\x07outcome\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Outcome\"\xba\x01\n\x0bVoidRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x12\n\npayment_id\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x1b\n\x13target_operation_id\x18\x07 \x01(\t\x12\x18\n\x10target_reference\x18\x08 \x01(\t\"6\n\x0cVoidResponse\x12&\n\x07outcome\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Outcome\"\xbc\x01\n\rRefundRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x12\n\npayment_id\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x1b\n\x13target_operation_id\x18\x07 \x01(\t\x12\x18\n\x10target_reference\x18\x08 \x01(\t\"8\n\x0eRefundResponse\x12&\n\x07outcome\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Outcome\"\xbd\x01\n\x0e\x43onfirmRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x12\n\npayment_id\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x1b\n\x13target_operation_id\x18\x07 \x01(\t\x12\x18\n\x10target_reference\x18\x08 \x01(\t\"9\n\x0f\x43onfirmResponse\x12&\n\x07outcome\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Outcome\"+\n\x13GetOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\">\n\x14GetOperationResponse\x12&\n\x07outcome\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Outcome*\xc8\x01\n\rGatewayResult\x12\x1e\n\x1aGATEWAY_RESULT_UNSPECIFIED\x10\x00\x12\x1b\n\x17GATEWAY_RESULT_ACCEPTED\x10\x01\x12\x1b\n\x17GATEWAY_RESULT_DECLINED\x10\x02\x12\"\n\x1eGATEWAY_RESULT_REQUIRES_ACTION\x10\x03\x12\x1a\n\x16GATEWAY_RESULT_PENDING\x10\x04\x12\x1d\n\x19GATEWAY_RESULT_NEVER_SEEN\x10\x05\x32\xbe\x04\n\x15PaymentGatewayService\x12N\n\x08Purchase\x12\x1d.inventory.v1.PurchaseRequest\x1a\x1e.inventory.v1.PurchaseResponse\"\x03\x90\x02\x02\x12Q\n\tAuthorize\x12\x1e.inventory.v1.AuthorizeRequest\x1a\x1f.inventory.v1.AuthorizeResponse\"\x03\x90\x02\x02\x12K\n\x07\x43\x61pture\x12\x1c.inventory.v1.CaptureRequest\x1a\x1d.inventory.v1.CaptureResponse\"\x03\x90\x02\x02\x12\x42\n\x04Void\x12\x19.inventory.v1.VoidRequest\x1a\x1a.inventory.v1.VoidResponse\"\x03\x90\x02\x02\x12H\n\x06Refund\x12\x1b.inventory.v1.RefundRequest\x1a\x1c.inventory.v1.RefundResponse\"\x03\x90\x02\x02\x12K\n\x07\x43onfirm\x12\x1c.inventory.v1.ConfirmRequest\x1a\x1d.inventory.v1.ConfirmResponse\"\x03\x90\x02\x02\x12Z\n\x0cGetOperation\x12!.inventory.v1.GetOperationRequest\x1a\".inventory.v1.GetOperationResponse\"\x03\x90\x02\x01\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,20 +34,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.inventoryservice.v1P\001ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1'
   _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['Purchase']._loaded_options = None
   _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['Purchase']._serialized_options = b'\220\002\002'
+  _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['Authorize']._loaded_options = None
+  _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['Authorize']._serialized_options = b'\220\002\002'
+  _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['Capture']._loaded_options = None
+  _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['Capture']._serialized_options = b'\220\002\002'
+  _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['Void']._loaded_options = None
+  _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['Void']._serialized_options = b'\220\002\002'
+  _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['Refund']._loaded_options = None
+  _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['Refund']._serialized_options = b'\220\002\002'
+  _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['Confirm']._loaded_options = None
+  _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['Confirm']._serialized_options = b'\220\002\002'
   _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['GetOperation']._loaded_options = None
   _globals['_PAYMENTGATEWAYSERVICE'].methods_by_name['GetOperation']._serialized_options = b'\220\002\001'
-  _globals['_GATEWAYRESULT']._serialized_start=499
-  _globals['_GATEWAYRESULT']._serialized_end=699
-  _globals['_OUTCOME']._serialized_start=60
-  _globals['_OUTCOME']._serialized_end=165
-  _globals['_PURCHASEREQUEST']._serialized_start=168
-  _globals['_PURCHASEREQUEST']._serialized_end=327
-  _globals['_PURCHASERESPONSE']._serialized_start=329
-  _globals['_PURCHASERESPONSE']._serialized_end=387
-  _globals['_GETOPERATIONREQUEST']._serialized_start=389
-  _globals['_GETOPERATIONREQUEST']._serialized_end=432
-  _globals['_GETOPERATIONRESPONSE']._serialized_start=434
-  _globals['_GETOPERATIONRESPONSE']._serialized_end=496
-  _globals['_PAYMENTGATEWAYSERVICE']._serialized_start=702
-  _globals['_PAYMENTGATEWAYSERVICE']._serialized_end=897
+  _globals['_GATEWAYRESULT']._serialized_start=1750
+  _globals['_GATEWAYRESULT']._serialized_end=1950
+  _globals['_OUTCOME']._serialized_start=61
+  _globals['_OUTCOME']._serialized_end=196
+  _globals['_PURCHASEREQUEST']._serialized_start=199
+  _globals['_PURCHASEREQUEST']._serialized_end=358
+  _globals['_PURCHASERESPONSE']._serialized_start=360
+  _globals['_PURCHASERESPONSE']._serialized_end=418
+  _globals['_AUTHORIZEREQUEST']._serialized_start=421
+  _globals['_AUTHORIZEREQUEST']._serialized_end=581
+  _globals['_AUTHORIZERESPONSE']._serialized_start=583
+  _globals['_AUTHORIZERESPONSE']._serialized_end=642
+  _globals['_CAPTUREREQUEST']._serialized_start=645
+  _globals['_CAPTUREREQUEST']._serialized_end=834
+  _globals['_CAPTURERESPONSE']._serialized_start=836
+  _globals['_CAPTURERESPONSE']._serialized_end=893
+  _globals['_VOIDREQUEST']._serialized_start=896
+  _globals['_VOIDREQUEST']._serialized_end=1082
+  _globals['_VOIDRESPONSE']._serialized_start=1084
+  _globals['_VOIDRESPONSE']._serialized_end=1138
+  _globals['_REFUNDREQUEST']._serialized_start=1141
+  _globals['_REFUNDREQUEST']._serialized_end=1329
+  _globals['_REFUNDRESPONSE']._serialized_start=1331
+  _globals['_REFUNDRESPONSE']._serialized_end=1387
+  _globals['_CONFIRMREQUEST']._serialized_start=1390
+  _globals['_CONFIRMREQUEST']._serialized_end=1579
+  _globals['_CONFIRMRESPONSE']._serialized_start=1581
+  _globals['_CONFIRMRESPONSE']._serialized_end=1638
+  _globals['_GETOPERATIONREQUEST']._serialized_start=1640
+  _globals['_GETOPERATIONREQUEST']._serialized_end=1683
+  _globals['_GETOPERATIONRESPONSE']._serialized_start=1685
+  _globals['_GETOPERATIONRESPONSE']._serialized_end=1747
+  _globals['_PAYMENTGATEWAYSERVICE']._serialized_start=1953
+  _globals['_PAYMENTGATEWAYSERVICE']._serialized_end=2527
 # @@protoc_insertion_point(module_scope)

@@ -26,11 +26,13 @@ class _GatewayResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Gateway
     GATEWAY_RESULT_UNSPECIFIED: _GatewayResult.ValueType  # 0
     """Refused as an answer: it counts as no answer at all."""
     GATEWAY_RESULT_ACCEPTED: _GatewayResult.ValueType  # 1
-    """The money was moved."""
+    """It was done: the money was moved, set aside or let go."""
     GATEWAY_RESULT_DECLINED: _GatewayResult.ValueType  # 2
-    """The money was not moved and will not be. Final."""
+    """It was not done and will not be. Final."""
     GATEWAY_RESULT_REQUIRES_ACTION: _GatewayResult.ValueType  # 3
-    """Not moved unless the shopper does something first."""
+    """Purchase, Authorize and Confirm only: nothing moves unless the shopper does
+    something first, and then only by Confirm.
+    """
     GATEWAY_RESULT_PENDING: _GatewayResult.ValueType  # 4
     """Not decided; ask again by GetOperation."""
     GATEWAY_RESULT_NEVER_SEEN: _GatewayResult.ValueType  # 5
@@ -42,11 +44,13 @@ class GatewayResult(_GatewayResult, metaclass=_GatewayResultEnumTypeWrapper):
 GATEWAY_RESULT_UNSPECIFIED: GatewayResult.ValueType  # 0
 """Refused as an answer: it counts as no answer at all."""
 GATEWAY_RESULT_ACCEPTED: GatewayResult.ValueType  # 1
-"""The money was moved."""
+"""It was done: the money was moved, set aside or let go."""
 GATEWAY_RESULT_DECLINED: GatewayResult.ValueType  # 2
-"""The money was not moved and will not be. Final."""
+"""It was not done and will not be. Final."""
 GATEWAY_RESULT_REQUIRES_ACTION: GatewayResult.ValueType  # 3
-"""Not moved unless the shopper does something first."""
+"""Purchase, Authorize and Confirm only: nothing moves unless the shopper does
+something first, and then only by Confirm.
+"""
 GATEWAY_RESULT_PENDING: GatewayResult.ValueType  # 4
 """Not decided; ask again by GetOperation."""
 GATEWAY_RESULT_NEVER_SEEN: GatewayResult.ValueType  # 5
@@ -62,22 +66,28 @@ class Outcome(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     GATEWAY_REFERENCE_FIELD_NUMBER: _builtins.int
     DECLINE_REASON_FIELD_NUMBER: _builtins.int
+    AUTHORIZATION_LAPSED_FIELD_NUMBER: _builtins.int
     result: Global___GatewayResult.ValueType
     """What the gateway did."""
     gateway_reference: _builtins.str
     """The gateway's own reference; at most 128 bytes are kept. Absent = none."""
     decline_reason: _builtins.str
     """Why it was declined, for people; at most 512 bytes are kept. Absent = not said."""
+    authorization_lapsed: _builtins.bool
+    """Of a declined Capture or Void: there is no authorization any more, it has run
+    out. Absent = it still stands.
+    """
     def __init__(
         self,
         *,
         result: Global___GatewayResult.ValueType = ...,
         gateway_reference: _builtins.str = ...,
         decline_reason: _builtins.str = ...,
+        authorization_lapsed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decline_reason", b"decline_reason", "gateway_reference", b"gateway_reference", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization_lapsed", b"authorization_lapsed", "decline_reason", b"decline_reason", "gateway_reference", b"gateway_reference", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -152,6 +162,372 @@ class PurchaseResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PurchaseResponse: _TypeAlias = PurchaseResponse  # noqa: Y015
+
+@_typing.final
+class AuthorizeRequest(_message.Message):
+    """The request of Authorize."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The idempotency key: a UUIDv7, the same on every repeat of this operation."""
+    store_id: _builtins.str
+    """The store the order belongs to."""
+    order_id: _builtins.str
+    """The order that is paid."""
+    payment_id: _builtins.str
+    """The payment this operation belongs to."""
+    amount_minor: _builtins.int
+    """The amount in minor units of the currency, above 0."""
+    currency: _builtins.str
+    """ISO 4217 code of the amount."""
+    payment_method: _builtins.str
+    """`PayOrderRequest.payment_method`, unread; empty = none was given."""
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        payment_id: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency: _builtins.str = ...,
+        payment_method: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency", b"currency", "operation_id", b"operation_id", "order_id", b"order_id", "payment_id", b"payment_id", "payment_method", b"payment_method", "store_id", b"store_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthorizeRequest: _TypeAlias = AuthorizeRequest  # noqa: Y015
+
+@_typing.final
+class AuthorizeResponse(_message.Message):
+    """The answer of Authorize."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcome(self) -> Global___Outcome:
+        """What the gateway did."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___Outcome | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthorizeResponse: _TypeAlias = AuthorizeResponse  # noqa: Y015
+
+@_typing.final
+class CaptureRequest(_message.Message):
+    """The request of Capture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    TARGET_OPERATION_ID_FIELD_NUMBER: _builtins.int
+    TARGET_REFERENCE_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The idempotency key: a UUIDv7, the same on every repeat of this operation."""
+    store_id: _builtins.str
+    """The store the order belongs to."""
+    order_id: _builtins.str
+    """The order that is paid."""
+    payment_id: _builtins.str
+    """The payment this operation belongs to."""
+    amount_minor: _builtins.int
+    """The amount in minor units of the currency, above 0, at most what was authorized."""
+    currency: _builtins.str
+    """ISO 4217 code of the amount."""
+    target_operation_id: _builtins.str
+    """The operation that authorized it."""
+    target_reference: _builtins.str
+    """The gateway's own reference of that operation; empty = it gave none."""
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        payment_id: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency: _builtins.str = ...,
+        target_operation_id: _builtins.str = ...,
+        target_reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency", b"currency", "operation_id", b"operation_id", "order_id", b"order_id", "payment_id", b"payment_id", "store_id", b"store_id", "target_operation_id", b"target_operation_id", "target_reference", b"target_reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CaptureRequest: _TypeAlias = CaptureRequest  # noqa: Y015
+
+@_typing.final
+class CaptureResponse(_message.Message):
+    """The answer of Capture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcome(self) -> Global___Outcome:
+        """What the gateway did."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___Outcome | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CaptureResponse: _TypeAlias = CaptureResponse  # noqa: Y015
+
+@_typing.final
+class VoidRequest(_message.Message):
+    """The request of Void."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    TARGET_OPERATION_ID_FIELD_NUMBER: _builtins.int
+    TARGET_REFERENCE_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The idempotency key: a UUIDv7, the same on every repeat of this operation."""
+    store_id: _builtins.str
+    """The store the order belongs to."""
+    order_id: _builtins.str
+    """The order that is paid."""
+    payment_id: _builtins.str
+    """The payment this operation belongs to."""
+    amount_minor: _builtins.int
+    """The amount in minor units of the currency, above 0: all of it."""
+    currency: _builtins.str
+    """ISO 4217 code of the amount."""
+    target_operation_id: _builtins.str
+    """The operation to call off: that which authorized it, or asks the shopper."""
+    target_reference: _builtins.str
+    """The gateway's own reference of that operation; empty = it gave none."""
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        payment_id: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency: _builtins.str = ...,
+        target_operation_id: _builtins.str = ...,
+        target_reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency", b"currency", "operation_id", b"operation_id", "order_id", b"order_id", "payment_id", b"payment_id", "store_id", b"store_id", "target_operation_id", b"target_operation_id", "target_reference", b"target_reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoidRequest: _TypeAlias = VoidRequest  # noqa: Y015
+
+@_typing.final
+class VoidResponse(_message.Message):
+    """The answer of Void."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcome(self) -> Global___Outcome:
+        """What the gateway did."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___Outcome | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoidResponse: _TypeAlias = VoidResponse  # noqa: Y015
+
+@_typing.final
+class RefundRequest(_message.Message):
+    """The request of Refund."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    TARGET_OPERATION_ID_FIELD_NUMBER: _builtins.int
+    TARGET_REFERENCE_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The idempotency key: a UUIDv7, the same on every repeat of this operation."""
+    store_id: _builtins.str
+    """The store the order belongs to."""
+    order_id: _builtins.str
+    """The order that is paid."""
+    payment_id: _builtins.str
+    """The payment this operation belongs to."""
+    amount_minor: _builtins.int
+    """The amount in minor units of the currency, above 0, at most what was taken."""
+    currency: _builtins.str
+    """ISO 4217 code of the amount."""
+    target_operation_id: _builtins.str
+    """The operation that took the money."""
+    target_reference: _builtins.str
+    """The gateway's own reference of that operation; empty = it gave none."""
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        payment_id: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency: _builtins.str = ...,
+        target_operation_id: _builtins.str = ...,
+        target_reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency", b"currency", "operation_id", b"operation_id", "order_id", b"order_id", "payment_id", b"payment_id", "store_id", b"store_id", "target_operation_id", b"target_operation_id", "target_reference", b"target_reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundRequest: _TypeAlias = RefundRequest  # noqa: Y015
+
+@_typing.final
+class RefundResponse(_message.Message):
+    """The answer of Refund."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcome(self) -> Global___Outcome:
+        """What the gateway did."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___Outcome | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundResponse: _TypeAlias = RefundResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmRequest(_message.Message):
+    """The request of Confirm."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    TARGET_OPERATION_ID_FIELD_NUMBER: _builtins.int
+    TARGET_REFERENCE_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The idempotency key: a UUIDv7, the same on every repeat of this operation."""
+    store_id: _builtins.str
+    """The store the order belongs to."""
+    order_id: _builtins.str
+    """The order that is paid."""
+    payment_id: _builtins.str
+    """The payment this operation belongs to."""
+    amount_minor: _builtins.int
+    """The amount in minor units of the currency, above 0: all of it."""
+    currency: _builtins.str
+    """ISO 4217 code of the amount."""
+    target_operation_id: _builtins.str
+    """The operation that was answered REQUIRES_ACTION."""
+    target_reference: _builtins.str
+    """The gateway's own reference of that operation; empty = it gave none."""
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        payment_id: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency: _builtins.str = ...,
+        target_operation_id: _builtins.str = ...,
+        target_reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency", b"currency", "operation_id", b"operation_id", "order_id", b"order_id", "payment_id", b"payment_id", "store_id", b"store_id", "target_operation_id", b"target_operation_id", "target_reference", b"target_reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmRequest: _TypeAlias = ConfirmRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmResponse(_message.Message):
+    """The answer of Confirm."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcome(self) -> Global___Outcome:
+        """What the gateway did."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___Outcome | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmResponse: _TypeAlias = ConfirmResponse  # noqa: Y015
 
 @_typing.final
 class GetOperationRequest(_message.Message):

@@ -26,10 +26,11 @@ if _version_not_supported:
 
 
 class PaymentGatewayServiceStub:
-    """Takes money. Implemented by users in any language, called by the inventory
+    """Moves money. Implemented by users in any language, called by the inventory
     service, never inside a database transaction.
 
     An operation_id seen before must not move money again: answer what was answered.
+    Operations of one payment come one at a time.
     """
 
     def __init__(self, channel):
@@ -43,6 +44,31 @@ class PaymentGatewayServiceStub:
                 request_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.PurchaseRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.PurchaseResponse.FromString,
                 _registered_method=True)
+        self.Authorize = channel.unary_unary(
+                '/inventory.v1.PaymentGatewayService/Authorize',
+                request_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.AuthorizeRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.AuthorizeResponse.FromString,
+                _registered_method=True)
+        self.Capture = channel.unary_unary(
+                '/inventory.v1.PaymentGatewayService/Capture',
+                request_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.CaptureRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.CaptureResponse.FromString,
+                _registered_method=True)
+        self.Void = channel.unary_unary(
+                '/inventory.v1.PaymentGatewayService/Void',
+                request_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.VoidRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.VoidResponse.FromString,
+                _registered_method=True)
+        self.Refund = channel.unary_unary(
+                '/inventory.v1.PaymentGatewayService/Refund',
+                request_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.RefundRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.RefundResponse.FromString,
+                _registered_method=True)
+        self.Confirm = channel.unary_unary(
+                '/inventory.v1.PaymentGatewayService/Confirm',
+                request_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.ConfirmRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.ConfirmResponse.FromString,
+                _registered_method=True)
         self.GetOperation = channel.unary_unary(
                 '/inventory.v1.PaymentGatewayService/GetOperation',
                 request_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.GetOperationRequest.SerializeToString,
@@ -51,14 +77,51 @@ class PaymentGatewayServiceStub:
 
 
 class PaymentGatewayServiceServicer:
-    """Takes money. Implemented by users in any language, called by the inventory
+    """Moves money. Implemented by users in any language, called by the inventory
     service, never inside a database transaction.
 
     An operation_id seen before must not move money again: answer what was answered.
+    Operations of one payment come one at a time.
     """
 
     def Purchase(self, request, context):
         """Take the amount now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Authorize(self, request, context):
+        """Set the amount aside.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Capture(self, request, context):
+        """Take an authorized amount, or a part of it; what is left is let go.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Void(self, request, context):
+        """Let an authorization go, or what waits for the shopper.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Refund(self, request, context):
+        """Give back what was taken, or a part of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Confirm(self, request, context):
+        """Go on with an operation that was answered REQUIRES_ACTION: only now may it move
+        money.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -80,6 +143,31 @@ def add_PaymentGatewayServiceServicer_to_server(servicer, server):
                     request_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.PurchaseRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.PurchaseResponse.SerializeToString,
             ),
+            'Authorize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Authorize,
+                    request_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.AuthorizeRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.AuthorizeResponse.SerializeToString,
+            ),
+            'Capture': grpc.unary_unary_rpc_method_handler(
+                    servicer.Capture,
+                    request_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.CaptureRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.CaptureResponse.SerializeToString,
+            ),
+            'Void': grpc.unary_unary_rpc_method_handler(
+                    servicer.Void,
+                    request_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.VoidRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.VoidResponse.SerializeToString,
+            ),
+            'Refund': grpc.unary_unary_rpc_method_handler(
+                    servicer.Refund,
+                    request_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.RefundRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.RefundResponse.SerializeToString,
+            ),
+            'Confirm': grpc.unary_unary_rpc_method_handler(
+                    servicer.Confirm,
+                    request_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.ConfirmRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_payment__gateway__service__pb2.ConfirmResponse.SerializeToString,
+            ),
             'GetOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOperation,
                     request_deserializer=inventory_dot_v1_dot_payment__gateway__service__pb2.GetOperationRequest.FromString,
@@ -94,10 +182,11 @@ def add_PaymentGatewayServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PaymentGatewayService:
-    """Takes money. Implemented by users in any language, called by the inventory
+    """Moves money. Implemented by users in any language, called by the inventory
     service, never inside a database transaction.
 
     An operation_id seen before must not move money again: answer what was answered.
+    Operations of one payment come one at a time.
     """
 
     @staticmethod
@@ -117,6 +206,141 @@ class PaymentGatewayService:
             '/inventory.v1.PaymentGatewayService/Purchase',
             inventory_dot_v1_dot_payment__gateway__service__pb2.PurchaseRequest.SerializeToString,
             inventory_dot_v1_dot_payment__gateway__service__pb2.PurchaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Authorize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.PaymentGatewayService/Authorize',
+            inventory_dot_v1_dot_payment__gateway__service__pb2.AuthorizeRequest.SerializeToString,
+            inventory_dot_v1_dot_payment__gateway__service__pb2.AuthorizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Capture(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.PaymentGatewayService/Capture',
+            inventory_dot_v1_dot_payment__gateway__service__pb2.CaptureRequest.SerializeToString,
+            inventory_dot_v1_dot_payment__gateway__service__pb2.CaptureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Void(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.PaymentGatewayService/Void',
+            inventory_dot_v1_dot_payment__gateway__service__pb2.VoidRequest.SerializeToString,
+            inventory_dot_v1_dot_payment__gateway__service__pb2.VoidResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Refund(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.PaymentGatewayService/Refund',
+            inventory_dot_v1_dot_payment__gateway__service__pb2.RefundRequest.SerializeToString,
+            inventory_dot_v1_dot_payment__gateway__service__pb2.RefundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Confirm(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.PaymentGatewayService/Confirm',
+            inventory_dot_v1_dot_payment__gateway__service__pb2.ConfirmRequest.SerializeToString,
+            inventory_dot_v1_dot_payment__gateway__service__pb2.ConfirmResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,10 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PaymentGatewayServiceStub:
-    """Takes money. Implemented by users in any language, called by the inventory
+    """Moves money. Implemented by users in any language, called by the inventory
     service, never inside a database transaction.
 
     An operation_id seen before must not move money again: answer what was answered.
+    Operations of one payment come one at a time.
     """
 
     @_typing.overload
@@ -39,6 +40,18 @@ class PaymentGatewayServiceStub:
     def __new__(cls, channel: _aio.Channel) -> PaymentGatewayServiceAsyncStub: ...
     Purchase: _grpc.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.PurchaseRequest, _payment_gateway_service_pb2.PurchaseResponse]
     """Take the amount now."""
+    Authorize: _grpc.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.AuthorizeRequest, _payment_gateway_service_pb2.AuthorizeResponse]
+    """Set the amount aside."""
+    Capture: _grpc.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.CaptureRequest, _payment_gateway_service_pb2.CaptureResponse]
+    """Take an authorized amount, or a part of it; what is left is let go."""
+    Void: _grpc.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.VoidRequest, _payment_gateway_service_pb2.VoidResponse]
+    """Let an authorization go, or what waits for the shopper."""
+    Refund: _grpc.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.RefundRequest, _payment_gateway_service_pb2.RefundResponse]
+    """Give back what was taken, or a part of it."""
+    Confirm: _grpc.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.ConfirmRequest, _payment_gateway_service_pb2.ConfirmResponse]
+    """Go on with an operation that was answered REQUIRES_ACTION: only now may it move
+    money.
+    """
     GetOperation: _grpc.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.GetOperationRequest, _payment_gateway_service_pb2.GetOperationResponse]
     """Say what became of an operation. NEVER_SEEN where the id is unknown; after
     that answer the service sends the operation again under the same id.
@@ -46,25 +59,39 @@ class PaymentGatewayServiceStub:
 
 @_typing.type_check_only
 class PaymentGatewayServiceAsyncStub(PaymentGatewayServiceStub):
-    """Takes money. Implemented by users in any language, called by the inventory
+    """Moves money. Implemented by users in any language, called by the inventory
     service, never inside a database transaction.
 
     An operation_id seen before must not move money again: answer what was answered.
+    Operations of one payment come one at a time.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Purchase: _aio.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.PurchaseRequest, _payment_gateway_service_pb2.PurchaseResponse]  # type: ignore[assignment]
     """Take the amount now."""
+    Authorize: _aio.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.AuthorizeRequest, _payment_gateway_service_pb2.AuthorizeResponse]  # type: ignore[assignment]
+    """Set the amount aside."""
+    Capture: _aio.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.CaptureRequest, _payment_gateway_service_pb2.CaptureResponse]  # type: ignore[assignment]
+    """Take an authorized amount, or a part of it; what is left is let go."""
+    Void: _aio.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.VoidRequest, _payment_gateway_service_pb2.VoidResponse]  # type: ignore[assignment]
+    """Let an authorization go, or what waits for the shopper."""
+    Refund: _aio.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.RefundRequest, _payment_gateway_service_pb2.RefundResponse]  # type: ignore[assignment]
+    """Give back what was taken, or a part of it."""
+    Confirm: _aio.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.ConfirmRequest, _payment_gateway_service_pb2.ConfirmResponse]  # type: ignore[assignment]
+    """Go on with an operation that was answered REQUIRES_ACTION: only now may it move
+    money.
+    """
     GetOperation: _aio.UnaryUnaryMultiCallable[_payment_gateway_service_pb2.GetOperationRequest, _payment_gateway_service_pb2.GetOperationResponse]  # type: ignore[assignment]
     """Say what became of an operation. NEVER_SEEN where the id is unknown; after
     that answer the service sends the operation again under the same id.
     """
 
 class PaymentGatewayServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes money. Implemented by users in any language, called by the inventory
+    """Moves money. Implemented by users in any language, called by the inventory
     service, never inside a database transaction.
 
     An operation_id seen before must not move money again: answer what was answered.
+    Operations of one payment come one at a time.
     """
 
     @_abc_1.abstractmethod
@@ -74,6 +101,48 @@ class PaymentGatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_payment_gateway_service_pb2.PurchaseResponse, _abc.Awaitable[_payment_gateway_service_pb2.PurchaseResponse]]:
         """Take the amount now."""
+
+    @_abc_1.abstractmethod
+    def Authorize(
+        self,
+        request: _payment_gateway_service_pb2.AuthorizeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_gateway_service_pb2.AuthorizeResponse, _abc.Awaitable[_payment_gateway_service_pb2.AuthorizeResponse]]:
+        """Set the amount aside."""
+
+    @_abc_1.abstractmethod
+    def Capture(
+        self,
+        request: _payment_gateway_service_pb2.CaptureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_gateway_service_pb2.CaptureResponse, _abc.Awaitable[_payment_gateway_service_pb2.CaptureResponse]]:
+        """Take an authorized amount, or a part of it; what is left is let go."""
+
+    @_abc_1.abstractmethod
+    def Void(
+        self,
+        request: _payment_gateway_service_pb2.VoidRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_gateway_service_pb2.VoidResponse, _abc.Awaitable[_payment_gateway_service_pb2.VoidResponse]]:
+        """Let an authorization go, or what waits for the shopper."""
+
+    @_abc_1.abstractmethod
+    def Refund(
+        self,
+        request: _payment_gateway_service_pb2.RefundRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_gateway_service_pb2.RefundResponse, _abc.Awaitable[_payment_gateway_service_pb2.RefundResponse]]:
+        """Give back what was taken, or a part of it."""
+
+    @_abc_1.abstractmethod
+    def Confirm(
+        self,
+        request: _payment_gateway_service_pb2.ConfirmRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_gateway_service_pb2.ConfirmResponse, _abc.Awaitable[_payment_gateway_service_pb2.ConfirmResponse]]:
+        """Go on with an operation that was answered REQUIRES_ACTION: only now may it move
+        money.
+        """
 
     @_abc_1.abstractmethod
     def GetOperation(

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainventory/v1/payment.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n\x07Payment\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.inventory.v1.PaymentState\x12\x14\n\x0c\x61mount_minor\x18\x04 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x05 \x01(\t\x12\x14\n\x0coperation_id\x18\x06 \x01(\t\x12\x19\n\x11gateway_reference\x18\x07 \x01(\t\x12\x16\n\x0e\x66\x61ilure_reason\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xc0\x01\n\x0cPaymentState\x12\x1d\n\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18PAYMENT_STATE_PROCESSING\x10\x01\x12\x1a\n\x16PAYMENT_STATE_CAPTURED\x10\x02\x12\x1a\n\x16PAYMENT_STATE_DECLINED\x10\x03\x12\x18\n\x14PAYMENT_STATE_FAILED\x10\x04\x12!\n\x1dPAYMENT_STATE_REQUIRES_ACTION\x10\x05\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainventory/v1/payment.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x03\n\x10PaymentOperation\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".inventory.v1.PaymentOperationKind\x12\x32\n\x05state\x18\x03 \x01(\x0e\x32#.inventory.v1.PaymentOperationState\x12\x14\n\x0c\x61mount_minor\x18\x04 \x01(\x03\x12\x11\n\trefund_id\x18\x05 \x01(\t\x12\x19\n\x11gateway_reference\x18\x06 \x01(\t\x12\x16\n\x0e\x66\x61ilure_reason\x18\x07 \x01(\t\x12\x1c\n\x14\x61uthorization_lapsed\x18\x08 \x01(\x08\x12\x1d\n\x15reverses_operation_id\x18\t \x01(\t\x12\x30\n\x0cresolve_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bresolved_by\x18\x0b \x01(\t\x12\x16\n\x0eresolve_reason\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8c\x04\n\x07Payment\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.inventory.v1.PaymentState\x12\x14\n\x0c\x61mount_minor\x18\x04 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x05 \x01(\t\x12\x14\n\x0coperation_id\x18\x06 \x01(\t\x12\x19\n\x11gateway_reference\x18\x07 \x01(\t\x12\x16\n\x0e\x66\x61ilure_reason\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04kind\x18\x0b \x01(\x0e\x32\x19.inventory.v1.PaymentKind\x12\x32\n\noperations\x18\x0c \x03(\x0b\x32\x1e.inventory.v1.PaymentOperation\x12\x18\n\x10\x61uthorized_minor\x18\r \x01(\x03\x12\x16\n\x0e\x63\x61ptured_minor\x18\x0e \x01(\x03\x12\x16\n\x0erefunded_minor\x18\x0f \x01(\x03\x12\x18\n\x10refundable_minor\x18\x10 \x01(\x03\x12\x1c\n\x14\x61uthorization_lapsed\x18\x11 \x01(\x08\"Y\n\x11ReversiblePayment\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x16\n\x0evoidable_minor\x18\x02 \x01(\x03\x12\x18\n\x10refundable_minor\x18\x03 \x01(\x03*\xba\x02\n\x0cPaymentState\x12\x1d\n\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18PAYMENT_STATE_PROCESSING\x10\x01\x12\x1a\n\x16PAYMENT_STATE_CAPTURED\x10\x02\x12\x1a\n\x16PAYMENT_STATE_DECLINED\x10\x03\x12\x18\n\x14PAYMENT_STATE_FAILED\x10\x04\x12!\n\x1dPAYMENT_STATE_REQUIRES_ACTION\x10\x05\x12\x1c\n\x18PAYMENT_STATE_AUTHORIZED\x10\x06\x12\x18\n\x14PAYMENT_STATE_VOIDED\x10\x07\x12$\n PAYMENT_STATE_PARTIALLY_REFUNDED\x10\x08\x12\x1a\n\x16PAYMENT_STATE_REFUNDED\x10\t*b\n\x0bPaymentKind\x12\x1c\n\x18PAYMENT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15PAYMENT_KIND_PURCHASE\x10\x01\x12\x1a\n\x16PAYMENT_KIND_AUTHORIZE\x10\x02*\x95\x02\n\x14PaymentOperationKind\x12&\n\"PAYMENT_OPERATION_KIND_UNSPECIFIED\x10\x00\x12#\n\x1fPAYMENT_OPERATION_KIND_PURCHASE\x10\x01\x12$\n PAYMENT_OPERATION_KIND_AUTHORIZE\x10\x02\x12\"\n\x1ePAYMENT_OPERATION_KIND_CAPTURE\x10\x03\x12\x1f\n\x1bPAYMENT_OPERATION_KIND_VOID\x10\x04\x12!\n\x1dPAYMENT_OPERATION_KIND_REFUND\x10\x05\x12\"\n\x1ePAYMENT_OPERATION_KIND_CONFIRM\x10\x06*\x85\x02\n\x15PaymentOperationState\x12\'\n#PAYMENT_OPERATION_STATE_UNSPECIFIED\x10\x00\x12&\n\"PAYMENT_OPERATION_STATE_PROCESSING\x10\x01\x12$\n PAYMENT_OPERATION_STATE_ACCEPTED\x10\x02\x12$\n PAYMENT_OPERATION_STATE_DECLINED\x10\x03\x12\"\n\x1ePAYMENT_OPERATION_STATE_FAILED\x10\x04\x12+\n\'PAYMENT_OPERATION_STATE_REQUIRES_ACTION\x10\x05\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory_client.v1.payment
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.inventoryservice.v1P\001ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1'
-  _globals['_PAYMENTSTATE']._serialized_start=382
-  _globals['_PAYMENTSTATE']._serialized_end=574
-  _globals['_PAYMENT']._serialized_start=78
-  _globals['_PAYMENT']._serialized_end=379
+  _globals['_PAYMENTSTATE']._serialized_start=1187
+  _globals['_PAYMENTSTATE']._serialized_end=1501
+  _globals['_PAYMENTKIND']._serialized_start=1503
+  _globals['_PAYMENTKIND']._serialized_end=1601
+  _globals['_PAYMENTOPERATIONKIND']._serialized_start=1604
+  _globals['_PAYMENTOPERATIONKIND']._serialized_end=1881
+  _globals['_PAYMENTOPERATIONSTATE']._serialized_start=1884
+  _globals['_PAYMENTOPERATIONSTATE']._serialized_end=2145
+  _globals['_PAYMENTOPERATION']._serialized_start=78
+  _globals['_PAYMENTOPERATION']._serialized_end=566
+  _globals['_PAYMENT']._serialized_start=569
+  _globals['_PAYMENT']._serialized_end=1093
+  _globals['_REVERSIBLEPAYMENT']._serialized_start=1095
+  _globals['_REVERSIBLEPAYMENT']._serialized_end=1184
 # @@protoc_insertion_point(module_scope)

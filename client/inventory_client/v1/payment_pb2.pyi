@@ -3,9 +3,11 @@
 isort:skip_file
 Payments of an order."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -27,17 +29,27 @@ class _PaymentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentS
     PAYMENT_STATE_UNSPECIFIED: _PaymentState.ValueType  # 0
     """Never sent."""
     PAYMENT_STATE_PROCESSING: _PaymentState.ValueType  # 1
-    """The gateway's answer is awaited or in doubt; the order's units stay held."""
+    """An operation's answer is awaited or in doubt; units that are held stay held."""
     PAYMENT_STATE_CAPTURED: _PaymentState.ValueType  # 2
     """The money was taken."""
     PAYMENT_STATE_DECLINED: _PaymentState.ValueType  # 3
     """The gateway said no. A new try needs a new payment_id."""
     PAYMENT_STATE_FAILED: _PaymentState.ValueType  # 4
-    """Provably never sent to the gateway. A new try needs a new payment_id."""
-    PAYMENT_STATE_REQUIRES_ACTION: _PaymentState.ValueType  # 5
-    """The shopper would have to do something; the units were released. A new try
+    """Provably never sent to the gateway, or ended so by an administrator. A new try
     needs a new payment_id.
     """
+    PAYMENT_STATE_REQUIRES_ACTION: _PaymentState.ValueType  # 5
+    """The shopper has to do something first; the units were released."""
+    PAYMENT_STATE_AUTHORIZED: _PaymentState.ValueType  # 6
+    """The money is set aside and not taken yet; the units stay held, also where the
+    authorization has lapsed.
+    """
+    PAYMENT_STATE_VOIDED: _PaymentState.ValueType  # 7
+    """Called off before money was taken. A new try needs a new payment_id."""
+    PAYMENT_STATE_PARTIALLY_REFUNDED: _PaymentState.ValueType  # 8
+    """A part of what was captured was given back."""
+    PAYMENT_STATE_REFUNDED: _PaymentState.ValueType  # 9
+    """All that was captured was given back."""
 
 class PaymentState(_PaymentState, metaclass=_PaymentStateEnumTypeWrapper):
     """Where a payment is, derived from its operations at the gateway."""
@@ -45,18 +57,212 @@ class PaymentState(_PaymentState, metaclass=_PaymentStateEnumTypeWrapper):
 PAYMENT_STATE_UNSPECIFIED: PaymentState.ValueType  # 0
 """Never sent."""
 PAYMENT_STATE_PROCESSING: PaymentState.ValueType  # 1
-"""The gateway's answer is awaited or in doubt; the order's units stay held."""
+"""An operation's answer is awaited or in doubt; units that are held stay held."""
 PAYMENT_STATE_CAPTURED: PaymentState.ValueType  # 2
 """The money was taken."""
 PAYMENT_STATE_DECLINED: PaymentState.ValueType  # 3
 """The gateway said no. A new try needs a new payment_id."""
 PAYMENT_STATE_FAILED: PaymentState.ValueType  # 4
-"""Provably never sent to the gateway. A new try needs a new payment_id."""
-PAYMENT_STATE_REQUIRES_ACTION: PaymentState.ValueType  # 5
-"""The shopper would have to do something; the units were released. A new try
+"""Provably never sent to the gateway, or ended so by an administrator. A new try
 needs a new payment_id.
 """
+PAYMENT_STATE_REQUIRES_ACTION: PaymentState.ValueType  # 5
+"""The shopper has to do something first; the units were released."""
+PAYMENT_STATE_AUTHORIZED: PaymentState.ValueType  # 6
+"""The money is set aside and not taken yet; the units stay held, also where the
+authorization has lapsed.
+"""
+PAYMENT_STATE_VOIDED: PaymentState.ValueType  # 7
+"""Called off before money was taken. A new try needs a new payment_id."""
+PAYMENT_STATE_PARTIALLY_REFUNDED: PaymentState.ValueType  # 8
+"""A part of what was captured was given back."""
+PAYMENT_STATE_REFUNDED: PaymentState.ValueType  # 9
+"""All that was captured was given back."""
 Global___PaymentState: _TypeAlias = PaymentState  # noqa: Y015
+
+class _PaymentKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PaymentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAYMENT_KIND_UNSPECIFIED: _PaymentKind.ValueType  # 0
+    """Absent = PURCHASE."""
+    PAYMENT_KIND_PURCHASE: _PaymentKind.ValueType  # 1
+    """Take the money at once."""
+    PAYMENT_KIND_AUTHORIZE: _PaymentKind.ValueType  # 2
+    """Set the money aside; CapturePayment takes it later, VoidPayment lets it go."""
+
+class PaymentKind(_PaymentKind, metaclass=_PaymentKindEnumTypeWrapper):
+    """How a payment begins."""
+
+PAYMENT_KIND_UNSPECIFIED: PaymentKind.ValueType  # 0
+"""Absent = PURCHASE."""
+PAYMENT_KIND_PURCHASE: PaymentKind.ValueType  # 1
+"""Take the money at once."""
+PAYMENT_KIND_AUTHORIZE: PaymentKind.ValueType  # 2
+"""Set the money aside; CapturePayment takes it later, VoidPayment lets it go."""
+Global___PaymentKind: _TypeAlias = PaymentKind  # noqa: Y015
+
+class _PaymentOperationKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PaymentOperationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentOperationKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAYMENT_OPERATION_KIND_UNSPECIFIED: _PaymentOperationKind.ValueType  # 0
+    """Never sent."""
+    PAYMENT_OPERATION_KIND_PURCHASE: _PaymentOperationKind.ValueType  # 1
+    """Take the money at once."""
+    PAYMENT_OPERATION_KIND_AUTHORIZE: _PaymentOperationKind.ValueType  # 2
+    """Set the money aside."""
+    PAYMENT_OPERATION_KIND_CAPTURE: _PaymentOperationKind.ValueType  # 3
+    """Take what was set aside, or a part of it."""
+    PAYMENT_OPERATION_KIND_VOID: _PaymentOperationKind.ValueType  # 4
+    """Let go what was set aside, or what waits for the shopper."""
+    PAYMENT_OPERATION_KIND_REFUND: _PaymentOperationKind.ValueType  # 5
+    """Give back what was taken, or a part of it."""
+    PAYMENT_OPERATION_KIND_CONFIRM: _PaymentOperationKind.ValueType  # 6
+    """Go on now that the shopper has acted."""
+
+class PaymentOperationKind(_PaymentOperationKind, metaclass=_PaymentOperationKindEnumTypeWrapper):
+    """What the gateway was asked to do."""
+
+PAYMENT_OPERATION_KIND_UNSPECIFIED: PaymentOperationKind.ValueType  # 0
+"""Never sent."""
+PAYMENT_OPERATION_KIND_PURCHASE: PaymentOperationKind.ValueType  # 1
+"""Take the money at once."""
+PAYMENT_OPERATION_KIND_AUTHORIZE: PaymentOperationKind.ValueType  # 2
+"""Set the money aside."""
+PAYMENT_OPERATION_KIND_CAPTURE: PaymentOperationKind.ValueType  # 3
+"""Take what was set aside, or a part of it."""
+PAYMENT_OPERATION_KIND_VOID: PaymentOperationKind.ValueType  # 4
+"""Let go what was set aside, or what waits for the shopper."""
+PAYMENT_OPERATION_KIND_REFUND: PaymentOperationKind.ValueType  # 5
+"""Give back what was taken, or a part of it."""
+PAYMENT_OPERATION_KIND_CONFIRM: PaymentOperationKind.ValueType  # 6
+"""Go on now that the shopper has acted."""
+Global___PaymentOperationKind: _TypeAlias = PaymentOperationKind  # noqa: Y015
+
+class _PaymentOperationState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PaymentOperationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentOperationState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAYMENT_OPERATION_STATE_UNSPECIFIED: _PaymentOperationState.ValueType  # 0
+    """Never sent."""
+    PAYMENT_OPERATION_STATE_PROCESSING: _PaymentOperationState.ValueType  # 1
+    """In flight, or in doubt."""
+    PAYMENT_OPERATION_STATE_ACCEPTED: _PaymentOperationState.ValueType  # 2
+    """The gateway did it."""
+    PAYMENT_OPERATION_STATE_DECLINED: _PaymentOperationState.ValueType  # 3
+    """The gateway refused it."""
+    PAYMENT_OPERATION_STATE_FAILED: _PaymentOperationState.ValueType  # 4
+    """Provably never sent, or ended so by an administrator."""
+    PAYMENT_OPERATION_STATE_REQUIRES_ACTION: _PaymentOperationState.ValueType  # 5
+    """The gateway waits for the shopper."""
+
+class PaymentOperationState(_PaymentOperationState, metaclass=_PaymentOperationStateEnumTypeWrapper):
+    """What is known of an operation."""
+
+PAYMENT_OPERATION_STATE_UNSPECIFIED: PaymentOperationState.ValueType  # 0
+"""Never sent."""
+PAYMENT_OPERATION_STATE_PROCESSING: PaymentOperationState.ValueType  # 1
+"""In flight, or in doubt."""
+PAYMENT_OPERATION_STATE_ACCEPTED: PaymentOperationState.ValueType  # 2
+"""The gateway did it."""
+PAYMENT_OPERATION_STATE_DECLINED: PaymentOperationState.ValueType  # 3
+"""The gateway refused it."""
+PAYMENT_OPERATION_STATE_FAILED: PaymentOperationState.ValueType  # 4
+"""Provably never sent, or ended so by an administrator."""
+PAYMENT_OPERATION_STATE_REQUIRES_ACTION: PaymentOperationState.ValueType  # 5
+"""The gateway waits for the shopper."""
+Global___PaymentOperationState: _TypeAlias = PaymentOperationState  # noqa: Y015
+
+@_typing.final
+class PaymentOperation(_message.Message):
+    """One call to the payment gateway."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    REFUND_ID_FIELD_NUMBER: _builtins.int
+    GATEWAY_REFERENCE_FIELD_NUMBER: _builtins.int
+    FAILURE_REASON_FIELD_NUMBER: _builtins.int
+    AUTHORIZATION_LAPSED_FIELD_NUMBER: _builtins.int
+    REVERSES_OPERATION_ID_FIELD_NUMBER: _builtins.int
+    RESOLVE_TIME_FIELD_NUMBER: _builtins.int
+    RESOLVED_BY_FIELD_NUMBER: _builtins.int
+    RESOLVE_REASON_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The server's id, which the gateway knows as its idempotency key."""
+    kind: Global___PaymentOperationKind.ValueType
+    """What it was asked to do."""
+    state: Global___PaymentOperationState.ValueType
+    """What is known of it."""
+    amount_minor: _builtins.int
+    """The amount, in minor units of the payment's currency."""
+    refund_id: _builtins.str
+    """The caller's id of a refund; empty for other kinds, and for a refund that the
+    service began by itself.
+    """
+    gateway_reference: _builtins.str
+    """The gateway's own reference; empty = none was given."""
+    failure_reason: _builtins.str
+    """Why it was declined, failed or called off; empty = not said."""
+    authorization_lapsed: _builtins.bool
+    """The gateway said that the authorization has run out."""
+    reverses_operation_id: _builtins.str
+    """The operation that this one undoes: the gateway accepted it after an
+    administrator had ended it otherwise. Empty = none.
+    """
+    resolved_by: _builtins.str
+    """Who that was, as `x-inventory-actor` named them; empty = nobody was named."""
+    resolve_reason: _builtins.str
+    """The reason they gave; empty = it was not resolved by hand."""
+    @_builtins.property
+    def resolve_time(self) -> _timestamp_pb2.Timestamp:
+        """When an administrator ended it; absent = the gateway's own word, or none yet."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was begun (database clock)."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When its state last changed (database clock)."""
+
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+        kind: Global___PaymentOperationKind.ValueType = ...,
+        state: Global___PaymentOperationState.ValueType = ...,
+        amount_minor: _builtins.int = ...,
+        refund_id: _builtins.str = ...,
+        gateway_reference: _builtins.str = ...,
+        failure_reason: _builtins.str = ...,
+        authorization_lapsed: _builtins.bool = ...,
+        reverses_operation_id: _builtins.str = ...,
+        resolve_time: _timestamp_pb2.Timestamp | None = ...,
+        resolved_by: _builtins.str = ...,
+        resolve_reason: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "resolve_time", b"resolve_time", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "authorization_lapsed", b"authorization_lapsed", "create_time", b"create_time", "failure_reason", b"failure_reason", "gateway_reference", b"gateway_reference", "kind", b"kind", "operation_id", b"operation_id", "refund_id", b"refund_id", "resolve_reason", b"resolve_reason", "resolve_time", b"resolve_time", "resolved_by", b"resolved_by", "reverses_operation_id", b"reverses_operation_id", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PaymentOperation: _TypeAlias = PaymentOperation  # noqa: Y015
 
 @_typing.final
 class Payment(_message.Message):
@@ -74,6 +280,13 @@ class Payment(_message.Message):
     FAILURE_REASON_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    AUTHORIZED_MINOR_FIELD_NUMBER: _builtins.int
+    CAPTURED_MINOR_FIELD_NUMBER: _builtins.int
+    REFUNDED_MINOR_FIELD_NUMBER: _builtins.int
+    REFUNDABLE_MINOR_FIELD_NUMBER: _builtins.int
+    AUTHORIZATION_LAPSED_FIELD_NUMBER: _builtins.int
     payment_id: _builtins.str
     """The caller's id."""
     order_id: _builtins.str
@@ -81,17 +294,33 @@ class Payment(_message.Message):
     state: Global___PaymentState.ValueType
     """Where it is."""
     amount_minor: _builtins.int
-    """The amount, in minor units of the order's currency."""
+    """The amount it was begun with, in minor units of the order's currency."""
     currency: _builtins.str
-    """ISO 4217 code of the amount."""
+    """ISO 4217 code of all its amounts."""
     operation_id: _builtins.str
-    """The id of the operation, which the gateway knows as its idempotency key; empty
-    where the gateway was not needed (an order that costs nothing).
+    """The id of its first operation; empty where the gateway was not needed (an order
+    that costs nothing).
     """
     gateway_reference: _builtins.str
-    """The gateway's own reference; empty = none was given."""
+    """The gateway's own reference of the first operation; empty = none was given."""
     failure_reason: _builtins.str
-    """Why it was declined or failed, in the gateway's words; empty otherwise."""
+    """Why its last operation was declined, failed or called off: the gateway's words,
+    or the administrator's; empty = not said, or it was none of these.
+    """
+    kind: Global___PaymentKind.ValueType
+    """How it was begun."""
+    authorized_minor: _builtins.int
+    """What an open authorization sets aside, in minor units."""
+    captured_minor: _builtins.int
+    """What was captured, in minor units; refunds don't lower it."""
+    refunded_minor: _builtins.int
+    """What was given back of the captured, in minor units."""
+    refundable_minor: _builtins.int
+    """What of the captured is neither given back nor on its way, in minor units."""
+    authorization_lapsed: _builtins.bool
+    """The gateway said that the authorization has run out: it is not captured any
+    more, and the units stay held until the payment is voided or the order cancelled.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was begun (database clock)."""
@@ -99,6 +328,10 @@ class Payment(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When its state last changed (database clock)."""
+
+    @_builtins.property
+    def operations(self) -> _containers.RepeatedCompositeFieldContainer[Global___PaymentOperation]:
+        """Its operations, in the order they were begun; none for an order that costs nothing."""
 
     def __init__(
         self,
@@ -113,11 +346,48 @@ class Payment(_message.Message):
         failure_reason: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        kind: Global___PaymentKind.ValueType = ...,
+        operations: _abc.Iterable[Global___PaymentOperation] | None = ...,
+        authorized_minor: _builtins.int = ...,
+        captured_minor: _builtins.int = ...,
+        refunded_minor: _builtins.int = ...,
+        refundable_minor: _builtins.int = ...,
+        authorization_lapsed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "create_time", b"create_time", "currency", b"currency", "failure_reason", b"failure_reason", "gateway_reference", b"gateway_reference", "operation_id", b"operation_id", "order_id", b"order_id", "payment_id", b"payment_id", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "authorization_lapsed", b"authorization_lapsed", "authorized_minor", b"authorized_minor", "captured_minor", b"captured_minor", "create_time", b"create_time", "currency", b"currency", "failure_reason", b"failure_reason", "gateway_reference", b"gateway_reference", "kind", b"kind", "operation_id", b"operation_id", "operations", b"operations", "order_id", b"order_id", "payment_id", b"payment_id", "refundable_minor", b"refundable_minor", "refunded_minor", b"refunded_minor", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Payment: _TypeAlias = Payment  # noqa: Y015
+
+@_typing.final
+class ReversiblePayment(_message.Message):
+    """A payment whose money can be moved back: cancelling an order does not do so by itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    VOIDABLE_MINOR_FIELD_NUMBER: _builtins.int
+    REFUNDABLE_MINOR_FIELD_NUMBER: _builtins.int
+    payment_id: _builtins.str
+    """The payment."""
+    voidable_minor: _builtins.int
+    """What VoidPayment would let go, in minor units; 0 = nothing."""
+    refundable_minor: _builtins.int
+    """What RefundPayment could give back, in minor units; 0 = nothing."""
+    def __init__(
+        self,
+        *,
+        payment_id: _builtins.str = ...,
+        voidable_minor: _builtins.int = ...,
+        refundable_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_id", b"payment_id", "refundable_minor", b"refundable_minor", "voidable_minor", b"voidable_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReversiblePayment: _TypeAlias = ReversiblePayment  # noqa: Y015

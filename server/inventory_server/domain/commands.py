@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from inventory_server.domain.limits import DEFAULT_LOCATION
 from inventory_server.domain.order import CartItem
-from inventory_server.domain.payment import OperationState
 from inventory_server.domain.reservation import Line
 from inventory_server.domain.stock import Action
 
@@ -34,7 +33,9 @@ class Wanted:
     carts_checked: set[str] = field(default_factory=set)
     # Orders come with their lines, last reservation, payments and shipments.
     orders: set[str] = field(default_factory=set)
+    # Payments come with all their operations.
     payments: set[str] = field(default_factory=set)
+    refunds: set[str] = field(default_factory=set)
     shipments: set[str] = field(default_factory=set)
     answers: set[tuple[str, str]] = field(default_factory=set)
 
@@ -321,78 +322,6 @@ class ShipOrder(Command):
     def want(self, wanted: Wanted) -> None:
         wanted.orders.add(self.order_id)
         wanted.shipments.add(self.shipment_id)
-
-
-# --- payments ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class BeginPayment(Command):
-    """Transaction 1 of PayOrder: allocate and write the operation as PROCESSING.
-
-    `operation_id` and `reservation_id` are the server's own, made before the batch: so a batch that is run
-    again after a lost COMMIT knows its own work. `lease_s`: how long the caller's task may take to settle.
-    """
-
-    order_id: str
-    payment_id: str
-    amount_minor: int
-    payment_method: str
-    operation_id: str
-    reservation_id: str
-    lease_s: float
-    has_gateway: bool = True
-
-    def lines_in(self, state: State) -> int:
-        order = state.orders.get(self.order_id)
-        return len(order.lines) if order else 1
-
-    def content(self) -> tuple[object, ...]:
-        return (self.order_id, self.amount_minor, self.payment_method)
-
-    def want(self, wanted: Wanted) -> None:
-        wanted.orders.add(self.order_id)
-        wanted.payments.add(self.payment_id)
-
-
-@dataclass(frozen=True, slots=True)
-class SettlePayment(Command):
-    """Transaction 2 of PayOrder: record the gateway's word, once; release where nothing counts."""
-
-    order_id: str
-    payment_id: str
-    operation_id: str
-    outcome: OperationState
-    gateway_reference: str = ""
-    failure_reason: str = ""
-
-    def lines_in(self, state: State) -> int:
-        order = state.orders.get(self.order_id)
-        return len(order.lines) if order else 1
-
-    def content(self) -> tuple[object, ...]:
-        return (self.operation_id, self.outcome.value)
-
-    def want(self, wanted: Wanted) -> None:
-        wanted.orders.add(self.order_id)
-        wanted.payments.add(self.payment_id)
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimOperation(Command):
-    """The reconciler's: take the lease of an operation in doubt, unless somebody holds it."""
-
-    order_id: str
-    payment_id: str
-    operation_id: str
-    lease_s: float
-
-    def content(self) -> tuple[object, ...]:
-        return (self.operation_id,)
-
-    def want(self, wanted: Wanted) -> None:
-        wanted.orders.add(self.order_id)
-        wanted.payments.add(self.payment_id)
 
 
 # --- housekeeping --------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ from inventory_server.domain import (
     decide_order,
     decide_payment,
     decide_reservation,
+    decide_settlement,
     decide_stock,
+    payment_commands,
 )
 from inventory_server.domain.commands import Command, content_hash
 from inventory_server.domain.errors import DomainError, IdReused
@@ -36,9 +38,14 @@ _HANDLERS: dict[type[Command], Callable[[State, Any, str | None], object]] = {
     commands.Checkout: decide_order.checkout,
     commands.CancelOrder: decide_order.cancel_order,
     commands.ShipOrder: decide_order.ship_order,
-    commands.BeginPayment: decide_payment.begin_payment,
-    commands.SettlePayment: decide_payment.settle_payment,
-    commands.ClaimOperation: decide_payment.claim_operation,
+    payment_commands.BeginPayment: decide_payment.begin_payment,
+    payment_commands.BeginCapture: decide_payment.begin_capture,
+    payment_commands.BeginVoid: decide_payment.begin_void,
+    payment_commands.BeginRefund: decide_payment.begin_refund,
+    payment_commands.BeginConfirm: decide_payment.begin_confirm,
+    payment_commands.SettlePayment: decide_settlement.settle_payment,
+    payment_commands.ResolvePayment: decide_settlement.resolve_payment,
+    payment_commands.ClaimOperation: decide_settlement.claim_operation,
     commands.ForgetAnswers: lambda state, command, _: state.forget_answers(command.retention_h),
 }
 

@@ -89,6 +89,8 @@ def ship_order(state: State, command: ShipOrder, _request_id: str | None) -> Shi
         raise OrderNotShippable(command.order_id, "it was shipped before")
     if not view.is_paid or view.reservation is None:
         raise OrderNotShippable(command.order_id, "it is not paid in full")
+    if view.is_refunded:
+        raise OrderNotShippable(command.order_id, "it was refunded in full")
     take_out(state, view.reservation)
     shipment = Shipment(
         shipment_id=command.shipment_id,

@@ -1,7 +1,7 @@
-"""The two transactions of a payment, and the lease of one in doubt.
+"""The beginning of operations: transaction 1 of each call that goes to the payment gateway.
 
-The allocation rule: an order's units are held while one of its payments counts (in flight or captured). The
-first to count allocates; the transaction that ends the last one releases.
+The first payment to count allocates the whole order, before the gateway hears of it; whatever begins writes
+its operation as PROCESSING, and one of a payment at most is in flight.
 """
 
 from __future__ import annotations
@@ -9,21 +9,36 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from inventory_server.domain.commands import BeginPayment, ClaimOperation, SettlePayment, content_hash
+from inventory_server.domain.commands import content_hash
+from inventory_server.domain.decide_reservation import expire_if_due
 from inventory_server.domain.errors import (
     AmountExceedsBalance,
     IdReused,
+    InsufficientStock,
     InvalidValue,
     OrderCancelled,
     OrderNotPayable,
     PaymentInProgress,
+    PaymentNotCapturable,
     PaymentNotFound,
+    PaymentNotRefundable,
+    PaymentNotVoidable,
 )
-from inventory_server.domain.holding import give_back, hold
+from inventory_server.domain.holding import hold
 from inventory_server.domain.order import OrderView
-from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment
+from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment, PaymentState
+from inventory_server.domain.payment_commands import (
+    BeginCapture,
+    BeginConfirm,
+    BeginPayment,
+    BeginRefund,
+    BeginVoid,
+)
 from inventory_server.domain.reservation import Line, Reservation, ReservationState
+from inventory_server.domain.settlement import put_operation
 from inventory_server.domain.state import State
+
+Begin = BeginCapture | BeginConfirm | BeginRefund | BeginVoid
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,87 +46,155 @@ class PaymentBegun:
     """`is_ours`: this very command wrote the operation, so its caller must see it through."""
 
     payment: Payment
+    operation: Operation | None
     is_ours: bool
 
 
 def begin_payment(state: State, command: BeginPayment, _request_id: str | None) -> PaymentBegun:
-    """Allocate the whole order, unless it is, and write the operation as PROCESSING."""
+    """Allocate the whole order, unless it is, and write the purchase or authorization as PROCESSING."""
     content = content_hash(command)
     seen = state.payments.get(command.payment_id)
     if seen is not None:
         if seen.content_hash != content:
             raise IdReused("payment_id", command.payment_id)
-        ours = seen.operation is not None and seen.operation.operation_id == command.operation_id
-        return PaymentBegun(seen, is_ours=ours)
+        first = seen.first
+        ours = first is not None and first.operation_id == command.operation_id and first.is_in_flight
+        return PaymentBegun(seen, first, is_ours=ours)
     view = state.order_view(command.order_id)
     _need_payable(view, command)
     is_free = command.amount_minor == 0
-    _allocate(state, view, command, committed=is_free)
-    operation = None
-    if not is_free:
-        operation = Operation(
-            operation_id=command.operation_id,
-            payment_id=command.payment_id,
-            order_id=command.order_id,
-            kind=OperationKind.PURCHASE,
-            amount_minor=command.amount_minor,
-            state=OperationState.PROCESSING,
-            lease_until=state.now + timedelta(seconds=command.lease_s),
-            gateway_reference="",
-            failure_reason="",
-            created_at=state.now,
-            updated_at=state.now,
-        )
+    _allocate(state, view, command.reservation_id, committed=is_free)
     payment = Payment(
         payment_id=command.payment_id,
         order_id=command.order_id,
         amount_minor=command.amount_minor,
         currency=view.order.currency,
         payment_method=command.payment_method,
-        operation=operation,
+        operations=(),
         content_hash=content,
         created_at=state.now,
     )
-    state.payments.put(payment.payment_id, payment)
-    return PaymentBegun(payment, is_ours=not is_free)
-
-
-def settle_payment(state: State, command: SettlePayment, _request_id: str | None) -> Payment:
-    """Record the gateway's word by compare-and-set; where nothing counts any more, release."""
-    payment, operation = _operation(state, command.payment_id, command.operation_id)
-    if operation.state is not OperationState.PROCESSING:
-        return payment
-    settled = replace(
-        payment,
-        operation=replace(
-            operation,
-            state=command.outcome,
-            gateway_reference=command.gateway_reference,
-            failure_reason=command.failure_reason,
-            updated_at=state.now,
-        ),
+    if is_free:
+        state.payments.put(payment.payment_id, payment)
+        return PaymentBegun(payment, None, is_ours=False)
+    operation = new_operation(
+        state, payment, command.kind, command.operation_id, command.amount_minor, command.lease_s
     )
-    state.payments.put(settled.payment_id, settled)
-    view = state.order_view(command.order_id)
-    reservation = view.reservation
-    if reservation is not None and reservation.is_live:
-        if not any(other.counts for other in view.payments):
-            give_back(state, reservation, ReservationState.RELEASED)
-        elif settled.counts:
-            committed = replace(reservation, state=ReservationState.COMMITTED, updated_at=state.now)
-            state.reservations.put(committed.reservation_id, committed)
-    return settled
+    return PaymentBegun(put_operation(state, payment, operation), operation, is_ours=True)
 
 
-def claim_operation(state: State, command: ClaimOperation, _request_id: str | None) -> PaymentBegun:
-    """Take the lease of an operation in doubt; not ours where it is settled or somebody holds it."""
-    payment, operation = _operation(state, command.payment_id, command.operation_id)
-    if operation.state is not OperationState.PROCESSING or operation.lease_until > state.now:
-        return PaymentBegun(payment, is_ours=False)
-    lease_until = state.now + timedelta(seconds=command.lease_s)
-    claimed = replace(payment, operation=replace(operation, lease_until=lease_until))
-    state.payments.put(claimed.payment_id, claimed)
-    return PaymentBegun(claimed, is_ours=True)
+def begin_capture(state: State, command: BeginCapture, _request_id: str | None) -> PaymentBegun:
+    """Write the capture of an open authorization as PROCESSING; the units stay where they are."""
+    payment, view = _payment(state, command)
+    if view.order.cancelled_at is not None:
+        raise OrderCancelled(payment.order_id)
+    _need_idle(payment, command)
+    if not payment.is_capturable:
+        why = ("its authorization has lapsed",) if payment.is_authorized else ()
+        raise PaymentNotCapturable(payment.payment_id, payment.state, *why)
+    if command.amount_minor > payment.authorized_minor:
+        raise AmountExceedsBalance(command.amount_minor, payment.authorized_minor, "capture")
+    return _begin(state, payment, OperationKind.CAPTURE, command, command.amount_minor)
+
+
+def begin_void(state: State, command: BeginVoid, _request_id: str | None) -> PaymentBegun:
+    """Write the void of an authorization, or of what asks the shopper, as PROCESSING.
+
+    An authorization counts until the void is accepted.
+    """
+    payment, _ = _payment(state, command)
+    _need_idle(payment, command)
+    if not payment.is_voidable:
+        raise PaymentNotVoidable(payment.payment_id, payment.state)
+    return _begin(state, payment, OperationKind.VOID, command, payment.amount_minor)
+
+
+def begin_refund(state: State, command: BeginRefund, _request_id: str | None) -> PaymentBegun:
+    """Write a refund of what was captured as PROCESSING. It moves no unit and reopens no balance."""
+    content = content_hash(command)
+    for seen in state.payments.values():
+        refund = next((o for o in seen.operations if o.refund_id == command.refund_id), None)
+        if refund is not None:
+            if refund.content_hash != content:
+                raise IdReused("refund_id", command.refund_id)
+            ours = refund.operation_id == command.operation_id and refund.is_in_flight
+            return PaymentBegun(seen, refund, is_ours=ours)
+    payment, _ = _payment(state, command)
+    _need_idle(payment, command)
+    if not payment.refundable_minor:
+        raise PaymentNotRefundable(payment.payment_id, payment.state)
+    if command.amount_minor > payment.refundable_minor:
+        raise AmountExceedsBalance(command.amount_minor, payment.refundable_minor, "refund")
+    begun = _begin(state, payment, OperationKind.REFUND, command, command.amount_minor)
+    assert begun.operation is not None
+    operation = replace(begun.operation, refund_id=command.refund_id, content_hash=content)
+    return PaymentBegun(put_operation(state, begun.payment, operation), operation, is_ours=True)
+
+
+def begin_confirm(state: State, command: BeginConfirm, _request_id: str | None) -> PaymentBegun:
+    """Allocate again for a payment whose shopper has acted, and write its confirmation as PROCESSING."""
+    payment, view = _payment(state, command)
+    if view.order.cancelled_at is not None:
+        raise OrderCancelled(payment.order_id)
+    _need_idle(payment, command)
+    if payment.state is not PaymentState.REQUIRES_ACTION:
+        raise OrderNotPayable(payment.order_id, f"payment {payment.payment_id!r} waits for no confirmation")
+    _need_balance(view, payment.amount_minor)
+    try:
+        _allocate(state, view, command.reservation_id, committed=False)
+    except InsufficientStock as short:
+        if not command.or_void:
+            raise
+        begun = _begin(state, payment, OperationKind.VOID, command, payment.amount_minor)
+        assert begun.operation is not None
+        told = replace(begun.operation, failure_reason=short.message)
+        return PaymentBegun(put_operation(state, begun.payment, told), told, is_ours=True)
+    return _begin(state, payment, OperationKind.CONFIRM, command, payment.amount_minor)
+
+
+def new_operation(
+    state: State,
+    payment: Payment,
+    kind: OperationKind,
+    operation_id: str,
+    amount_minor: int,
+    lease_s: float,
+) -> Operation:
+    """Return an operation that begins now, PROCESSING until the gateway's word is recorded."""
+    return Operation(
+        operation_id=operation_id,
+        payment_id=payment.payment_id,
+        order_id=payment.order_id,
+        kind=kind,
+        amount_minor=amount_minor,
+        state=OperationState.PROCESSING,
+        lease_until=state.now + timedelta(seconds=lease_s),
+        gateway_reference="",
+        failure_reason="",
+        created_at=state.now,
+        updated_at=state.now,
+    )
+
+
+def _begin(
+    state: State, payment: Payment, kind: OperationKind, command: Begin, amount_minor: int
+) -> PaymentBegun:
+    operation = new_operation(state, payment, kind, command.operation_id, amount_minor, command.lease_s)
+    return PaymentBegun(put_operation(state, payment, operation), operation, is_ours=True)
+
+
+def _payment(state: State, command: Begin) -> tuple[Payment, OrderView]:
+    payment = state.payments.get(command.payment_id)
+    if payment is None:
+        raise PaymentNotFound(command.payment_id)
+    return payment, state.order_view(payment.order_id)
+
+
+def _need_idle(payment: Payment, command: Begin) -> None:
+    if payment.in_flight is not None:
+        raise PaymentInProgress(payment.order_id)
+    if not command.has_gateway:
+        raise OrderNotPayable(payment.order_id, "no payment gateway is set")
 
 
 def _need_payable(view: OrderView, command: BeginPayment) -> None:
@@ -122,20 +205,30 @@ def _need_payable(view: OrderView, command: BeginPayment) -> None:
         raise OrderCancelled(order_id)
     if view.is_paid and view.order.total_minor == 0:
         raise OrderNotPayable(order_id, "it costs nothing and is paid")
-    if amount_minor > view.balance_minor:
-        if amount_minor <= view.balance_minor + view.in_flight_minor:
-            raise PaymentInProgress(order_id)  # once that is settled there may be room for it
-        raise AmountExceedsBalance(amount_minor, view.balance_minor)
+    _need_balance(view, amount_minor)
     if amount_minor > 0 and not command.has_gateway:
         raise OrderNotPayable(order_id, "no payment gateway is set")
 
 
-def _allocate(state: State, view: OrderView, command: BeginPayment, *, committed: bool) -> None:
-    if view.reservation is not None and view.reservation.is_live:
+def _need_balance(view: OrderView, amount_minor: int) -> None:
+    if amount_minor <= view.balance_minor:
+        return
+    if amount_minor <= view.balance_minor + view.in_flight_minor:
+        raise PaymentInProgress(view.order.order_id)  # once that is settled there may be room for it
+    raise AmountExceedsBalance(amount_minor, view.balance_minor)
+
+
+def _allocate(state: State, view: OrderView, reservation_id: str, *, committed: bool) -> None:
+    """Hold the whole order, unless it is held. A hold from before is kept from expiring, if it is not due."""
+    held = view.reservation
+    if held is not None and held.is_live:
+        held = expire_if_due(state, held)
+    if held is not None and held.is_live:
+        _keep(state, held, committed=committed)
         return
     reservation = Reservation(
-        reservation_id=command.reservation_id,
-        order_id=command.order_id,
+        reservation_id=reservation_id,
+        order_id=view.order.order_id,
         owned_by_order=True,
         state=ReservationState.COMMITTED if committed else ReservationState.HELD,
         lines=(),
@@ -145,11 +238,16 @@ def _allocate(state: State, view: OrderView, command: BeginPayment, *, committed
         updated_at=state.now,
     )
     hold(state, reservation, [Line(ln.product_id, ln.quantity, ln.location) for ln in view.order.lines])
-    state.orders.put(command.order_id, replace(view.order, reservation_id=command.reservation_id))
+    state.orders.put(view.order.order_id, replace(view.order, reservation_id=reservation_id))
 
 
-def _operation(state: State, payment_id: str, operation_id: str) -> tuple[Payment, Operation]:
-    payment = state.payments.get(payment_id)
-    if payment is None or payment.operation is None or payment.operation.operation_id != operation_id:
-        raise PaymentNotFound(payment_id)
-    return payment, payment.operation
+def _keep(state: State, held: Reservation, *, committed: bool) -> None:
+    if held.state is not ReservationState.HELD:
+        return
+    if committed:
+        kept = replace(held, state=ReservationState.COMMITTED, expire_time=None, updated_at=state.now)
+    elif held.expire_time is not None and not held.expiry_suspended:
+        kept = replace(held, expiry_suspended=True, updated_at=state.now)
+    else:
+        return
+    state.reservations.put(kept.reservation_id, kept)

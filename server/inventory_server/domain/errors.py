@@ -175,10 +175,31 @@ class PaymentInProgress(DomainError):
 
 
 class AmountExceedsBalance(DomainError):
-    def __init__(self, amount_minor: int, balance_minor: int) -> None:
-        super().__init__(f"{amount_minor} is more than the {balance_minor} left to pay")
+    def __init__(self, amount_minor: int, balance_minor: int, verb: str = "pay") -> None:
+        super().__init__(f"{amount_minor} is more than the {balance_minor} left to {verb}")
         self.amount_minor = amount_minor
         self.balance_minor = balance_minor
+
+
+class PaymentNotCapturable(DomainError):
+    def __init__(self, payment_id: str, state: str, why: str = "it has no open authorization") -> None:
+        super().__init__(f"payment {payment_id!r} is {state}: {why}")
+        self.payment_id = payment_id
+        self.state = state
+
+
+class PaymentNotVoidable(DomainError):
+    def __init__(self, payment_id: str, state: str) -> None:
+        super().__init__(f"payment {payment_id!r} is {state}: there is nothing to call off")
+        self.payment_id = payment_id
+        self.state = state
+
+
+class PaymentNotRefundable(DomainError):
+    def __init__(self, payment_id: str, state: str) -> None:
+        super().__init__(f"payment {payment_id!r} is {state}: there is nothing to give back")
+        self.payment_id = payment_id
+        self.state = state
 
 
 class CartNotOpen(DomainError):

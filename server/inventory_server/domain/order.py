@@ -83,8 +83,12 @@ class OrderState(StrEnum):
 
 class OrderPaymentState(StrEnum):
     UNPAID = "UNPAID"
+    PARTIALLY_AUTHORIZED = "PARTIALLY_AUTHORIZED"
+    AUTHORIZED = "AUTHORIZED"
     PARTIALLY_PAID = "PARTIALLY_PAID"
     PAID = "PAID"
+    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
+    REFUNDED = "REFUNDED"
 
 
 class OrderShippingState(StrEnum):
@@ -106,21 +110,57 @@ class OrderView:
         return sum(payment.captured_minor for payment in self.payments)
 
     @property
+    def refunded_minor(self) -> int:
+        return sum(payment.refunded_minor for payment in self.payments)
+
+    @property
+    def authorized_minor(self) -> int:
+        return sum(payment.authorized_minor for payment in self.payments)
+
+    @property
     def in_flight_minor(self) -> int:
         return sum(payment.in_flight_minor for payment in self.payments)
 
     @property
     def balance_minor(self) -> int:
-        return self.order.total_minor - self.captured_minor - self.in_flight_minor
+        """What can still be paid. Refunds don't reopen it; what a partial capture leaves does."""
+        return self.order.total_minor - self.captured_minor - self.authorized_minor - self.in_flight_minor
 
     @property
     def has_payment_in_flight(self) -> bool:
-        return any(payment.in_flight_minor for payment in self.payments)
+        """Whether the outcome of any operation, a refund or a void too, is awaited or in doubt."""
+        return any(payment.in_flight is not None for payment in self.payments)
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether a payment holds the units: the allocation rule, docs/concepts.md."""
+        return any(payment.counts for payment in self.payments)
+
+    @property
+    def is_covered(self) -> bool:
+        """Captured and authorized = total; an order that costs nothing is paid by its payment of 0."""
+        covered_minor = self.captured_minor + self.authorized_minor
+        return covered_minor == self.order.total_minor and any(p.is_definite for p in self.payments)
 
     @property
     def is_paid(self) -> bool:
-        """Captured = total; an order that costs nothing is paid by its payment of 0."""
-        return self.captured_minor == self.order.total_minor and any(p.counts for p in self.payments)
+        """Captured = total, whatever was given back since."""
+        return self.is_covered and not self.authorized_minor
+
+    @property
+    def is_refunded(self) -> bool:
+        """Whether all that was captured was given back."""
+        return 0 < self.captured_minor == self.refunded_minor
+
+    @property
+    def reversible_payments(self) -> tuple[Payment, ...]:
+        """The payments that can be voided or refunded: cancelling does neither by itself."""
+        return tuple(p for p in self.payments if p.is_voidable or p.refundable_minor)
+
+    @property
+    def held_count(self) -> int:
+        """The units that its reservation holds."""
+        return sum(line.open for line in self.reservation.lines) if self.reservation else 0
 
     @property
     def is_shipped(self) -> bool:
@@ -128,9 +168,15 @@ class OrderView:
 
     @property
     def payment_state(self) -> OrderPaymentState:
+        if self.refunded_minor:
+            return OrderPaymentState.REFUNDED if self.is_refunded else OrderPaymentState.PARTIALLY_REFUNDED
         if self.is_paid:
             return OrderPaymentState.PAID
-        return OrderPaymentState.PARTIALLY_PAID if self.captured_minor else OrderPaymentState.UNPAID
+        if self.is_covered:
+            return OrderPaymentState.AUTHORIZED
+        if self.captured_minor:
+            return OrderPaymentState.PARTIALLY_PAID
+        return OrderPaymentState.PARTIALLY_AUTHORIZED if self.authorized_minor else OrderPaymentState.UNPAID
 
     @property
     def shipping_state(self) -> OrderShippingState:
@@ -142,4 +188,4 @@ class OrderView:
             return OrderState.COMPLETE
         if self.order.cancelled_at is not None:
             return OrderState.CANCELLED
-        return OrderState.PROCESSING if self.is_paid else OrderState.INCOMPLETE
+        return OrderState.PROCESSING if self.is_covered else OrderState.INCOMPLETE

@@ -45,6 +45,8 @@ class ReservationLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
+    """`expiry_suspended`: a payment of its order decides, not the clock; the time is kept for its end."""
+
     reservation_id: str
     order_id: str | None
     owned_by_order: bool
@@ -54,6 +56,7 @@ class Reservation:
     content_hash: bytes
     created_at: datetime
     updated_at: datetime
+    expiry_suspended: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -62,7 +65,10 @@ class Reservation:
     def is_due(self, now: datetime) -> bool:
         """Whether the hold has run out at this moment of the database's clock."""
         return (
-            self.state is ReservationState.HELD and self.expire_time is not None and self.expire_time <= now
+            self.state is ReservationState.HELD
+            and not self.expiry_suspended
+            and self.expire_time is not None
+            and self.expire_time <= now
         )
 
 

@@ -45,8 +45,9 @@ def calls_for(wanted: Wanted) -> list[Call]:
         calls.append(("reservations_of_orders", {"orders": orders}))
     if reservations:
         calls.append(("reservations", {"reservations": reservations}))
-    if orders or wanted.payments:
-        calls.append(("payments", {"orders": orders, "payments": sorted(wanted.payments)}))
+    if orders or wanted.payments or wanted.refunds:
+        asked = {"orders": orders, "payments": sorted(wanted.payments), "refunds": sorted(wanted.refunds)}
+        calls.append(("payments", asked))
     if orders or wanted.shipments:
         calls.append(("shipments", {"orders": orders, "shipments": sorted(wanted.shipments)}))
     products = {"products": sorted(wanted.products)}
@@ -98,10 +99,11 @@ def _reservations(state: State, rows: Sequence[Row]) -> None:
     for reservation_id, group in groupby(rows, key=itemgetter(0)):
         lines = list(group)
         _, order_id, owned_by_order, life, expire_time, content_hash, created_at, updated_at = lines[0][:8]
+        expiry_suspended = lines[0][8]
         reservation = Reservation(
             reservation_id, order_id, owned_by_order, ReservationState(life),
-            tuple(ReservationLine(*line[8:]) for line in lines),
-            expire_time, content_hash, created_at, updated_at,
+            tuple(ReservationLine(*line[9:]) for line in lines),
+            expire_time, content_hash, created_at, updated_at, expiry_suspended,
         )  # fmt: skip
         state.reservations.load(reservation_id, reservation)
 
@@ -130,19 +132,19 @@ def _orders(state: State, rows: Sequence[Row]) -> None:
 
 
 def _payments(state: State, rows: Sequence[Row]) -> None:
-    for row in rows:
-        payment_id, order_id, amount_minor, currency, method, content_hash, created_at = row[:7]
-        operation = None
-        if row[7] is not None:
-            operation_id, kind, life, lease_until, reference, reason, begun_at, updated_at = row[7:]
-            operation = Operation(
-                operation_id, payment_id, order_id, OperationKind(kind), amount_minor, OperationState(life),
-                lease_until, reference, reason, begun_at, updated_at,
-            )  # fmt: skip
+    for payment_id, group in groupby(rows, key=itemgetter(0)):
+        lines = list(group)
+        _, order_id, amount_minor, currency, method, content_hash, created_at = lines[0][:7]
+        operations = tuple(
+            Operation(line[7], payment_id, order_id, OperationKind(line[8]), line[9],
+                      OperationState(line[10]), *line[11:])
+            for line in lines
+            if line[7] is not None
+        )  # fmt: skip
         state.payments.load(
             payment_id,
             Payment(
-                payment_id, order_id, amount_minor, currency, method, operation, content_hash, created_at
+                payment_id, order_id, amount_minor, currency, method, operations, content_hash, created_at
             ),
         )
 

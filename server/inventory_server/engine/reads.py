@@ -25,6 +25,7 @@ from inventory_server.domain.stock import Action, LogEntry, LogRecord, StockLeve
 from inventory_server.engine import load
 from inventory_server.engine.errors import DatabaseUnavailable, DeadlinePassed, TransactionConflict
 from inventory_server.engine.load import Row
+from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage, read_payments
 
 T = TypeVar("T")
 
@@ -165,12 +166,38 @@ class Reader:
         rows = await self._of_stores("due_of_store", store_ids, limit, deadline_s)
         return {store_id: [row[0] for row in due] for store_id, due in rows.items()}
 
+    async def list_payments(
+        self, store_id: str, filters: PaymentFilters, *, after: PaymentKey, limit: int, deadline_s: float
+    ) -> PaymentPage:
+        """Return payments after a key, the oldest first: see engine/payment_reads.py."""
+
+        async def read(transaction: ReadTransaction) -> PaymentPage:
+            return await read_payments(transaction, filters, after, limit)
+
+        return await self._run(store_id, read, deadline_s=deadline_s)
+
     async def operations_in_doubt(
         self, store_ids: Sequence[str], *, limit: int, deadline_s: float
     ) -> dict[str, list[tuple[str, str, str]]]:
-        """Return by store (order, payment, operation) of those whose lease has run out, the oldest first."""
-        rows = await self._of_stores("operations_in_doubt", store_ids, limit, deadline_s)
-        return {store_id: [(row[0], row[1], row[2]) for row in doubts] for store_id, doubts in rows.items()}
+        """Return by store (order, payment, operation) of those whose lease has run out.
+
+        First those in doubt, the oldest first, then those that an administrator has ended and the gateway is
+        still asked about; at most `limit` of either.
+        """
+        found: dict[str, list[tuple[str, str, str]]] = {}
+        for statement in ("operations_in_doubt", "operations_resolved"):
+            rows = await self._of_stores(statement, store_ids, limit, deadline_s)
+            for store_id, doubts in rows.items():
+                found.setdefault(store_id, []).extend((row[0], row[1], row[2]) for row in doubts)
+        return found
+
+    async def oldest_doubt_age_s(self, store_ids: Sequence[str], *, deadline_s: float) -> dict[str, float]:
+        """Return by store the seconds since the oldest operation in flight or in doubt was begun.
+
+        A store without one is left out. What is merely in flight is younger than the gateway's deadline.
+        """
+        rows = await self._of_stores("oldest_doubt", store_ids, 1, deadline_s)
+        return {store_id: float(oldest[0][0]) for store_id, oldest in rows.items()}
 
     async def _of_stores(
         self, statement: str, store_ids: Sequence[str], limit: int, deadline_s: float

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from inventory_server.domain.order import Cart, CartItem
+from inventory_server.domain.payment import Operation, Payment
 from inventory_server.domain.state import State
 
 # How many stored answers one transaction deletes, so that it stays short; the rest of a batch goes with it.
@@ -77,11 +78,12 @@ def _reservations(state: State) -> tuple[Save, ...]:
     return (
         (
             "put_reservations",
-            "reservation_id order_id owned_by_order state expire_time content_hash created_at updated_at",
+            "reservation_id order_id owned_by_order state expire_time content_hash created_at updated_at"
+            " expiry_suspended",
             [
                 (
                     r.reservation_id, r.order_id, r.owned_by_order, r.state.value, r.expire_time,
-                    r.content_hash, r.created_at, r.updated_at,
+                    r.content_hash, r.created_at, r.updated_at, r.expiry_suspended,
                 )
                 for r in written
             ],
@@ -174,17 +176,26 @@ def _payments(state: State) -> tuple[Save, ...]:
         (
             "put_operations",
             "operation_id payment_id order_id kind amount_minor state lease_until gateway_reference"
-            " failure_reason created_at updated_at",
+            " failure_reason created_at updated_at lapsed refund_id content_hash reverses_operation_id"
+            " resolved_at resolved_by resolve_reason poll_until",
             [
                 (
                     o.operation_id, o.payment_id, o.order_id, o.kind.value, o.amount_minor, o.state.value,
                     o.lease_until, o.gateway_reference, o.failure_reason, o.created_at, o.updated_at,
+                    o.lapsed, o.refund_id, o.content_hash, o.reverses_operation_id, o.resolved_at,
+                    o.resolved_by, o.resolve_reason, o.poll_until,
                 )
-                for o in (p.operation for _, p in state.payments.written())
-                if o is not None
+                for payment_id, p in state.payments.written()
+                for o in _changed(state.payments.loaded.get(payment_id), p)
             ],
         ),
     )  # fmt: skip
+
+
+def _changed(before: Payment | None, after: Payment) -> Sequence[Operation]:
+    """Return the operations of a payment that the database does not have so."""
+    known = set(before.operations) if before else set()
+    return [operation for operation in after.operations if operation not in known]
 
 
 def _answers(state: State) -> Save:

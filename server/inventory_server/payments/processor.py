@@ -1,29 +1,36 @@
-"""Both transactions of a payment, and the gateway's call between them.
+"""Both transactions of an operation, and the gateway's call between them.
 
 The call and transaction 2 run in a task of their own: gRPC cancels a handler when its caller goes away, and
-money that was taken must be recorded all the same.
+money that was moved must be recorded all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import structlog
 
-from inventory_server.domain.commands import BeginPayment, ClaimOperation, SettlePayment
+from inventory_server.domain.decide import Replay
 from inventory_server.domain.decide_payment import PaymentBegun
-from inventory_server.domain.payment import OperationState, Payment
+from inventory_server.domain.decide_settlement import Settled
+from inventory_server.domain.errors import InsufficientStock, PaymentNotFound
+from inventory_server.domain.payment import TAKING, Operation, OperationKind, OperationState, Payment
+from inventory_server.domain.payment_commands import (
+    BeginCapture,
+    BeginConfirm,
+    BeginPayment,
+    BeginRefund,
+    BeginVoid,
+    ClaimOperation,
+    SettlePayment,
+)
 from inventory_server.engine.engine import Engine
 from inventory_server.engine.errors import DeadlinePassed, NotDecided
-from inventory_server.payments.gateway import (
-    Gateway,
-    GatewayResult,
-    InDoubt,
-    NeverSent,
-    Outcome,
-    Purchase,
-)
+from inventory_server.engine.reads import Reader
+from inventory_server.payments.gateway import Gateway, GatewayResult, InDoubt, NeverSent, Outcome, Task
 from inventory_server.uuid7 import uuid7
 
 log = structlog.get_logger(__name__)
@@ -39,15 +46,38 @@ _SETTLES_AS = {
     GatewayResult.DECLINED: OperationState.DECLINED,
     GatewayResult.REQUIRES_ACTION: OperationState.REQUIRES_ACTION,
 }
+_Begin = BeginCapture | BeginConfirm | BeginRefund | BeginVoid
+
+
+class Operated(NamedTuple):
+    """A payment as it stands after a call; `replayed`: an earlier call with this request_id made it."""
+
+    payment: Payment
+    replayed: bool
 
 
 class PaymentProcessor:
-    """Takes payments; also settles, for the reconciler, those that were left in doubt."""
+    """Begins operations and sees them through; also settles, for the reconciler, those left in doubt.
 
-    def __init__(self, engine: Engine, gateway: Gateway | None, *, gateway_timeout_s: float) -> None:
+    All calls take `deadline_s`, the seconds the caller still waits (past it the operation goes on without
+    them), and raise what Engine.change raises for their command, and DeadlinePassed. They return the payment
+    as it stands: PROCESSING where the gateway's answer is in doubt.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        reader: Reader,
+        gateway: Gateway | None,
+        *,
+        gateway_timeout_s: float,
+        resolved_poll_interval_s: float,
+    ) -> None:
         self._engine = engine
+        self._reader = reader
         self._gateway = gateway
         self._gateway_timeout_s = gateway_timeout_s
+        self._resolved_poll_interval_s = resolved_poll_interval_s
         self._tasks: set[asyncio.Task[Payment]] = set()
 
     @property
@@ -62,19 +92,17 @@ class PaymentProcessor:
         payment_id: str,
         amount_minor: int,
         payment_method: str,
+        kind: OperationKind,
         deadline_s: float,
     ) -> Payment:
         """Allocate the order unless it is, call the gateway, and settle.
 
         Args:
             amount_minor: in the order's currency; 0 only where the order costs nothing.
-            deadline_s: seconds the caller still waits; past it the payment goes on without them.
-        Returns: the payment as it stands: CAPTURED, DECLINED, FAILED, REQUIRES_ACTION, or PROCESSING where
-            the gateway's answer is in doubt. The same payment_id again: its current state, at once.
-        Raises: what Engine.change raises for BeginPayment; DeadlinePassed, and the payment goes on.
+            kind: PURCHASE or AUTHORIZE.
+        Returns: the same payment_id again: its current state, at once.
         """
-        loop = asyncio.get_running_loop()
-        until = loop.time() + deadline_s
+        until = asyncio.get_running_loop().time() + deadline_s
         command = BeginPayment(
             order_id=order_id,
             payment_id=payment_id,
@@ -84,46 +112,123 @@ class PaymentProcessor:
             reservation_id=str(uuid7()),
             lease_s=self.lease_s,
             has_gateway=self._gateway is not None,
+            kind=kind,
         )
         begun: PaymentBegun = await self._engine.change(store_id, command, deadline_s=deadline_s)
-        if not begun.is_ours:
-            return begun.payment
-        task = self._start(store_id, begun.payment)
+        return await self._see_through(store_id, begun, until)
+
+    async def capture(
+        self, store_id: str, payment_id: str, amount_minor: int, *, request_id: str, deadline_s: float
+    ) -> Operated:
+        """Take an authorized amount, or a part of it."""
+        order_id = await self.order_of(store_id, payment_id, deadline_s=deadline_s)
+        command = BeginCapture(order_id, payment_id, *self._own(), amount_minor=amount_minor)
+        return await self._once(store_id, command, request_id, deadline_s)
+
+    async def void(self, store_id: str, payment_id: str, *, request_id: str, deadline_s: float) -> Operated:
+        """Let go an authorization, or what waits for the shopper."""
+        order_id = await self.order_of(store_id, payment_id, deadline_s=deadline_s)
+        command = BeginVoid(order_id, payment_id, *self._own())
+        return await self._once(store_id, command, request_id, deadline_s)
+
+    async def confirm(
+        self, store_id: str, payment_id: str, *, request_id: str, deadline_s: float
+    ) -> Operated:
+        """Allocate again and let the gateway go on; where the units are gone, call the payment off."""
+        order_id = await self.order_of(store_id, payment_id, deadline_s=deadline_s)
+        command = BeginConfirm(order_id, payment_id, *self._own(), reservation_id=str(uuid7()))
         try:
-            async with asyncio.timeout(max(0.0, until - loop.time())):
-                return await asyncio.shield(task)
-        except TimeoutError as error:
-            raise DeadlinePassed from error
+            return await self._once(store_id, command, request_id, deadline_s)
+        except InsufficientStock:
+            return await self._once(store_id, replace(command, or_void=True), request_id, deadline_s)
+
+    async def refund(
+        self, store_id: str, payment_id: str, refund_id: str, amount_minor: int, *, deadline_s: float
+    ) -> Payment:
+        """Give back what was captured, or a part; the same refund_id again: the payment as it stands."""
+        until = asyncio.get_running_loop().time() + deadline_s
+        order_id = await self.order_of(store_id, payment_id, deadline_s=deadline_s)
+        command = BeginRefund(
+            order_id, payment_id, *self._own(), refund_id=refund_id, amount_minor=amount_minor
+        )
+        begun: PaymentBegun = await self._engine.change(store_id, command, deadline_s=deadline_s)
+        return await self._see_through(store_id, begun, until)
+
+    async def order_of(self, store_id: str, payment_id: str, *, deadline_s: float) -> str | None:
+        """Return the order that a payment is of, which never changes; None where there is no such payment.
+
+        That is for the command to refuse: an id used with other content is said first.
+        """
+        with suppress(PaymentNotFound):
+            return (await self._reader.payment(store_id, payment_id, deadline_s=deadline_s)).order_id
+        return None
 
     async def settle_doubt(self, store_id: str, order_id: str, payment_id: str, operation_id: str) -> None:
         """Find out what became of an operation whose lease ran out, and record it.
 
         *Never seen* is no failure: the same operation is sent again under the same key, and that answer
-        decides. Another doubt leaves it PROCESSING until the next lease runs out.
+        decides. Another doubt leaves it PROCESSING until the next lease runs out. An operation that an
+        administrator has ended is asked about too, but not sent again.
         """
-        claim = ClaimOperation(order_id, payment_id, operation_id, self.lease_s)
+        claim = ClaimOperation(
+            order_id, payment_id, operation_id, self.lease_s, self._resolved_poll_interval_s
+        )
         begun: PaymentBegun = await self._engine.change(store_id, claim, deadline_s=SETTLE_DEADLINE_S)
-        if not begun.is_ours or self._gateway is None:
+        if not begun.is_ours or begun.operation is None or self._gateway is None:
             return
         try:
             outcome = await self._gateway.get_operation(operation_id, timeout_s=self._gateway_timeout_s)
         except InDoubt as doubt:
             log.warning("payment_still_in_doubt", store=store_id, payment=payment_id, error=str(doubt))
             return
-        if outcome.result is GatewayResult.NEVER_SEEN:
-            await self._start(store_id, begun.payment, may_fail=False)
-        else:
-            await self._record(store_id, begun.payment, outcome)
+        if outcome.result is not GatewayResult.NEVER_SEEN:
+            await self._record(store_id, begun.payment, begun.operation, outcome)
+        elif begun.operation.is_in_flight:
+            await self._start(store_id, begun.payment, begun.operation, may_fail=False)
 
     async def drain(self, grace_s: float) -> None:
-        """Let payments in flight come to their end; what is left is the reconciler's at the next start."""
+        """Let operations in flight come to their end; what is left is the reconciler's at the next start."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
         for task in self._tasks:
             task.cancel()
 
-    def _start(self, store_id: str, payment: Payment, *, may_fail: bool = True) -> asyncio.Task[Payment]:
-        return self._track(asyncio.create_task(self._purchase(store_id, payment, may_fail), name="payment"))
+    def _own(self) -> tuple[str, float, bool]:
+        """Return what a command brings of the server's: operation id, lease, whether there is a gateway."""
+        return str(uuid7()), self.lease_s, self._gateway is not None
+
+    async def _once(self, store_id: str, command: _Begin, request_id: str, deadline_s: float) -> Operated:
+        """Begin an operation unless this request_id began one before, and see it through."""
+        until = asyncio.get_running_loop().time() + deadline_s
+        verdict: Any = await self._engine.change(
+            store_id, command, deadline_s=deadline_s, request_id=request_id, encode=_operation_id
+        )
+        if isinstance(verdict, PaymentBegun):
+            return Operated(await self._see_through(store_id, verdict, until), replayed=False)
+        assert isinstance(verdict, Replay)
+        payment = await self._reader.payment(store_id, command.payment_id, deadline_s=deadline_s)
+        operation = payment.operation(command.operation_id)
+        if operation is None:
+            return Operated(payment, replayed=True)
+        # Our own, from before a lost COMMIT: nobody else has sent it yet.
+        begun = PaymentBegun(payment, operation, is_ours=operation.is_in_flight)
+        return Operated(await self._see_through(store_id, begun, until), replayed=False)
+
+    async def _see_through(self, store_id: str, begun: PaymentBegun, until: float) -> Payment:
+        if not begun.is_ours or begun.operation is None:
+            return begun.payment
+        task = self._start(store_id, begun.payment, begun.operation)
+        try:
+            async with asyncio.timeout(max(0.0, until - asyncio.get_running_loop().time())):
+                return await asyncio.shield(task)
+        except TimeoutError as error:
+            raise DeadlinePassed from error
+
+    def _start(
+        self, store_id: str, payment: Payment, operation: Operation, *, may_fail: bool = True
+    ) -> asyncio.Task[Payment]:
+        acting = self._act(store_id, payment, operation, may_fail)
+        return self._track(asyncio.create_task(acting, name="payment"))
 
     def _track(self, task: asyncio.Task[Payment]) -> asyncio.Task[Payment]:
         self._tasks.add(task)
@@ -136,63 +241,106 @@ class PaymentProcessor:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("payment_task_failed", exc_info=error)
 
-    async def _purchase(self, store_id: str, payment: Payment, may_fail: bool) -> Payment:
-        operation = payment.operation
-        if self._gateway is None or operation is None:
+    async def _act(self, store_id: str, payment: Payment, operation: Operation, may_fail: bool) -> Payment:
+        if self._gateway is None:
             return payment
-        purchase = Purchase(
-            operation_id=operation.operation_id,
-            store_id=store_id,
-            order_id=payment.order_id,
-            payment_id=payment.payment_id,
-            amount_minor=payment.amount_minor,
-            currency=payment.currency,
-            payment_method=payment.payment_method,
-        )
         try:
-            outcome = await self._gateway.purchase(purchase, timeout_s=self._gateway_timeout_s)
+            task = _task(store_id, payment, operation)
+            outcome = await self._gateway.perform(task, timeout_s=self._gateway_timeout_s)
         except NeverSent as error:
             if not may_fail:  # an earlier sending of the same operation may have arrived
                 return payment
-            return await self._record(store_id, payment, None, str(error))
+            return await self._record(store_id, payment, operation, None, str(error))
         except InDoubt as doubt:
             log.warning("payment_in_doubt", store=store_id, payment=payment.payment_id, error=str(doubt))
-            self._track(asyncio.create_task(self._ask_soon(store_id, payment), name="payment in doubt"))
+            asking = self._ask_soon(store_id, payment, operation)
+            self._track(asyncio.create_task(asking, name="payment in doubt"))
             return payment
-        return await self._record(store_id, payment, outcome)
+        return await self._record(store_id, payment, operation, outcome)
 
-    async def _ask_soon(self, store_id: str, payment: Payment) -> Payment:
+    async def _ask_soon(self, store_id: str, payment: Payment, operation: Operation) -> Payment:
         """Ask once, soon, what became of an operation in doubt: a reply is lost more often than a gateway.
 
         Only a definite word counts here. NEVER_SEEN is none yet: what was sent may still arrive, so it is the
         reconciler's, when the lease has run out.
         """
         await asyncio.sleep(ASK_PAUSE_S)
-        assert self._gateway is not None and payment.operation is not None
+        assert self._gateway is not None
         try:
-            operation_id = payment.operation.operation_id
+            operation_id = operation.operation_id
             outcome = await self._gateway.get_operation(operation_id, timeout_s=LEASE_MARGIN_S)
         except InDoubt:
             return payment
-        return await self._record(store_id, payment, outcome)
+        return await self._record(store_id, payment, operation, outcome)
 
     async def _record(
-        self, store_id: str, payment: Payment, outcome: Outcome | None, failure: str = ""
+        self,
+        store_id: str,
+        payment: Payment,
+        operation: Operation,
+        outcome: Outcome | None,
+        failure: str = "",
     ) -> Payment:
         """Transaction 2; None = provably never sent. Tried until it is durable or the server stops."""
-        if outcome is not None and outcome.result not in _SETTLES_AS:
-            return payment  # not definite: the reconciler asks when the lease has run out
-        assert payment.operation is not None
+        if outcome is not None and not _is_definite(operation, outcome):
+            return payment  # the reconciler asks when the lease has run out
         command = SettlePayment(
             order_id=payment.order_id,
             payment_id=payment.payment_id,
-            operation_id=payment.operation.operation_id,
+            operation_id=operation.operation_id,
             outcome=_SETTLES_AS[outcome.result] if outcome else OperationState.FAILED,
             gateway_reference=outcome.gateway_reference if outcome else "",
             failure_reason=outcome.reason if outcome else failure,
+            lapsed=outcome is not None and _is_lapsed(operation, outcome),
+            reversal_id=str(uuid7()),
+            lease_s=self.lease_s,
         )
         while True:
             with suppress(NotDecided):
-                settled: Payment = await self._engine.change(store_id, command, deadline_s=SETTLE_DEADLINE_S)
-                return settled
+                settled: Settled = await self._engine.change(store_id, command, deadline_s=SETTLE_DEADLINE_S)
+                break
             await asyncio.sleep(SETTLE_PAUSE_S)
+        if settled.reversal is not None:
+            log.error(
+                "gateway_contradicts_administrator",
+                store=store_id,
+                payment=payment.payment_id,
+                operation=operation.operation_id,
+                reversal=settled.reversal.kind,
+            )
+            self._start(store_id, settled.payment, settled.reversal)
+        return settled.payment
+
+
+def _is_definite(operation: Operation, outcome: Outcome) -> bool:
+    """Whether an answer settles an operation; what moves no new money has no shopper to wait for."""
+    if outcome.result is GatewayResult.REQUIRES_ACTION:
+        return operation.kind in TAKING
+    return outcome.result in _SETTLES_AS
+
+
+def _is_lapsed(operation: Operation, outcome: Outcome) -> bool:
+    """Whether a capture or a void was declined because the authorization has run out."""
+    is_declined = outcome.result is GatewayResult.DECLINED
+    return outcome.lapsed and is_declined and operation.kind in (OperationKind.CAPTURE, OperationKind.VOID)
+
+
+def _operation_id(begun: PaymentBegun) -> bytes:
+    """What a request_id stands for: the operation that it began."""
+    return begun.operation.operation_id.encode() if begun.operation else b""
+
+
+def _task(store_id: str, payment: Payment, operation: Operation) -> Task:
+    target = payment.target_of(operation)
+    return Task(
+        kind=operation.kind,
+        operation_id=operation.operation_id,
+        store_id=store_id,
+        order_id=payment.order_id,
+        payment_id=payment.payment_id,
+        amount_minor=operation.amount_minor,
+        currency=payment.currency,
+        payment_method=payment.payment_method if target is None else "",
+        target_operation_id=target.operation_id if target else "",
+        target_reference=target.gateway_reference if target else "",
+    )

@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory_client.v1 import cart_pb2, error_pb2, order_pb2, payment_pb2, reservation_pb2, stock_pb2
+from inventory_client.v1 import (
+    cart_pb2,
+    checkout_service_pb2,
+    error_pb2,
+    order_pb2,
+    payment_pb2,
+    reservation_pb2,
+    stock_pb2,
+)
 from inventory_server.domain.errors import Shortage
 from inventory_server.domain.order import (
     Cart,
@@ -16,7 +24,13 @@ from inventory_server.domain.order import (
     OrderView,
     Shipment,
 )
-from inventory_server.domain.payment import Payment, PaymentState
+from inventory_server.domain.payment import (
+    Operation,
+    OperationKind,
+    OperationState,
+    Payment,
+    PaymentState,
+)
 from inventory_server.domain.reservation import Reservation, ReservationLine, ReservationState
 from inventory_server.domain.state import StockView
 from inventory_server.domain.stock import Action, LogRecord
@@ -37,6 +51,12 @@ _ORDER_SHIPPING_STATES = {
     s: order_pb2.OrderShippingState.Value(f"ORDER_SHIPPING_STATE_{s}") for s in OrderShippingState
 }
 _PAYMENT_STATES = {s: payment_pb2.PaymentState.Value(f"PAYMENT_STATE_{s}") for s in PaymentState}
+_OPERATION_KINDS = {
+    k: payment_pb2.PaymentOperationKind.Value(f"PAYMENT_OPERATION_KIND_{k}") for k in OperationKind
+}
+_OPERATION_STATES = {
+    s: payment_pb2.PaymentOperationState.Value(f"PAYMENT_OPERATION_STATE_{s}") for s in OperationState
+}
 
 
 def _set_time(timestamp: Timestamp, moment: datetime) -> None:
@@ -159,6 +179,8 @@ def order(view: OrderView) -> order_pb2.Order:
         total_minor=frozen.total_minor,
         balance_minor=view.balance_minor,
         captured_minor=view.captured_minor,
+        authorized_minor=view.authorized_minor,
+        refunded_minor=view.refunded_minor,
         reservation_id=frozen.reservation_id or "",
         payment_ids=[payment.payment_id for payment in view.payments],
         shipments=[shipment(shipped) for shipped in view.shipments],
@@ -211,12 +233,57 @@ def payment(paid: Payment) -> payment_pb2.Payment:
         state=_PAYMENT_STATES[paid.state],
         amount_minor=paid.amount_minor,
         currency=paid.currency,
+        kind=payment_pb2.PAYMENT_KIND_PURCHASE,
+        operations=map(_operation, paid.operations),
+        authorized_minor=paid.authorized_minor,
+        captured_minor=paid.captured_minor,
+        refunded_minor=paid.refunded_minor,
+        refundable_minor=paid.refundable_minor,
+        authorization_lapsed=paid.is_lapsed,
     )
     _set_time(message.create_time, paid.created_at)
-    operation = paid.operation
-    if operation is not None:
-        message.operation_id = operation.operation_id
-        message.gateway_reference = operation.gateway_reference
-        message.failure_reason = operation.failure_reason
-    _set_time(message.update_time, operation.updated_at if operation else paid.created_at)
+    _set_time(message.update_time, max([paid.created_at, *(o.updated_at for o in paid.operations)]))
+    if paid.first is not None:
+        if paid.first.kind is OperationKind.AUTHORIZE:
+            message.kind = payment_pb2.PAYMENT_KIND_AUTHORIZE
+        message.operation_id = paid.first.operation_id
+        message.gateway_reference = paid.first.gateway_reference
+        last = paid.operations[-1]
+        message.failure_reason = last.failure_reason or last.resolve_reason
     return message
+
+
+def _operation(operation: Operation) -> payment_pb2.PaymentOperation:
+    message = payment_pb2.PaymentOperation(
+        operation_id=operation.operation_id,
+        kind=_OPERATION_KINDS[operation.kind],
+        state=_OPERATION_STATES[operation.state],
+        amount_minor=operation.amount_minor,
+        refund_id=operation.refund_id or "",
+        gateway_reference=operation.gateway_reference,
+        failure_reason=operation.failure_reason,
+        authorization_lapsed=operation.lapsed,
+        reverses_operation_id=operation.reverses_operation_id or "",
+        resolved_by=operation.resolved_by,
+        resolve_reason=operation.resolve_reason,
+    )
+    _set_time(message.create_time, operation.created_at)
+    _set_time(message.update_time, operation.updated_at)
+    if operation.resolved_at is not None:
+        _set_time(message.resolve_time, operation.resolved_at)
+    return message
+
+
+def cancelled(view: OrderView) -> checkout_service_pb2.CancelOrderResponse:
+    """Return the order with those of its payments whose money can be moved back."""
+    return checkout_service_pb2.CancelOrderResponse(
+        order=order(view),
+        reversible_payments=[
+            payment_pb2.ReversiblePayment(
+                payment_id=paid.payment_id,
+                voidable_minor=paid.amount_minor if paid.is_voidable else 0,
+                refundable_minor=paid.refundable_minor,
+            )
+            for paid in view.reversible_payments
+        ],
+    )

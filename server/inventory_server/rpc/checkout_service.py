@@ -6,11 +6,12 @@ from inventory_client.v1 import checkout_service_pb2 as pb
 from inventory_server.domain.commands import CancelOrder, Checkout, CreateCart, RemoveCartItem, ShipOrder
 from inventory_server.rpc import answers, convert
 from inventory_server.rpc.edge import Call
+from inventory_server.rpc.payment_calls import PaymentCalls
 from inventory_server.rpc.ports import Engine, OrderReader, Payments
 from inventory_server.rpc.repeat import change_once
 
 
-class CheckoutServicer:
+class CheckoutServicer(PaymentCalls):
     """Carts, orders, payments and shipments. The .proto says what each call does."""
 
     def __init__(self, engine: Engine, reader: OrderReader, payments: Payments) -> None:
@@ -59,25 +60,10 @@ class CheckoutServicer:
         order = await self._reader.order(call.store_id, request.order_id, deadline_s=call.deadline_s)
         return pb.GetOrderResponse(order=answers.order(order))
 
-    async def pay_order(self, request: pb.PayOrderRequest, call: Call) -> pb.PayOrderResponse:
-        payment = await self._payments.pay(
-            call.store_id,
-            order_id=request.order_id,
-            payment_id=request.payment_id,
-            amount_minor=request.amount_minor,
-            payment_method=request.payment_method,
-            deadline_s=call.deadline_s,
-        )
-        return pb.PayOrderResponse(payment=answers.payment(payment))
-
-    async def get_payment(self, request: pb.GetPaymentRequest, call: Call) -> pb.GetPaymentResponse:
-        payment = await self._reader.payment(call.store_id, request.payment_id, deadline_s=call.deadline_s)
-        return pb.GetPaymentResponse(payment=answers.payment(payment))
-
     async def cancel_order(self, request: pb.CancelOrderRequest, call: Call) -> pb.CancelOrderResponse:
         return await change_once(
             self._engine, call, CancelOrder(request.order_id), request.request_id, pb.CancelOrderResponse,
-            lambda order: pb.CancelOrderResponse(order=answers.order(order)),
+            answers.cancelled,
         )  # fmt: skip
 
     async def ship_order(self, request: pb.ShipOrderRequest, call: Call) -> pb.ShipOrderResponse:

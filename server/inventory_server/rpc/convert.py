@@ -14,16 +14,22 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_client.v1 import checkout_service_pb2 as checkout
 from inventory_client.v1 import inventory_service_pb2 as inventory
-from inventory_client.v1 import stock_pb2
+from inventory_client.v1 import payment_calls_pb2, payment_pb2, stock_pb2
 from inventory_client.v1.reservation_pb2 import LineRequest
 from inventory_server.domain import commands
 from inventory_server.domain.limits import DEFAULT_LOCATION, HOLD_S_MAX, HOLD_S_MIN
 from inventory_server.domain.order import CartItem
+from inventory_server.domain.payment import OperationKind, OperationState, PaymentState
+from inventory_server.domain.payment_commands import ResolvePayment
 from inventory_server.domain.reservation import Line, merge
 from inventory_server.domain.stock import Action
+from inventory_server.engine.payment_reads import PaymentFilters
 from inventory_server.rpc.rules import InvalidFields, Violation
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_1 = datetime(1, 1, 1, tzinfo=UTC)
+_LAST = datetime(9999, 12, 31, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _NANOS_PER_S = 1_000_000_000
 
 _HAND_ACTIONS = {
@@ -160,3 +166,39 @@ def update_cart_item(request: checkout.UpdateCartItemRequest) -> commands.Update
         set_location="location" in paths or (not paths and bool(request.location)),
         location=(request.location or None) if is_named["location"] else None,
     )
+
+
+# --- payments ------------------------------------------------------------------------------------
+
+
+def payment_kind(kind: payment_pb2.PaymentKind.ValueType) -> OperationKind:
+    """Return what a payment begins with; not said = PURCHASE."""
+    is_held = kind == payment_pb2.PAYMENT_KIND_AUTHORIZE
+    return OperationKind.AUTHORIZE if is_held else OperationKind.PURCHASE
+
+
+def payment_filters(request: payment_calls_pb2.ListPaymentsRequest) -> PaymentFilters:
+    name = payment_pb2.PaymentState.Name
+    states = (PaymentState(name(state).removeprefix("PAYMENT_STATE_")) for state in request.states)
+    return PaymentFilters(
+        order_id=request.order_id or None,
+        states=frozenset(states),
+        created_from=moment(request.created_from) if request.HasField("created_from") else None,
+        created_until=moment(request.created_until) if request.HasField("created_until") else None,
+    )
+
+
+def resolve_payment(request: payment_calls_pb2.ResolvePaymentRequest, order_id: str | None) -> ResolvePayment:
+    name = payment_calls_pb2.ResolvedOutcome.Name(request.outcome)
+    outcome = OperationState(name.removeprefix("RESOLVED_OUTCOME_"))
+    return ResolvePayment(order_id, request.payment_id, request.operation_id, outcome, request.reason)
+
+
+def micros(time: datetime) -> int:
+    """Return a time as microseconds since the year 1: a part of a page's position."""
+    return (time - _YEAR_1) // _MICROSECOND
+
+
+def of_micros(micros_since_year_1: int) -> datetime:
+    """Undo `micros`; what is past the year 9999, which only a forged token names, is its end."""
+    return _YEAR_1 + min(micros_since_year_1 * _MICROSECOND, _LAST - _YEAR_1)

@@ -15,7 +15,8 @@ from google.protobuf.message import Message
 
 from inventory_client.v1 import payment_gateway_service_pb2 as pb
 from inventory_client.v1.payment_gateway_service_pb2_grpc import PaymentGatewayServiceStub
-from inventory_server.payments.gateway import GatewayResult, InDoubt, NeverSent, Outcome, Purchase
+from inventory_server.domain.payment import OperationKind
+from inventory_server.payments.gateway import GatewayResult, InDoubt, NeverSent, Outcome, Task
 from inventory_server.rpc.address import need_loopback
 
 CONNECT_TIMEOUT_S = 2.0
@@ -40,6 +41,14 @@ _RESULTS = {
     pb.GATEWAY_RESULT_PENDING: GatewayResult.PENDING,
     pb.GATEWAY_RESULT_NEVER_SEEN: GatewayResult.NEVER_SEEN,
 }
+_REQUESTS: dict[OperationKind, type[Message]] = {
+    OperationKind.PURCHASE: pb.PurchaseRequest,
+    OperationKind.AUTHORIZE: pb.AuthorizeRequest,
+    OperationKind.CAPTURE: pb.CaptureRequest,
+    OperationKind.VOID: pb.VoidRequest,
+    OperationKind.REFUND: pb.RefundRequest,
+    OperationKind.CONFIRM: pb.ConfirmRequest,
+}
 
 
 class GrpcGateway:
@@ -56,16 +65,18 @@ class GrpcGateway:
         self._connect_timeout_s = connect_timeout_s
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         self._stub = PaymentGatewayServiceStub(self._channel)
+        self._methods: dict[OperationKind, Callable[..., Awaitable[Any]]] = {
+            kind: getattr(self._stub, kind.value.capitalize()) for kind in OperationKind
+        }
 
-    async def purchase(self, purchase: Purchase, *, timeout_s: float) -> Outcome:
-        """See Gateway.purchase."""
+    async def perform(self, task: Task, *, timeout_s: float) -> Outcome:
+        """See Gateway.perform."""
         loop = asyncio.get_running_loop()
         deadline_at_s = loop.time() + timeout_s
         await self._wait_ready(timeout_s)
-        request = pb.PurchaseRequest(**purchase._asdict())
-        outcome = await _ask(self._stub.Purchase, request, deadline_at_s - loop.time())
+        outcome = await _ask(self._methods[task.kind], _request(task), deadline_at_s - loop.time())
         if outcome.result is GatewayResult.NEVER_SEEN:
-            raise InDoubt("the gateway answered a purchase with NEVER_SEEN")
+            raise InDoubt("the gateway answered an operation with NEVER_SEEN")
         return outcome
 
     async def get_operation(self, operation_id: str, *, timeout_s: float) -> Outcome:
@@ -83,6 +94,13 @@ class GrpcGateway:
                 await self._channel.channel_ready()
         except (TimeoutError, grpc.aio.UsageError) as error:
             raise NeverSent("the payment gateway could not be reached") from error
+
+
+def _request(task: Task) -> Message:
+    """Return the request of the task's kind; each has of the task's fields those that it needs."""
+    request = _REQUESTS[task.kind]
+    values = task._asdict()
+    return request(**{name: values[name] for name in request.DESCRIPTOR.fields_by_name})
 
 
 async def _ask(method: Callable[..., Awaitable[Any]], request: Message, timeout_s: float) -> Outcome:
@@ -113,6 +131,7 @@ def _outcome(answer: pb.Outcome) -> Outcome:
         result,
         _cut(answer.gateway_reference, REFERENCE_BYTES_MAX),
         _cut(answer.decline_reason, REASON_BYTES_MAX),
+        answer.authorization_lapsed,
     )
 
 

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 from inventory_server.domain.commands import Command
 from inventory_server.domain.errors import Shortage
 from inventory_server.domain.order import Cart, OrderView
-from inventory_server.domain.payment import Payment
+from inventory_server.domain.payment import OperationKind, Payment
 from inventory_server.domain.reservation import Line, Reservation
 from inventory_server.domain.state import StockView
 from inventory_server.domain.stock import LogRecord
+from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage
 
 
 class Engine(Protocol):
@@ -63,9 +64,16 @@ class OrderReader(Protocol):
 
     async def payment(self, store_id: str, payment_id: str, *, deadline_s: float) -> Payment: ...
 
+    async def list_payments(
+        self, store_id: str, filters: PaymentFilters, *, after: PaymentKey, limit: int, deadline_s: float
+    ) -> PaymentPage: ...
+
 
 class Payments(Protocol):
-    """Both transactions of a payment and the gateway's call between: see payments/processor.py."""
+    """Both transactions of an operation and the gateway's call between: see payments/processor.py.
+
+    The bool says whether an earlier call with this request_id began the operation.
+    """
 
     async def pay(
         self,
@@ -75,5 +83,24 @@ class Payments(Protocol):
         payment_id: str,
         amount_minor: int,
         payment_method: str,
+        kind: OperationKind,
         deadline_s: float,
     ) -> Payment: ...
+
+    async def capture(
+        self, store_id: str, payment_id: str, amount_minor: int, *, request_id: str, deadline_s: float
+    ) -> tuple[Payment, bool]: ...
+
+    async def void(
+        self, store_id: str, payment_id: str, *, request_id: str, deadline_s: float
+    ) -> tuple[Payment, bool]: ...
+
+    async def confirm(
+        self, store_id: str, payment_id: str, *, request_id: str, deadline_s: float
+    ) -> tuple[Payment, bool]: ...
+
+    async def refund(
+        self, store_id: str, payment_id: str, refund_id: str, amount_minor: int, *, deadline_s: float
+    ) -> Payment: ...
+
+    async def order_of(self, store_id: str, payment_id: str, *, deadline_s: float) -> str | None: ...

@@ -183,6 +183,21 @@ TABLE: Mapping[type[Exception], Row] = {
         _R.ERROR_REASON_AMOUNT_EXCEEDS_BALANCE,
         metadata={"amount_minor": "amount_minor", "balance_minor": "balance_minor"},
     ),
+    domain.PaymentNotCapturable: Row(
+        _REFUSED,
+        _R.ERROR_REASON_PAYMENT_NOT_CAPTURABLE,
+        metadata={"payment_id": "payment_id", "state": "state"},
+    ),
+    domain.PaymentNotVoidable: Row(
+        _REFUSED,
+        _R.ERROR_REASON_PAYMENT_NOT_VOIDABLE,
+        metadata={"payment_id": "payment_id", "state": "state"},
+    ),
+    domain.PaymentNotRefundable: Row(
+        _REFUSED,
+        _R.ERROR_REASON_PAYMENT_NOT_REFUNDABLE,
+        metadata={"payment_id": "payment_id", "state": "state"},
+    ),
     domain.CartNotOpen: Row(
         _REFUSED, _R.ERROR_REASON_CART_NOT_OPEN, metadata={"cart_id": "cart_id", "order_id": "order_id"}
     ),

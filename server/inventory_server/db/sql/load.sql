@@ -62,7 +62,7 @@ ORDER BY product_id, location
 
 -- name: reservations
 SELECT r.reservation_id, r.order_id, r.owned_by_order, r.state, r.expire_time, r.content_hash,
-    r.created_at, r.updated_at,
+    r.created_at, r.updated_at, r.expiry_suspended,
     l.line_number, l.product_id, l.location, l.reserved, l.open, l.released, l.fulfilled, l.named_location
 FROM reservation r
 JOIN LATERAL (
@@ -75,7 +75,7 @@ ORDER BY r.reservation_id, l.line_number
 
 -- name: reservations_of_orders
 SELECT r.reservation_id, r.order_id, r.owned_by_order, r.state, r.expire_time, r.content_hash,
-    r.created_at, r.updated_at,
+    r.created_at, r.updated_at, r.expiry_suspended,
     l.line_number, l.product_id, l.location, l.reserved, l.open, l.released, l.fulfilled, l.named_location
 FROM reservation r
 JOIN LATERAL (
@@ -92,7 +92,8 @@ ORDER BY r.reservation_id, l.line_number
 -- name: due_reservations
 SELECT r.reservation_id
 FROM reservation r
-WHERE r.store_id = %(store_id)s AND r.state = 'HELD' AND r.expire_time <= now() AND EXISTS (
+WHERE r.store_id = %(store_id)s AND r.state = 'HELD' AND r.expire_time <= now()
+    AND NOT r.expiry_suspended AND EXISTS (
     SELECT FROM reservation_line
     WHERE store_id = %(store_id)s AND reservation_id = r.reservation_id
         AND product_id = ANY(%(products)s::text[])
@@ -126,8 +127,9 @@ ORDER BY o.order_id, l.line_number
 
 -- name: payments
 SELECT p.payment_id, p.order_id, p.amount_minor, p.currency, p.payment_method, p.content_hash, p.created_at,
-    o.operation_id, o.kind, o.state, o.lease_until, o.gateway_reference, o.failure_reason,
-    o.created_at, o.updated_at
+    o.operation_id, o.kind, o.amount_minor, o.state, o.lease_until, o.gateway_reference, o.failure_reason,
+    o.created_at, o.updated_at, o.lapsed, o.refund_id, o.content_hash, o.reverses_operation_id,
+    o.resolved_at, o.resolved_by, o.resolve_reason, o.poll_until
 FROM payment p
 LEFT JOIN LATERAL (
     SELECT * FROM payment_operation WHERE store_id = %(store_id)s AND payment_id = p.payment_id OFFSET 0
@@ -137,8 +139,11 @@ WHERE p.store_id = %(store_id)s AND p.payment_id = ANY(ARRAY(
     UNION
     SELECT payment_id FROM payment
     WHERE store_id = %(store_id)s AND order_id = ANY(%(orders)s::text[])
+    UNION
+    SELECT payment_id FROM payment_operation
+    WHERE store_id = %(store_id)s AND refund_id = ANY(%(refunds)s::text[])
 ))
-ORDER BY p.created_at, p.payment_id;
+ORDER BY p.created_at, p.payment_id, o.created_at, o.operation_id;
 
 -- name: shipments
 SELECT s.shipment_id, s.order_id, s.content_hash, s.created_at, l.line_number, l.quantity

@@ -39,12 +39,13 @@ JOIN LATERAL (
     OFFSET 0
 ) AS l ON true
 WHERE r.store_id = %(store_id)s AND r.state = 'HELD' AND r.expire_time <= now()
+    AND NOT r.expiry_suspended
 GROUP BY l.product_id, l.location;
 
 -- name: due_of_store
 SELECT reservation_id
 FROM reservation
-WHERE store_id = %(store_id)s AND state = 'HELD' AND expire_time <= now()
+WHERE store_id = %(store_id)s AND state = 'HELD' AND expire_time <= now() AND NOT expiry_suspended
 ORDER BY expire_time
 LIMIT %(limit)s;
 
@@ -53,4 +54,50 @@ SELECT order_id, payment_id, operation_id
 FROM payment_operation
 WHERE store_id = %(store_id)s AND state = 'PROCESSING' AND lease_until <= now()
 ORDER BY lease_until
+LIMIT %(limit)s;
+
+-- name: operations_resolved
+SELECT order_id, payment_id, operation_id
+FROM payment_operation
+WHERE store_id = %(store_id)s AND poll_until IS NOT NULL AND lease_until <= now()
+ORDER BY lease_until
+LIMIT %(limit)s;
+
+-- name: oldest_doubt
+SELECT date_part('epoch', now() - created_at)
+FROM payment_operation
+WHERE store_id = %(store_id)s AND state = 'PROCESSING' AND created_at <= now()
+ORDER BY created_at
+LIMIT %(limit)s;
+
+-- name: payment_page
+SELECT payment_id
+FROM payment
+WHERE store_id = %(store_id)s
+    AND (created_at, payment_id) > (%(after_time)s::timestamptz, %(after_id)s)
+    AND created_at <= %(until)s::timestamptz
+ORDER BY created_at, payment_id
+LIMIT %(limit)s;
+
+-- name: payments_of_order_page
+SELECT payment_id
+FROM payment
+WHERE store_id = %(store_id)s AND order_id = %(order_id)s
+    AND (created_at, payment_id) > (%(after_time)s::timestamptz, %(after_id)s)
+    AND created_at <= %(until)s::timestamptz
+ORDER BY created_at, payment_id
+LIMIT %(limit)s;
+
+-- name: payments_in_flight_page
+SELECT payment_id
+FROM payment
+WHERE store_id = %(store_id)s
+    AND payment_id = ANY(ARRAY(
+        SELECT payment_id FROM payment_operation
+        WHERE store_id = %(store_id)s AND state = 'PROCESSING' AND created_at <= now()
+        ORDER BY created_at
+    ))
+    AND (created_at, payment_id) > (%(after_time)s::timestamptz, %(after_id)s)
+    AND created_at <= %(until)s::timestamptz
+ORDER BY created_at, payment_id
 LIMIT %(limit)s;

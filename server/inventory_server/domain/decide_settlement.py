@@ -1,0 +1,128 @@
+"""The end of operations: the gateway's word, an administrator's, and what comes after it; the lease."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import NamedTuple
+
+from inventory_server.domain.decide_payment import PaymentBegun, new_operation
+from inventory_server.domain.errors import PaymentNotFound
+from inventory_server.domain.limits import RESOLVED_POLL_S_MAX
+from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment
+from inventory_server.domain.payment_commands import ClaimOperation, ResolvePayment, SettlePayment
+from inventory_server.domain.settlement import end_operation, put_operation
+from inventory_server.domain.state import State
+
+
+class Settled(NamedTuple):
+    """A payment after the gateway's word; `reversal` is an operation that its caller must now see through."""
+
+    payment: Payment
+    reversal: Operation | None = None
+
+
+def settle_payment(state: State, command: SettlePayment, _request_id: str | None) -> Settled:
+    """Record the gateway's word by compare-and-set; where nothing counts any more, release.
+
+    The first word stands. But one of an administrator that the gateway contradicts by an acceptance is
+    reversed: money that was moved against the books is moved back.
+    """
+    payment, operation = _operation(state, command.payment_id, command.operation_id)
+    if not operation.is_in_flight:
+        return _settle_late(state, payment, operation, command)
+    ended = replace(
+        operation,
+        state=command.outcome,
+        gateway_reference=command.gateway_reference,
+        # Why the service called a payment off stands there before the gateway's word.
+        failure_reason=command.failure_reason or operation.failure_reason,
+        lapsed=command.lapsed,
+    )
+    return Settled(end_operation(state, payment, ended))
+
+
+def resolve_payment(state: State, command: ResolvePayment, _request_id: str | None) -> Payment:
+    """End an operation in doubt by an administrator's word; one that has ended is left as it is."""
+    payment, operation = _operation(state, command.payment_id, command.operation_id)
+    if not operation.is_in_flight:
+        return payment
+    is_accepted = command.outcome is OperationState.ACCEPTED
+    ended = replace(
+        operation,
+        state=command.outcome,
+        lease_until=state.now,  # it is asked about at once whether that is so
+        resolved_at=state.now,
+        resolve_reason=command.reason,
+        poll_until=None if is_accepted else state.now + timedelta(seconds=RESOLVED_POLL_S_MAX),
+    )
+    return end_operation(state, payment, ended)
+
+
+def claim_operation(state: State, command: ClaimOperation, _request_id: str | None) -> PaymentBegun:
+    """Take the lease of an operation to ask about; not ours where it is over or somebody holds it."""
+    payment, operation = _operation(state, command.payment_id, command.operation_id)
+    if operation.poll_until is not None and operation.poll_until <= state.now:
+        operation = replace(operation, poll_until=None)
+        payment = put_operation(state, payment, operation)
+    is_over = not operation.is_in_flight and operation.poll_until is None
+    if is_over or operation.lease_until > state.now:
+        return PaymentBegun(payment, operation, is_ours=False)
+    pause_s = command.lease_s if operation.is_in_flight else command.poll_s
+    claimed = replace(operation, lease_until=state.now + timedelta(seconds=pause_s))
+    return PaymentBegun(put_operation(state, payment, claimed), claimed, is_ours=True)
+
+
+def _settle_late(state: State, payment: Payment, operation: Operation, command: SettlePayment) -> Settled:
+    """Take the gateway's word on an operation that an administrator has ended."""
+    if operation.poll_until is None:
+        return Settled(payment)
+    if command.outcome is OperationState.DECLINED:
+        return Settled(put_operation(state, payment, replace(operation, poll_until=None)))
+    if command.outcome is not OperationState.ACCEPTED or payment.in_flight is not None:
+        return Settled(payment)  # nothing moved, or another operation's turn: it is asked about again
+    seen = replace(operation, gateway_reference=command.gateway_reference)
+    if operation.kind in (OperationKind.VOID, OperationKind.REFUND):
+        return Settled(_agree(state, payment, seen))
+    return _reverse(state, payment, seen, command)
+
+
+def _agree(state: State, payment: Payment, operation: Operation) -> Payment:
+    """A void or a refund can't be taken back: the books follow, as far as they have it to give."""
+    is_reversal = operation.reverses_operation_id is not None
+    fits = (
+        payment.is_voidable
+        if operation.kind is OperationKind.VOID
+        else operation.amount_minor <= payment.refundable_minor
+    )
+    if fits or is_reversal:
+        accepted = replace(operation, state=OperationState.ACCEPTED, poll_until=None)
+        return end_operation(state, payment, accepted)
+    return put_operation(state, payment, replace(operation, poll_until=None))
+
+
+def _reverse(state: State, payment: Payment, operation: Operation, command: SettlePayment) -> Settled:
+    """Begin to undo what the gateway accepted too late. It is asked about until that is accepted in turn."""
+    assert payment.first is not None
+    is_capture = operation.kind is OperationKind.CAPTURE
+    is_held_only = payment.first.kind is OperationKind.AUTHORIZE and not is_capture
+    # A capture that came too late has used up the authorization: there is none any more to capture.
+    payment = put_operation(state, payment, replace(operation, lapsed=is_capture))
+    reversal = new_operation(
+        state,
+        payment,
+        OperationKind.VOID if is_held_only else OperationKind.REFUND,
+        command.reversal_id,
+        operation.amount_minor,
+        command.lease_s,
+    )
+    reversal = replace(reversal, reverses_operation_id=operation.operation_id)
+    return Settled(put_operation(state, payment, reversal), reversal)
+
+
+def _operation(state: State, payment_id: str, operation_id: str) -> tuple[Payment, Operation]:
+    payment = state.payments.get(payment_id)
+    operation = payment.operation(operation_id) if payment is not None else None
+    if payment is None or operation is None:
+        raise PaymentNotFound(payment_id)
+    return payment, operation

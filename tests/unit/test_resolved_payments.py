@@ -1,0 +1,254 @@
+"""An administrator's word ends an operation in doubt; what the gateway says against it is moved back."""
+
+from __future__ import annotations
+
+import pytest
+
+from inventory_server.domain.commands import CancelOrder
+from inventory_server.domain.decide_payment import PaymentBegun
+from inventory_server.domain.decide_settlement import Settled
+from inventory_server.domain.errors import PaymentNotFound
+from inventory_server.domain.limits import RESOLVED_POLL_S_MAX
+from inventory_server.domain.order import CartItem
+from inventory_server.domain.payment import OperationKind, OperationState, Payment, PaymentState
+from inventory_server.domain.payment_commands import ClaimOperation, ResolvePayment, SettlePayment
+from support.world import World, begin
+
+ACCEPTED, DECLINED, FAILED = OperationState.ACCEPTED, OperationState.DECLINED, OperationState.FAILED
+ASKS = OperationState.REQUIRES_ACTION
+CAPTURE, VOID, REFUND = OperationKind.CAPTURE, OperationKind.VOID, OperationKind.REFUND
+CONFIRM, AUTHORIZE = OperationKind.CONFIRM, OperationKind.AUTHORIZE
+HELD, FREE = (7, 3), (10, 0)
+WORD = [ACCEPTED, DECLINED, FAILED]
+
+
+@pytest.fixture
+def world() -> World:
+    """10 of `a`; an unpaid order `o` of 3 that costs 300."""
+    made = World()
+    made.stock("a", 10)
+    made.order("o", CartItem("a", 3, 100, None))
+    return made
+
+
+def resolve(world: World, outcome: OperationState, operation_id: str = "op of p") -> Payment:
+    resolved: Payment = world.do(ResolvePayment("o", "p", operation_id, outcome, "seen on their page"))
+    return resolved
+
+
+def late(world: World, outcome: OperationState, operation_id: str = "op of p") -> Settled:
+    """The gateway's word, after the administrator's."""
+    settled: Settled = world.do(
+        SettlePayment("o", "p", operation_id, outcome, "ref", reversal_id=f"undo {operation_id}", lease_s=12)
+    )
+    return settled
+
+
+def claim(world: World, operation_id: str = "op of p") -> bool:
+    begun: PaymentBegun = world.do(ClaimOperation("o", "p", operation_id, 12.0, 60.0))
+    return begun.is_ours
+
+
+# --- the word itself -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "numbers"),
+    [
+        (ACCEPTED, PaymentState.CAPTURED, HELD),
+        (DECLINED, PaymentState.DECLINED, FREE),
+        (FAILED, PaymentState.FAILED, FREE),
+    ],
+)
+def test_it_ends_as_the_gateways_would(
+    world: World, outcome: OperationState, state: PaymentState, numbers: tuple[int, int]
+) -> None:
+    """State, money and units follow the word; who said why, and when, stands with the operation."""
+    world.begin("o", "p", 300)
+    world.wait(60)
+    resolved = resolve(world, outcome)
+    assert (resolved.state, world.numbers("a")) == (state, numbers)
+    (operation,) = resolved.operations
+    assert (operation.resolved_at, operation.resolve_reason) == (world.now, "seen on their page")
+    world.check()
+
+
+@pytest.mark.parametrize("first", WORD)
+@pytest.mark.parametrize("second", WORD)
+def test_what_has_ended_is_left_as_it_is(world: World, first: OperationState, second: OperationState) -> None:
+    """A word on an operation that was settled, by the gateway or by another word, changes nothing."""
+    world.begin("o", "p", 300)
+    world.settle("o", "p", first)
+    before = world.snapshot()
+    assert resolve(world, second).operations[0].resolved_at is None
+    assert world.snapshot() == before
+
+
+def test_only_an_operation_of_the_payment(world: World) -> None:
+    """An operation that is not there, or not of this payment, is not found."""
+    world.begin("o", "p", 100)
+    world.begin("o", "q", 100)
+    for operation_id in ("ghost", "op of q"):
+        with pytest.raises(PaymentNotFound):
+            resolve(world, DECLINED, operation_id)
+
+
+def test_a_confirmation_called_failed_is_final(world: World) -> None:
+    """It may have been sent, so it is not tried again as one that provably never was."""
+    world.begin("o", "p", 300)
+    world.settle("o", "p", ASKS)
+    world.go_on("p", CONFIRM, "k")
+    assert resolve(world, FAILED, "k").state is PaymentState.FAILED
+    assert world.numbers("a") == FREE
+
+
+# --- asked about for 7 days ----------------------------------------------------------------------
+
+
+def test_it_is_asked_about_for_7_days(world: World) -> None:
+    """At once, then at the poll's pace, up to the end of the seventh day and not after it."""
+    world.begin("o", "p", 300)
+    resolve(world, DECLINED)
+    assert claim(world) and not claim(world)
+    world.wait(60)
+    assert claim(world)
+    world.wait(RESOLVED_POLL_S_MAX - 60 - 0.000001)
+    assert claim(world)
+    world.wait(60)
+    assert not claim(world)
+    assert world.rows["payments"]["p"].operations[0].poll_until is None
+    assert late(world, ACCEPTED).reversal is None
+
+
+@pytest.mark.parametrize("outcome", [ACCEPTED, DECLINED])
+def test_what_needs_no_more_asking(world: World, outcome: OperationState) -> None:
+    """A word of acceptance is not asked about, nor one that the gateway has agreed with."""
+    world.begin("o", "p", 300)
+    resolve(world, outcome)
+    if outcome is DECLINED:
+        assert late(world, DECLINED).payment.state is PaymentState.DECLINED
+    assert not claim(world)
+
+
+@pytest.mark.parametrize("said", [FAILED, ASKS])
+def test_what_moved_no_money_reverses_nothing(world: World, said: OperationState) -> None:
+    """Only an acceptance contradicts; anything else leaves it to be asked about again."""
+    world.begin("o", "p", 300)
+    resolve(world, DECLINED)
+    before = world.snapshot()
+    assert late(world, said).reversal is None
+    assert world.snapshot() == before
+
+
+# --- the contrary acceptance ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", [DECLINED, FAILED])
+@pytest.mark.parametrize(("kind", "undone_by"), [(OperationKind.PURCHASE, REFUND), (AUTHORIZE, VOID)])
+def test_what_was_accepted_after_all_is_moved_back(
+    world: World, kind: OperationKind, undone_by: OperationKind, word: OperationState
+) -> None:
+    """Money taken is refunded, money set aside let go; units and balance may be somebody else's by now."""
+    world.do(begin("o", "p", 300, kind=kind))
+    ended = resolve(world, word).state
+    world.pay("o", "q", 300)
+    entries = len(world.log)
+    reversal = late(world, ACCEPTED).reversal
+    assert reversal is not None
+    assert (reversal.kind, reversal.amount_minor) == (undone_by, 300)
+    assert (reversal.reverses_operation_id, reversal.refund_id) == ("op of p", None)
+    world.check()
+    payment = world.settle("o", "p", ACCEPTED, "undo op of p")
+    assert (payment.state, payment.captured_minor, payment.refunded_minor) == (ended, 0, 0)
+    assert world.view("o").captured_minor == 300 and len(world.log) == entries
+    assert not claim(world)
+    world.check()
+
+
+def test_a_confirmation_accepted_after_all(world: World) -> None:
+    """What the confirmation took goes back by a refund, under the first operation's name at the gateway."""
+    world.begin("o", "p", 300)
+    world.settle("o", "p", ASKS)
+    world.go_on("p", CONFIRM, "k")
+    resolve(world, DECLINED, "k")
+    settled = late(world, ACCEPTED, "k")
+    assert settled.reversal is not None and settled.reversal.kind is REFUND
+    target = settled.payment.target_of(settled.reversal)
+    assert target is not None and target.operation_id == "op of p"
+
+
+def test_a_capture_accepted_after_all(world: World) -> None:
+    """The capture's money goes back, and the authorization is used up: not captured again, but still held."""
+    world.authorize("o", "p", 300)
+    world.go_on("p", CAPTURE, "c", 200)
+    assert resolve(world, DECLINED, "c").state is PaymentState.AUTHORIZED
+    settled = late(world, ACCEPTED, "c")
+    assert settled.reversal is not None
+    assert (settled.reversal.kind, settled.reversal.amount_minor) == (REFUND, 200)
+    target = settled.payment.target_of(settled.reversal)
+    assert target is not None and (target.operation_id, target.gateway_reference) == ("c", "ref")
+    payment = world.settle("o", "p", ACCEPTED, "undo c")
+    assert (payment.state, payment.is_capturable) == (PaymentState.AUTHORIZED, False)
+    assert world.numbers("a") == HELD
+    world.check()
+    world.do(CancelOrder("o"))
+    world.check()
+
+
+def test_a_void_accepted_after_all(world: World) -> None:
+    """The authorization is gone: the books follow, and the last that counted releases."""
+    world.authorize("o", "p", 300)
+    world.go_on("p", VOID, "v")
+    assert resolve(world, DECLINED, "v").state is PaymentState.AUTHORIZED
+    settled = late(world, ACCEPTED, "v")
+    assert (settled.payment.state, settled.reversal) == (PaymentState.VOIDED, None)
+    assert world.numbers("a") == FREE
+    world.check()
+
+
+@pytest.mark.parametrize("meanwhile_minor", [100, 300])
+def test_a_refund_accepted_after_all(world: World, meanwhile_minor: int) -> None:
+    """The money went back: the books follow, as far as there is captured money left to have gone back."""
+    world.pay("o", "p", 300)
+    world.go_on("p", REFUND, "f", 200)
+    assert resolve(world, FAILED, "f").refundable_minor == 300
+    world.go_on("p", REFUND, "f2", meanwhile_minor, ACCEPTED)
+    settled = late(world, ACCEPTED, "f")
+    assert settled.payment.refunded_minor == 300 and settled.reversal is None
+    assert not claim(world, "f")
+    world.check()
+
+
+@pytest.mark.parametrize("outcome", [DECLINED, FAILED])
+def test_a_reversal_that_fails_is_begun_again(world: World, outcome: OperationState) -> None:
+    """Until one is accepted the operation is asked about, and each contrary word begins another."""
+    world.begin("o", "p", 300)
+    resolve(world, DECLINED)
+    assert late(world, ACCEPTED).reversal is not None
+    assert late(world, ACCEPTED).reversal is None  # one is in flight
+    world.settle("o", "p", outcome, "undo op of p")
+    again = world.do(
+        SettlePayment("o", "p", "op of p", ACCEPTED, reversal_id="undo it again", lease_s=12)
+    ).reversal
+    assert again is not None and again.operation_id == "undo it again"
+    world.settle("o", "p", ACCEPTED, "undo it again")
+    assert not claim(world)
+    world.check()
+
+
+def test_a_reversal_that_is_resolved(world: World) -> None:
+    """An administrator may end a reversal too; called accepted, there is nothing more to undo."""
+    world.begin("o", "p", 300)
+    resolve(world, DECLINED)
+    assert late(world, ACCEPTED).reversal is not None
+    assert resolve(world, ACCEPTED, "undo op of p").state is PaymentState.DECLINED
+    assert not claim(world)
+
+
+def test_a_void_of_what_has_lapsed_undoes_it_too(world: World) -> None:
+    """An authorization that came too late and has run out since needs no letting go."""
+    world.do(begin("o", "p", 300, kind=AUTHORIZE))
+    resolve(world, DECLINED)
+    late(world, ACCEPTED)
+    world.settle("o", "p", DECLINED, "undo op of p", lapsed=True)
+    assert not claim(world)
