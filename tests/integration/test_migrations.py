@@ -21,6 +21,7 @@ OVER = 2**43
 # One valid row of each table.
 ROWS: dict[str, dict[str, Any]] = {
     "store": {"store_id": "s"},
+    "location": {"store_id": "s", "slug": "default"},
     "stock": {"store_id": "s", "product_id": "a", "created_at": TIME},
     "stock_level": {
         "store_id": "s", "product_id": "a", "location": "default", "available": 5, "allocated": 3,
@@ -81,6 +82,16 @@ FURTHER_OPERATIONS: list[dict[str, Any]] = [
 
 # A constraint -> the table, and what makes its valid row break it. The primary keys are added below.
 BREAKS: list[tuple[str, str, dict[str, Any]]] = [
+    ("store_default_hold_range", "store", {"default_hold_s": 0}),
+    ("store_default_hold_range", "store", {"default_hold_s": 90 * 86_400 + 1}),
+    ("store_cart_expiry_range", "store", {"cart_expiry_s": 0}),
+    ("store_cart_expiry_range", "store", {"cart_expiry_s": 90 * 86_400 + 1}),
+    ("location_address_lines_limit", "location", {"address_lines": ["x"] * 9}),
+    ("location_geolocation_range", "location", {"latitude": 1}),
+    ("location_geolocation_range", "location", {"latitude": 90.1, "longitude": 0}),
+    ("location_geolocation_range", "location", {"latitude": 0, "longitude": -180.1}),
+    ("stock_low_stock_threshold_range", "stock", {"low_stock_threshold": -1}),
+    ("stock_low_stock_threshold_range", "stock", {"low_stock_threshold": OVER}),
     ("stock_level_available_floor", "stock_level", {"available": -1}),
     ("stock_level_allocated_floor", "stock_level", {"allocated": -1, "hand_allocated": -1}),
     ("stock_level_hand_allocated_range", "stock_level", {"hand_allocated": 4}),
@@ -154,6 +165,9 @@ BREAKS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 # What stands right at a limit is accepted.
 AT_THE_LIMIT: list[tuple[str, dict[str, Any]]] = [
+    ("store", {"store_id": "s2", "default_hold_s": 1, "cart_expiry_s": 90 * 86_400}),
+    ("location", {"slug": "b", "address_lines": ["x"] * 8, "latitude": -90, "longitude": 180}),
+    ("stock", {"product_id": "b", "low_stock_threshold": OVER - 1}),
     ("stock_level", {"product_id": "b", "available": OVER - 4}),
     ("stock_level", {"product_id": "b", "available": 0, "allocated": 0, "hand_allocated": 0}),
     ("stock_level", {"product_id": "b", "hand_allocated": 3}),

@@ -17,6 +17,7 @@ from inventory_server.domain.commands import (
 )
 from inventory_server.domain.decide import Request, decide
 from inventory_server.domain.limits import DEFAULT_LOCATION, QUANTITY_MAX
+from inventory_server.domain.location import Location
 from inventory_server.domain.order import CartItem, OrderView
 from inventory_server.domain.payment import OperationKind, OperationState
 from inventory_server.domain.payment_commands import (
@@ -28,12 +29,14 @@ from inventory_server.domain.payment_commands import (
     SettlePayment,
 )
 from inventory_server.domain.reservation import Line, Reservation, ReservationState
-from inventory_server.domain.state import Location, State
+from inventory_server.domain.state import State
 from inventory_server.domain.stock import Action, LogEntry, StockLevel
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
-DEFAULT = (Location(DEFAULT_LOCATION, enabled=True),)
-TABLES = ("stocks", "levels", "reservations", "carts", "orders", "payments", "shipments", "answers")
+DEFAULT = (Location(DEFAULT_LOCATION),)
+TABLES = (
+    "stocks", "levels", "reservations", "carts", "orders", "payments", "shipments", "answers", "locations",
+)  # fmt: skip
 
 
 class World:
@@ -41,13 +44,13 @@ class World:
 
     def __init__(self, locations: Sequence[Location] = DEFAULT) -> None:
         self.now = BEGINNING
-        self.locations = tuple(locations)
         self.rows: dict[str, dict[Any, Any]] = {name: {} for name in TABLES}
+        self.rows["locations"] = {location.slug: location for location in locations}
         self.log: list[LogEntry] = []
 
     def state(self) -> State:
         """Return what a batch that begins now would have loaded."""
-        state = State(now=self.now, locations=self.locations)
+        state = State(now=self.now)
         for name, rows in self.rows.items():
             table = getattr(state, name)
             for key, row in rows.items():

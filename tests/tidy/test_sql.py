@@ -17,7 +17,7 @@ SQL = re.compile(
     r"|BEGIN\s+ISOLATION\b)"
 )
 # No rows of a store: the clock, the list of stores.
-OF_NO_STORE = {"clock", "all_stores"}
+OF_NO_STORE = {"all_stores"}
 
 
 def sql_texts(source: str) -> list[str]:

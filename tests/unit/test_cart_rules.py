@@ -24,9 +24,9 @@ from inventory_server.domain.errors import (
     Shortage,
 )
 from inventory_server.domain.limits import AMOUNT_MINOR_MAX, CART_ITEMS_MAX, QUANTITY_MAX
+from inventory_server.domain.location import Location
 from inventory_server.domain.order import Cart, CartItem
 from inventory_server.domain.reservation import Line
-from inventory_server.domain.state import Location
 from support.world import World
 
 NEAR_FAR = (Location("near", enabled=True), Location("far", enabled=True))

@@ -28,11 +28,11 @@ from inventory_server.domain.commands import (
 )
 from inventory_server.domain.decide import Replay, Request, decide
 from inventory_server.domain.errors import DomainError
+from inventory_server.domain.location import Location
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationState
 from inventory_server.domain.payment_commands import BeginPayment, ClaimOperation, SettlePayment
 from inventory_server.domain.reservation import Line, ReservationState, merge
-from inventory_server.domain.state import Location
 from inventory_server.domain.stock import Action
 from support.world import World, begin, repeatable
 

@@ -27,9 +27,9 @@ from inventory_server.domain.errors import (
     Shortage,
 )
 from inventory_server.domain.limits import HOLD_S_DEFAULT, HOLD_S_MAX, HOLD_S_MIN
+from inventory_server.domain.location import Location
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.reservation import Line, ReservationState
-from inventory_server.domain.state import Location
 from inventory_server.domain.stock import Action
 from support.world import BEGINNING, World
 
@@ -296,7 +296,7 @@ def test_an_expired_one_whose_units_are_gone(move: str) -> None:
 def test_the_expiry_stands_though_its_cause_is_refused(move: str) -> None:
     """A due hold that is confirmed too late ends, even where the confirmation itself is refused."""
     world = world_with("DUE")
-    world.locations = (Location("default", enabled=False),)
+    world.rows["locations"]["default"] = Location("default", enabled=False)
     with pytest.raises(ReservationExpired):
         world.do(MOVES[move]("r"))
     assert world.rows["reservations"]["r"].state is EXPIRED
@@ -307,7 +307,7 @@ def test_the_expiry_stands_though_its_cause_is_refused(move: str) -> None:
 @pytest.mark.parametrize(("named", "served"), [(None, "far"), ("near", "")])
 def test_an_expired_one_is_sourced_afresh(named: str | None, served: str) -> None:
     """A late confirmation is served from wherever the line may be served now, as it was asked for."""
-    world = World([Location("near", enabled=True), Location("far", enabled=True)])
+    world = World([Location("near"), Location("far", priority=1)])
     world.stock("a", 4, "near")
     world.stock("a", 9, "far")
     world.hold("r", Line("a", 4, named), ttl_s=60)

@@ -26,7 +26,7 @@ from inventory_server.rpc.inventory_service import InventoryServicer
 from inventory_server.rpc.rules import InvalidFields
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-CALL = Call("north", 3.0)
+CALL = Call("north", 3.0, "ann")
 
 
 def view(product_id: str) -> StockView:
@@ -49,6 +49,7 @@ class FakeEngine:
         deadline_s: float,
         request_id: str | None = None,
         encode: Callable[[Any], bytes] | None = None,
+        actor: str = "",
     ) -> Any:
         self.seen.append((store_id, command, deadline_s))
         if request_id is not None and encode is not None:
@@ -231,6 +232,7 @@ async def test_a_payment_is_handed_over_whole() -> None:
         "order_id": "o-1",
         "payment_id": "p-1",
         "amount_minor": 5,
+        "actor": "ann",
         "payment_method": "token",
         "kind": "PURCHASE",
         "deadline_s": 3.0,

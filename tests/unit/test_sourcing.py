@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from inventory_server.domain.commands import AddCartItems, CreateCart
 from inventory_server.domain.errors import InsufficientStock, Shortage
 from inventory_server.domain.limits import QUANTITY_MAX
+from inventory_server.domain.location import Location
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.reservation import Line, merge
 from inventory_server.domain.sourcing import source
-from inventory_server.domain.state import Location
 from support.world import World
 
 # In the order the rule goes by: priority, then slug. The second is disabled.
 LOCATIONS = (
-    Location("near", enabled=True),
+    Location("near", priority=-1),
     Location("shut", enabled=False),
-    Location("far", enabled=True),
-    Location("farther", enabled=True),
+    Location("far", priority=1),
+    Location("farther", priority=1),
 )
 
 

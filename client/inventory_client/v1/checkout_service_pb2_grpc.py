@@ -32,7 +32,8 @@ class CheckoutServiceStub:
     order is sent to the gateway, and by nothing else.
 
     Every call: the store comes from the metadata `x-inventory-store` (absent =
-    `default`); without a deadline the server's own holds (5 s). On UNAVAILABLE and
+    `default`), who acts from `x-inventory-actor` (absent = not said; it stands in
+    the log); without a deadline the server's own holds (5 s). On UNAVAILABLE and
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
@@ -137,7 +138,8 @@ class CheckoutServiceServicer:
     order is sent to the gateway, and by nothing else.
 
     Every call: the store comes from the metadata `x-inventory-store` (absent =
-    `default`); without a deadline the server's own holds (5 s). On UNAVAILABLE and
+    `default`), who acts from `x-inventory-actor` (absent = not said; it stands in
+    the log); without a deadline the server's own holds (5 s). On UNAVAILABLE and
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
@@ -395,7 +397,8 @@ class CheckoutService:
     order is sent to the gateway, and by nothing else.
 
     Every call: the store comes from the metadata `x-inventory-store` (absent =
-    `default`); without a deadline the server's own holds (5 s). On UNAVAILABLE and
+    `default`), who acts from `x-inventory-actor` (absent = not said; it stands in
+    the log); without a deadline the server's own holds (5 s). On UNAVAILABLE and
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.

@@ -30,7 +30,8 @@ class InventoryServiceStub:
     """Stock per product and the reservations that allocate it.
 
     Every call: the store comes from the metadata `x-inventory-store` (absent =
-    `default`); without a deadline the server's own holds (5 s). On UNAVAILABLE and
+    `default`), who acts from `x-inventory-actor` (absent = not said; it stands in
+    the log); without a deadline the server's own holds (5 s). On UNAVAILABLE and
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
@@ -91,7 +92,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """Stock per product and the reservations that allocate it.
 
     Every call: the store comes from the metadata `x-inventory-store` (absent =
-    `default`); without a deadline the server's own holds (5 s). On UNAVAILABLE and
+    `default`), who acts from `x-inventory-actor` (absent = not said; it stands in
+    the log); without a deadline the server's own holds (5 s). On UNAVAILABLE and
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
@@ -148,7 +150,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Stock per product and the reservations that allocate it.
 
     Every call: the store comes from the metadata `x-inventory-store` (absent =
-    `default`); without a deadline the server's own holds (5 s). On UNAVAILABLE and
+    `default`), who acts from `x-inventory-actor` (absent = not said; it stands in
+    the log); without a deadline the server's own holds (5 s). On UNAVAILABLE and
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.

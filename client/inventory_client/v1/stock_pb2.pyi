@@ -143,6 +143,7 @@ class StockTransaction(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product whose level changed."""
     location: _builtins.str
@@ -167,6 +168,10 @@ class StockTransaction(_message.Message):
     """Why, in the caller's words; empty where none was given."""
     reference: _builtins.str
     """The caller's own reference; empty where none was given."""
+    actor: _builtins.str
+    """Who sent the call: its metadata `x-inventory-actor`; empty where nobody said,
+    and for what the server does by itself (an expiry, a decline).
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was written (database clock: the start of its transaction)."""
@@ -187,10 +192,11 @@ class StockTransaction(_message.Message):
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "allocated_after", b"allocated_after", "available_after", b"available_after", "create_time", b"create_time", "hand_allocated_after", b"hand_allocated_after", "location", b"location", "order_id", b"order_id", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "reservation_id", b"reservation_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "allocated_after", b"allocated_after", "available_after", b"available_after", "create_time", b"create_time", "hand_allocated_after", b"hand_allocated_after", "location", b"location", "order_id", b"order_id", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "reservation_id", b"reservation_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

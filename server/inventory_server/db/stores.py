@@ -6,6 +6,7 @@ import re
 
 import psycopg
 
+from inventory_server.domain.limits import DEFAULT_LOCATION
 from inventory_server.operator_error import OperatorError
 
 _STORE_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -18,6 +19,9 @@ def create_store(database_url: str, store_id: str) -> None:
     try:
         with psycopg.connect(database_url, connect_timeout=5) as connection:
             connection.execute("INSERT INTO store (store_id) VALUES (%s)", (store_id,))
+            connection.execute(
+                "INSERT INTO location (store_id, slug) VALUES (%s, %s)", (store_id, DEFAULT_LOCATION)
+            )
     except psycopg.errors.UniqueViolation as error:
         raise OperatorError(f"store {store_id!r} exists already") from error
     except psycopg.Error as error:

@@ -53,12 +53,14 @@ _HANDLERS: dict[type[Command], Callable[[State, Any, str | None], object]] = {
 class Request(NamedTuple):
     """A command with what makes it repeatable.
 
-    `encode` turns the verdict into the bytes that a repeat of this request_id is answered with.
+    `encode` turns the verdict into the bytes that a repeat of this request_id is answered with;
+    `actor` is who sent it, for the log.
     """
 
     command: Command
     request_id: str | None = None
     encode: Callable[[Any], bytes] | None = None
+    actor: str = ""
 
     @property
     def scope(self) -> str:
@@ -86,6 +88,7 @@ def decide(state: State, requests: Sequence[Request]) -> list[object]:
 
 
 def _decide_one(state: State, request: Request) -> object:
+    state.actor = request.actor
     try:
         replay = _replay(state, request)
         if replay is not None:

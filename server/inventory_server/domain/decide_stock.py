@@ -27,9 +27,9 @@ _BY_HAND: dict[Action, Callable[[StockLevel, int], StockLevel]] = {
 
 def create_stock(state: State, command: CreateStock, request_id: str | None) -> StockView:
     state.need_location(command.location)
-    if state.stocks.get(command.product_id) is not None:
+    if state.managed(command.product_id) is not None:
         raise StockExists(command.product_id)
-    state.stocks.put(command.product_id, Stock(command.product_id, state.now))
+    state.stocks.put(command.product_id, Stock(command.product_id, state.now, state.now))
     level = stock.increment(StockLevel(), command.quantity)
     state.write_level(
         command.product_id, command.location, Action.CREATE, command.quantity, level, request_id=request_id
@@ -43,7 +43,7 @@ def create_stock_transaction(
     if command.quantity == 0 and command.action is not Action.SET:
         raise InvalidValue("quantity", "must be at least 1; only SET takes 0")
     state.need_location(command.location)
-    if state.stocks.get(command.product_id) is None:
+    if state.managed(command.product_id) is None:
         raise StockNotFound(command.product_id)
     level = state.level(command.product_id, command.location)
     try:

@@ -16,6 +16,9 @@ HOLD_S_DEFAULT = 15 * 60
 # How long the gateway is still asked about an operation that an administrator has ended.
 RESOLVED_POLL_S_MAX = 7 * 24 * 3600
 
+CART_EXPIRY_S_DEFAULT = 7 * 24 * 3600
+CART_EXPIRY_S_MAX = 90 * 24 * 3600
+
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 1_000
 

@@ -25,13 +25,13 @@ def source(
     Returns: a slug per line (in the order given) and no shortage; or the shortages, in the order given.
     """
     taken: dict[tuple[str, str], int] = {}
-    enabled = [location.slug for location in state.locations if location.enabled]
+    enabled = state.serving
     found: list[str] = [""] * len(lines)
     shortages: dict[int, Shortage] = {}
     # sorted() is stable: named locations first, otherwise the order given
     for index in sorted(range(len(lines)), key=lambda i: lines[i].location is None):
         product_id, quantity, named = lines[index]
-        managed = state.stocks.get(product_id) is not None
+        managed = state.managed(product_id) is not None
         most = 0
         if managed:
             for slug in enabled if named is None else [s for s in enabled if s == named]:

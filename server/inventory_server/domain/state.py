@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, TypeVar
 
 from inventory_server.domain.errors import LocationNotFound, OrderNotFound
-from inventory_server.domain.limits import DEFAULT_LOCATION
+from inventory_server.domain.location import Location
 from inventory_server.domain.order import Cart, OrderView, SalesOrder, Shipment
 from inventory_server.domain.payment import Payment
 from inventory_server.domain.reservation import Reservation
 from inventory_server.domain.stock import Action, LogEntry, Stock, StockLevel
+from inventory_server.domain.store import StoreSettings
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -74,13 +75,6 @@ class Table(Generic[K, V]):
         return [(key, self._rows[key]) for key in self._changed if self.loaded.get(key) != self._rows[key]]
 
 
-class Location(NamedTuple):
-    """Where units are kept; `State.locations` has them by priority, then slug."""
-
-    slug: str
-    enabled: bool
-
-
 class StockView(NamedTuple):
     """A product's numbers, summed over its locations."""
 
@@ -107,10 +101,15 @@ LevelKey = tuple[str, str]
 
 @dataclass(slots=True)
 class State:
-    """One store as one batch sees it. `now` is the transaction's database time."""
+    """One store as one batch sees it.
+
+    `now` is the transaction's database time, `actor` who sent the command at hand, `locations` all there are.
+    """
 
     now: datetime
-    locations: tuple[Location, ...] = (Location(DEFAULT_LOCATION, enabled=True),)
+    settings: StoreSettings = field(default_factory=StoreSettings)
+    actor: str = ""
+    locations: Table[str, Location] = field(default_factory=Table)
     stocks: Table[str, Stock] = field(default_factory=Table)
     levels: Table[LevelKey, StockLevel] = field(default_factory=Table)
     level_times: dict[LevelKey, datetime] = field(default_factory=dict)
@@ -123,6 +122,7 @@ class State:
     log: list[LogEntry] = field(default_factory=list)
     answers_forgotten_before: datetime | None = None
     _log_kept: int = 0
+    _serving: list[str] | None = None
 
     @property
     def _tables(
@@ -134,7 +134,8 @@ class State:
         | Table[str, Cart]
         | Table[str, SalesOrder]
         | Table[str, Payment]
-        | Table[str, Shipment],
+        | Table[str, Shipment]
+        | Table[str, Location],
         ...,
     ]:
         return (
@@ -145,6 +146,7 @@ class State:
             self.orders,
             self.payments,
             self.shipments,
+            self.locations,
         )
 
     @property
@@ -154,6 +156,8 @@ class State:
 
     def keep(self) -> None:
         """The command at hand succeeded: what it drafted stands."""
+        if self.locations.is_drafted:
+            self._serving = None
         for table in self._tables:
             if table.is_drafted:
                 table.keep()
@@ -161,6 +165,8 @@ class State:
 
     def drop(self) -> None:
         """The command at hand was refused: nothing of it stays."""
+        if self.locations.is_drafted:
+            self._serving = None
         for table in self._tables:
             table.drop()
         del self.log[self._log_kept :]
@@ -173,16 +179,29 @@ class State:
 
     def need_location(self, slug: str | None) -> None:
         """Raise LocationNotFound for a slug that no location has; None names none."""
-        if slug is not None and all(location.slug != slug for location in self.locations):
+        if slug is not None and self.locations.get(slug) is None:
             raise LocationNotFound(slug)
 
-    def stock_view(self, product_id: str) -> StockView | None:
+    @property
+    def serving(self) -> list[str]:
+        """The slugs of the enabled locations, by priority, then slug: the order in which lines are served."""
+        if self._serving is None or self.locations.is_drafted:
+            enabled = sorted((each.priority, each.slug) for each in self.locations.values() if each.enabled)
+            self._serving = [slug for _, slug in enabled]
+        return self._serving
+
+    def managed(self, product_id: str) -> Stock | None:
+        """Return a product's record, unless there is none or it is deleted: unmanaged is not zero."""
         stock = self.stocks.get(product_id)
+        return stock if stock is not None and stock.deleted_at is None else None
+
+    def stock_view(self, product_id: str) -> StockView | None:
+        stock = self.managed(product_id)
         if stock is None:
             return None
         available = allocated = 0
-        updated_at = stock.created_at
-        for location in self.locations:
+        updated_at = stock.updated_at
+        for location in self.locations.values():
             level = self.level(product_id, location.slug)
             available += level.available
             allocated += level.allocated
@@ -224,7 +243,7 @@ class State:
             product_id, location, action, quantity, level,
             reservation.reservation_id if reservation else None,
             reservation.order_id if reservation else None,
-            reason, reference, request_id,
+            reason, reference, request_id, self.actor,
         )  # fmt: skip
         self.levels.put((product_id, location), level)
         self.level_times[product_id, location] = self.now

@@ -45,10 +45,16 @@ class StockLevel(NamedTuple):
 
 
 class Stock(NamedTuple):
-    """The record of one product: managed = it is there."""
+    """The record of one product; managed = it is there and not deleted.
+
+    A deleted one stays as a tombstone, since the versions of its levels go on.
+    """
 
     product_id: str
     created_at: datetime
+    updated_at: datetime
+    low_stock_threshold: int | None = None
+    deleted_at: datetime | None = None
 
 
 class LogEntry(NamedTuple):
@@ -64,6 +70,7 @@ class LogEntry(NamedTuple):
     reason: str = ""
     reference: str = ""
     request_id: str | None = None
+    actor: str = ""
 
 
 class LogRecord(NamedTuple):

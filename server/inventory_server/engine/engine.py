@@ -44,6 +44,7 @@ class Engine:
         deadline_s: float,
         request_id: str | None = None,
         encode: Callable[[Any], bytes] | None = None,
+        actor: str = "",
     ) -> Any:
         """Have a command decided and made durable.
 
@@ -51,6 +52,7 @@ class Engine:
             deadline_s: seconds the caller still waits; past it the command is not begun any more.
             request_id: makes a repeat answer as before.
             encode: turns the verdict into what such a repeat is answered with.
+            actor: who sent it, for the log; "" = not said.
         Returns: what the command's handler in domain/decide.py returns; a Replay for a repeated request_id.
         Raises: StoreNotFound; Overloaded; a DomainError; TransactionConflict, DatabaseUnavailable,
             CommitOutcomeUnknown, DeadlinePassed.
@@ -64,7 +66,8 @@ class Engine:
         ):
             raise Overloaded
         loop = asyncio.get_running_loop()
-        entry = Entry(Request(command, request_id, encode), loop.time() + deadline_s, loop.create_future())
+        request = Request(command, request_id, encode, actor)
+        entry = Entry(request, loop.time() + deadline_s, loop.create_future())
         self._waiting_count += 1
         batcher.put(entry)
         try:

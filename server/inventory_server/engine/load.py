@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from inventory_server.domain.commands import Wanted
+from inventory_server.domain.location import Location
 from inventory_server.domain.order import (
     Cart,
     CartItem,
@@ -21,6 +21,7 @@ from inventory_server.domain.payment import Operation, OperationKind, OperationS
 from inventory_server.domain.reservation import Reservation, ReservationLine, ReservationState
 from inventory_server.domain.state import State, StoredAnswer
 from inventory_server.domain.stock import Stock, StockLevel
+from inventory_server.domain.store import StoreSettings
 
 Call = tuple[str, dict[str, Any]]
 Row = tuple[Any, ...]
@@ -32,7 +33,7 @@ def calls_for(wanted: Wanted) -> list[Call]:
     Rows that decide are locked in one order (orders, carts, reservations, then levels by key), so that two
     writers wait for each other instead of deadlocking.
     """
-    calls: list[Call] = [("clock", {})]
+    calls: list[Call] = [("store", {}), ("locations", {})]
     if wanted.answers:
         methods, request_ids = zip(*sorted(wanted.answers), strict=True)
         calls.append(("answers", {"methods": list(methods), "request_ids": list(request_ids)}))
@@ -73,9 +74,17 @@ def fill(state: State, calls: Sequence[Call], results: Sequence[Sequence[Row]]) 
 
 
 def state_from(calls: Sequence[Call], results: Sequence[Sequence[Row]]) -> State:
-    """Return a State of the rows that `calls_for` brought; the clock comes first."""
-    now: datetime = results[0][0][0]
-    return fill(State(now=now), calls, results)
+    """Return a State of the rows that `calls_for` brought; the store with its clock comes first."""
+    now, *settings = results[0][0]
+    return fill(State(now=now, settings=StoreSettings(*settings)), calls, results)
+
+
+def _locations(state: State, rows: Sequence[Row]) -> None:
+    for slug, enabled, priority, name, external_ref, description, address_lines, *rest in rows:
+        state.locations.load(
+            slug,
+            Location(slug, enabled, priority, name, external_ref, description, tuple(address_lines), *rest),
+        )
 
 
 def _answers(state: State, rows: Sequence[Row]) -> None:
@@ -84,8 +93,8 @@ def _answers(state: State, rows: Sequence[Row]) -> None:
 
 
 def _stocks(state: State, rows: Sequence[Row]) -> None:
-    for product_id, created_at in rows:
-        state.stocks.load(product_id, Stock(product_id, created_at))
+    for row in rows:
+        state.stocks.load(row[0], Stock(*row))
 
 
 def _levels(state: State, rows: Sequence[Row]) -> None:
@@ -163,6 +172,7 @@ def _shipments(state: State, rows: Sequence[Row]) -> None:
 
 
 _FILLERS: dict[str, Callable[[State, Sequence[Row]], None]] = {
+    "locations": _locations,
     "answers": _answers,
     "stocks": _stocks,
     "stocks_touched": _stocks,

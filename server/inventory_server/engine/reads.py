@@ -250,11 +250,11 @@ async def _load(transaction: ReadTransaction, wanted: Wanted) -> State:
 def _log_record(row: Row) -> LogRecord:
     (
         product_id, location, version, action, quantity, available, allocated, hand_allocated,
-        reservation_id, order_id, reason, reference, request_id, created_at,
+        reservation_id, order_id, reason, reference, request_id, actor, created_at,
     ) = row  # fmt: skip
     level = StockLevel(available, allocated, hand_allocated, version)
     entry = LogEntry(
         product_id, location, Action(action), quantity, level, reservation_id, order_id, reason, reference,
-        request_id,
+        request_id, actor,
     )  # fmt: skip
     return LogRecord(entry, created_at)

@@ -51,7 +51,11 @@ def _arrays(columns: str, rows: Sequence[Row]) -> dict[str, list[Any]]:
 def _stock(state: State) -> tuple[Save, ...]:
     now = state.now
     return (
-        ("insert_stocks", "product_id created_at", [stock for _, stock in state.stocks.inserted()]),
+        (
+            "put_stocks",
+            "product_id created_at updated_at low_stock_threshold deleted_at",
+            [stock for _, stock in state.stocks.written()],
+        ),
         (
             "put_levels",
             "product_id location available allocated hand_allocated version updated_at",
@@ -60,12 +64,12 @@ def _stock(state: State) -> tuple[Save, ...]:
         (
             "insert_log",
             "product_id location version action quantity available_after allocated_after"
-            " hand_allocated_after reservation_id order_id reason reference request_id created_at",
+            " hand_allocated_after reservation_id order_id reason reference request_id created_at actor",
             [
                 (
                     e.product_id, e.location, e.level.version, e.action.value, e.quantity, e.level.available,
                     e.level.allocated, e.level.hand_allocated, e.reservation_id, e.order_id, e.reason,
-                    e.reference, e.request_id, now,
+                    e.reference, e.request_id, now, e.actor,
                 )
                 for e in state.log
             ],

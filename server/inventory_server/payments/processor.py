@@ -94,12 +94,14 @@ class PaymentProcessor:
         payment_method: str,
         kind: OperationKind,
         deadline_s: float,
+        actor: str = "",
     ) -> Payment:
         """Allocate the order unless it is, call the gateway, and settle.
 
         Args:
             amount_minor: in the order's currency; 0 only where the order costs nothing.
             kind: PURCHASE or AUTHORIZE.
+            actor: who pays, for the log; what the gateway's word moves later is the server's own doing.
         Returns: the same payment_id again: its current state, at once.
         """
         until = asyncio.get_running_loop().time() + deadline_s
@@ -114,7 +116,7 @@ class PaymentProcessor:
             has_gateway=self._gateway is not None,
             kind=kind,
         )
-        begun: PaymentBegun = await self._engine.change(store_id, command, deadline_s=deadline_s)
+        begun: PaymentBegun = await self._engine.change(store_id, command, deadline_s=deadline_s, actor=actor)
         return await self._see_through(store_id, begun, until)
 
     async def capture(

@@ -95,6 +95,7 @@ def stock_transaction(record: LogRecord) -> stock_pb2.StockTransaction:
         order_id=entry.order_id or "",
         reason=entry.reason,
         reference=entry.reference,
+        actor=entry.actor,
     )
     _set_time(message.create_time, record.created_at)
     return message

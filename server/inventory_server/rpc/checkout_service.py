@@ -21,7 +21,7 @@ class CheckoutServicer(PaymentCalls):
 
     async def create_cart(self, request: pb.CreateCartRequest, call: Call) -> pb.CreateCartResponse:
         command = CreateCart(request.cart_id, request.currency)
-        cart = await self._engine.change(call.store_id, command, deadline_s=call.deadline_s)
+        cart = await self._engine.change(call.store_id, command, deadline_s=call.deadline_s, actor=call.actor)
         return pb.CreateCartResponse(cart=answers.cart(cart))
 
     async def get_cart(self, request: pb.GetCartRequest, call: Call) -> pb.GetCartResponse:
@@ -53,7 +53,9 @@ class CheckoutServicer(PaymentCalls):
 
     async def checkout(self, request: pb.CheckoutRequest, call: Call) -> pb.CheckoutResponse:
         command = Checkout(request.cart_id, request.order_id)
-        order = await self._engine.change(call.store_id, command, deadline_s=call.deadline_s)
+        order = await self._engine.change(
+            call.store_id, command, deadline_s=call.deadline_s, actor=call.actor
+        )
         return pb.CheckoutResponse(order=answers.order(order))
 
     async def get_order(self, request: pb.GetOrderRequest, call: Call) -> pb.GetOrderResponse:
@@ -68,5 +70,7 @@ class CheckoutServicer(PaymentCalls):
 
     async def ship_order(self, request: pb.ShipOrderRequest, call: Call) -> pb.ShipOrderResponse:
         command = ShipOrder(request.order_id, request.shipment_id)
-        shipped = await self._engine.change(call.store_id, command, deadline_s=call.deadline_s)
+        shipped = await self._engine.change(
+            call.store_id, command, deadline_s=call.deadline_s, actor=call.actor
+        )
         return pb.ShipOrderResponse(shipment=answers.shipment(shipped))

@@ -105,7 +105,7 @@ class InventoryServicer:
 
     async def reserve_stock(self, request: pb.ReserveStockRequest, call: Call) -> pb.ReserveStockResponse:
         command = convert.reserve_stock(request)
-        held = await self._engine.change(call.store_id, command, deadline_s=call.deadline_s)
+        held = await self._engine.change(call.store_id, command, deadline_s=call.deadline_s, actor=call.actor)
         return pb.ReserveStockResponse(reservation=answers.reservation(held))
 
     async def confirm_reservation(

@@ -27,6 +27,7 @@ class PaymentCalls:
             payment_method=request.payment_method,
             kind=convert.payment_kind(request.kind),
             deadline_s=call.deadline_s,
+            actor=call.actor,
         )
         return service_pb.PayOrderResponse(payment=answers.payment(payment))
 

@@ -26,6 +26,7 @@ class Engine(Protocol):
         deadline_s: float,
         request_id: str | None = None,
         encode: Callable[[Any], bytes] | None = None,
+        actor: str = "",
     ) -> Any: ...
 
 
@@ -85,6 +86,7 @@ class Payments(Protocol):
         payment_method: str,
         kind: OperationKind,
         deadline_s: float,
+        actor: str = "",
     ) -> Payment: ...
 
     async def capture(

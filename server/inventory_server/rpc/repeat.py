@@ -50,6 +50,7 @@ async def change_once(
         deadline_s=call.deadline_s,
         request_id=request_id,
         encode=lambda decided: build(decided).SerializeToString(),
+        actor=call.actor,
     )
     if not isinstance(verdict, Replay):
         return build(verdict)

@@ -3,8 +3,16 @@
 -- was made it would otherwise walk all rows of the store, and for SSI lock them.
 -- A statement with `touched` also reaches the products of the reservations, orders and carts named.
 
--- name: clock
-SELECT now();
+-- name: store
+SELECT now(), defer_inventory_check, sell_unmanaged_products, default_hold_s, cart_expiry_s, updated_at
+FROM store
+WHERE store_id = %(store_id)s;
+
+-- name: locations
+SELECT slug, enabled, priority, name, external_ref, description, address_lines, latitude, longitude,
+    created_at, updated_at
+FROM location
+WHERE store_id = %(store_id)s;
 
 -- name: answers
 SELECT r.method, r.request_id, r.content_hash, r.response
@@ -15,7 +23,7 @@ JOIN LATERAL (
 ) AS r ON true;
 
 -- name: stocks
-SELECT product_id, created_at
+SELECT product_id, created_at, updated_at, low_stock_threshold, deleted_at
 FROM stock
 WHERE store_id = %(store_id)s AND product_id = ANY(%(products)s::text[]);
 
@@ -27,7 +35,7 @@ ORDER BY product_id, location
 -- lock: FOR UPDATE;
 
 -- name: stocks_touched
-SELECT product_id, created_at
+SELECT product_id, created_at, updated_at, low_stock_threshold, deleted_at
 FROM stock
 WHERE store_id = %(store_id)s AND product_id = ANY(ARRAY(
     SELECT unnest(%(products)s::text[])

@@ -15,14 +15,14 @@ LIMIT %(limit)s;
 
 -- name: stock_transaction
 SELECT product_id, location, version, action, quantity, available_after, allocated_after,
-    hand_allocated_after, reservation_id, order_id, reason, reference, request_id, created_at
+    hand_allocated_after, reservation_id, order_id, reason, reference, request_id, actor, created_at
 FROM stock_transaction
 WHERE store_id = %(store_id)s AND product_id = %(product_id)s AND location = %(location)s
     AND version = %(version)s;
 
 -- name: stock_transaction_page
 SELECT product_id, location, version, action, quantity, available_after, allocated_after,
-    hand_allocated_after, reservation_id, order_id, reason, reference, request_id, created_at
+    hand_allocated_after, reservation_id, order_id, reason, reference, request_id, actor, created_at
 FROM stock_transaction
 WHERE store_id = %(store_id)s AND product_id = %(product_id)s
     AND (location, version) > (%(after_location)s, %(after_version)s::bigint)

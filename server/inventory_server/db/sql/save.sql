@@ -2,13 +2,15 @@
 -- Rows that change are put by ON CONFLICT, which goes by the primary key whatever the planner thinks; a row that
 -- another writer made since our snapshot raises 40001 there.
 
--- name: insert_stocks
+-- name: put_stocks
 INSERT INTO stock
-    (store_id, product_id, created_at)
+    (store_id, product_id, created_at, updated_at, low_stock_threshold, deleted_at)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(product_id)s::text[], %(created_at)s::timestamptz[]
-) AS r;
+    %(product_id)s::text[], %(created_at)s::timestamptz[], %(updated_at)s::timestamptz[], %(low_stock_threshold)s::bigint[], %(deleted_at)s::timestamptz[]
+) AS r
+ON CONFLICT ON CONSTRAINT stock_pkey DO UPDATE
+SET created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at, low_stock_threshold = EXCLUDED.low_stock_threshold, deleted_at = EXCLUDED.deleted_at;
 
 -- name: put_levels
 INSERT INTO stock_level
@@ -22,10 +24,10 @@ SET available = EXCLUDED.available, allocated = EXCLUDED.allocated, hand_allocat
 
 -- name: insert_log
 INSERT INTO stock_transaction
-    (store_id, product_id, location, version, action, quantity, available_after, allocated_after, hand_allocated_after, reservation_id, order_id, reason, reference, request_id, created_at)
+    (store_id, product_id, location, version, action, quantity, available_after, allocated_after, hand_allocated_after, reservation_id, order_id, reason, reference, request_id, created_at, actor)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(product_id)s::text[], %(location)s::text[], %(version)s::bigint[], %(action)s::text[], %(quantity)s::bigint[], %(available_after)s::bigint[], %(allocated_after)s::bigint[], %(hand_allocated_after)s::bigint[], %(reservation_id)s::text[], %(order_id)s::text[], %(reason)s::text[], %(reference)s::text[], %(request_id)s::text[], %(created_at)s::timestamptz[]
+    %(product_id)s::text[], %(location)s::text[], %(version)s::bigint[], %(action)s::text[], %(quantity)s::bigint[], %(available_after)s::bigint[], %(allocated_after)s::bigint[], %(hand_allocated_after)s::bigint[], %(reservation_id)s::text[], %(order_id)s::text[], %(reason)s::text[], %(reference)s::text[], %(request_id)s::text[], %(created_at)s::timestamptz[], %(actor)s::text[]
 ) AS r;
 
 -- name: put_reservations

@@ -1,0 +1,46 @@
+-- What the first version kept for later: locations as rows, the store's settings, thresholds, tombstones, actors.
+
+CREATE TABLE location (
+    store_id text COLLATE "C" NOT NULL,
+    slug text COLLATE "C" NOT NULL,
+    enabled boolean NOT NULL DEFAULT true,
+    -- The lowest first, then by slug.
+    priority integer NOT NULL DEFAULT 0,
+    name text NOT NULL DEFAULT '',
+    external_ref text NOT NULL DEFAULT '',
+    description text NOT NULL DEFAULT '',
+    address_lines text[] NOT NULL DEFAULT '{}',
+    latitude double precision,
+    longitude double precision,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT location_pkey PRIMARY KEY (store_id, slug),
+    CONSTRAINT location_address_lines_limit CHECK (cardinality(address_lines) <= 8),
+    CONSTRAINT location_geolocation_range CHECK (
+        (latitude IS NULL) = (longitude IS NULL)
+        AND latitude BETWEEN -90 AND 90 AND longitude BETWEEN -180 AND 180
+    )
+);
+INSERT INTO location (store_id, slug) SELECT store_id, 'default' FROM store;
+
+ALTER TABLE store
+    ADD COLUMN defer_inventory_check boolean NOT NULL DEFAULT false,
+    ADD COLUMN sell_unmanaged_products boolean NOT NULL DEFAULT false,
+    ADD COLUMN default_hold_s bigint NOT NULL DEFAULT 900,
+    ADD COLUMN cart_expiry_s bigint NOT NULL DEFAULT 604800,
+    ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now(),
+    ADD CONSTRAINT store_default_hold_range CHECK (default_hold_s BETWEEN 1 AND 7776000),
+    ADD CONSTRAINT store_cart_expiry_range CHECK (cart_expiry_s BETWEEN 1 AND 7776000);
+
+-- deleted_at: a tombstone, which keeps the versions of its levels.
+ALTER TABLE stock
+    ADD COLUMN low_stock_threshold bigint,
+    ADD COLUMN deleted_at timestamptz,
+    ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now(),
+    ADD CONSTRAINT stock_low_stock_threshold_range CHECK (low_stock_threshold BETWEEN 0 AND 8796093022207);
+UPDATE stock SET updated_at = created_at;
+
+ALTER TABLE stock_transaction ADD COLUMN actor text NOT NULL DEFAULT '';
+
+GRANT SELECT ON location TO inventory_service;
+GRANT UPDATE ON stock TO inventory_service;
