@@ -37,7 +37,8 @@ from support.engine import Database, plus, running_engine
 PARAMETER = re.compile(r"%\((\w+)\)s")
 
 # Statements that may walk a whole table: the list of stores, which is short and belongs to no store.
-MAY_WALK = {"all_stores": {"store"}}
+# Both are bounded: the stores by whoever makes them, the locations of one store by their limit.
+MAY_WALK = {"all_stores": {"store"}, "locations": {"location"}}
 
 
 def numbered(text: str) -> str:
