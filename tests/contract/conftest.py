@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,27 @@ def staged(staged_site: Site, staged_gateway: StagedGateway) -> Iterator[StagedS
     """A new store on a server whose payments wait until the test answers them; no sweeper helps."""
     with staged_site.new_store() as (client, store):
         yield StagedShop(client, store, staged_site.observer, staged_gateway)
+
+
+@pytest.fixture(params=["at once", "after a conflict"])
+def together(
+    staged: StagedShop, request: pytest.FixtureRequest
+) -> Callable[[], AbstractContextManager[None]]:
+    """What is sent in the block is decided in one batch, in order; so too where 40001 undid its first run.
+
+    The conflict is another writer's change of product `a`, which every command of these tests loads.
+    """
+
+    @contextmanager
+    def block() -> Iterator[None]:
+        if request.param == "at once":
+            with staged.batch_held():
+                yield
+        else:
+            with staged.observer.level_rewritten(staged.store, "a"), staged.batch_held():
+                yield
+
+    return block
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,22 @@ class Observer:
             yield holder
             holder.rollback()
 
+    @contextmanager
+    def level_rewritten(self, store: str, product_id: str) -> Iterator[None]:
+        """Hold a level's row; after the block wait for who loads it, then change it under them: 40001.
+
+        Nothing of it differs afterwards, but whoever waited has lost his snapshot and must run again.
+        """
+        with psycopg.connect(self._database_url) as holder:
+            rewritten = holder.execute(
+                "UPDATE stock_level SET version = version WHERE store_id = %s AND product_id = %s",
+                (store, product_id),
+            )
+            assert rewritten.rowcount == 1
+            yield
+            self.wait_for_one_blocked_by(holder)
+            holder.commit()
+
     def wait_for_one_blocked_by(self, holder: psycopg.Connection) -> None:
         """Wait until a backend waits for a lock of `holder`."""
         pid = holder.info.backend_pid

@@ -53,6 +53,7 @@ def resolve_payment(state: State, command: ResolvePayment, _request_id: str | No
         state=command.outcome,
         lease_until=state.now,  # it is asked about at once whether that is so
         resolved_at=state.now,
+        resolved_by=state.actor,
         resolve_reason=command.reason,
         poll_until=None if is_accepted else state.now + timedelta(seconds=RESOLVED_POLL_S_MAX),
     )

@@ -40,6 +40,7 @@ LEASE_MARGIN_S = 2.0
 ASK_PAUSE_S = 1.0
 SETTLE_DEADLINE_S = 5.0
 SETTLE_PAUSE_S = 0.5
+ORDERS_KNOWN_MAX = 10_000
 
 _SETTLES_AS = {
     GatewayResult.ACCEPTED: OperationState.ACCEPTED,
@@ -79,6 +80,8 @@ class PaymentProcessor:
         self._gateway_timeout_s = gateway_timeout_s
         self._resolved_poll_interval_s = resolved_poll_interval_s
         self._tasks: set[asyncio.Task[Payment]] = set()
+        # (store, payment) -> order, of the last payments seen: saves a capture its look for it.
+        self._orders: dict[tuple[str, str], str] = {}
 
     @property
     def lease_s(self) -> float:
@@ -117,6 +120,7 @@ class PaymentProcessor:
             kind=kind,
         )
         begun: PaymentBegun = await self._engine.change(store_id, command, deadline_s=deadline_s, actor=actor)
+        self._remember(store_id, begun.payment)
         return await self._see_through(store_id, begun, until)
 
     async def capture(
@@ -134,15 +138,19 @@ class PaymentProcessor:
         return await self._once(store_id, command, request_id, deadline_s)
 
     async def confirm(
-        self, store_id: str, payment_id: str, *, request_id: str, deadline_s: float
+        self, store_id: str, payment_id: str, *, request_id: str, deadline_s: float, actor: str = ""
     ) -> Operated:
-        """Allocate again and let the gateway go on; where the units are gone, call the payment off."""
+        """Allocate again and let the gateway go on; where the units are gone, call the payment off.
+
+        Args:
+            actor: as in `pay`: no other of these calls moves units before the gateway's word.
+        """
         order_id = await self.order_of(store_id, payment_id, deadline_s=deadline_s)
         command = BeginConfirm(order_id, payment_id, *self._own(), reservation_id=str(uuid7()))
         try:
-            return await self._once(store_id, command, request_id, deadline_s)
+            return await self._once(store_id, command, request_id, deadline_s, actor)
         except InsufficientStock:
-            return await self._once(store_id, replace(command, or_void=True), request_id, deadline_s)
+            return await self._once(store_id, replace(command, or_void=True), request_id, deadline_s, actor)
 
     async def refund(
         self, store_id: str, payment_id: str, refund_id: str, amount_minor: int, *, deadline_s: float
@@ -161,8 +169,12 @@ class PaymentProcessor:
 
         That is for the command to refuse: an id used with other content is said first.
         """
+        known = self._orders.get((store_id, payment_id))
+        if known is not None:
+            return known
         with suppress(PaymentNotFound):
-            return (await self._reader.payment(store_id, payment_id, deadline_s=deadline_s)).order_id
+            payment = await self._reader.payment(store_id, payment_id, deadline_s=deadline_s)
+            return self._remember(store_id, payment)
         return None
 
     async def settle_doubt(self, store_id: str, order_id: str, payment_id: str, operation_id: str) -> None:
@@ -195,15 +207,28 @@ class PaymentProcessor:
         for task in self._tasks:
             task.cancel()
 
+    def _remember(self, store_id: str, payment: Payment) -> str:
+        self._orders[store_id, payment.payment_id] = payment.order_id
+        if len(self._orders) > ORDERS_KNOWN_MAX:
+            del self._orders[next(iter(self._orders))]
+        return payment.order_id
+
     def _own(self) -> tuple[str, float, bool]:
         """Return what a command brings of the server's: operation id, lease, whether there is a gateway."""
         return str(uuid7()), self.lease_s, self._gateway is not None
 
-    async def _once(self, store_id: str, command: _Begin, request_id: str, deadline_s: float) -> Operated:
+    async def _once(
+        self, store_id: str, command: _Begin, request_id: str, deadline_s: float, actor: str = ""
+    ) -> Operated:
         """Begin an operation unless this request_id began one before, and see it through."""
         until = asyncio.get_running_loop().time() + deadline_s
         verdict: Any = await self._engine.change(
-            store_id, command, deadline_s=deadline_s, request_id=request_id, encode=_operation_id
+            store_id,
+            command,
+            deadline_s=deadline_s,
+            request_id=request_id,
+            encode=_operation_id,
+            actor=actor,
         )
         if isinstance(verdict, PaymentBegun):
             return Operated(await self._see_through(store_id, verdict, until), replayed=False)

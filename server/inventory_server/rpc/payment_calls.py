@@ -76,8 +76,9 @@ class PaymentCalls:
         self, request: pb.ConfirmPaymentRequest, call: Call
     ) -> pb.ConfirmPaymentResponse:
         payment, replayed = await self._payments.confirm(
-            call.store_id, request.payment_id, request_id=request.request_id, deadline_s=call.deadline_s
-        )
+            call.store_id, request.payment_id, request_id=request.request_id,
+            deadline_s=call.deadline_s, actor=call.actor,
+        )  # fmt: skip
         return pb.ConfirmPaymentResponse(payment=answers.payment(payment), replayed=replayed)
 
     async def resolve_payment(

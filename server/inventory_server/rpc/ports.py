@@ -98,7 +98,7 @@ class Payments(Protocol):
     ) -> tuple[Payment, bool]: ...
 
     async def confirm(
-        self, store_id: str, payment_id: str, *, request_id: str, deadline_s: float
+        self, store_id: str, payment_id: str, *, request_id: str, deadline_s: float, actor: str
     ) -> tuple[Payment, bool]: ...
 
     async def refund(
