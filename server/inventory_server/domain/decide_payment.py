@@ -185,7 +185,9 @@ def _begin(
 
 def _payment(state: State, command: Begin) -> tuple[Payment, OrderView]:
     payment = state.payments.get(command.payment_id)
-    if payment is None:
+    # No order: the payment was not there when the call came, so no order was loaded. It may have been made
+    # since, side by side with this call, and then "not found" is true of one order of the two.
+    if payment is None or command.order_id is None:
         raise PaymentNotFound(command.payment_id)
     return payment, state.order_view(payment.order_id)
 
