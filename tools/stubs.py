@@ -61,7 +61,8 @@ def _protoc(scratch: Path) -> list[FileDescriptorProto]:
             f"--python_out={scratch}", f"--grpc_python_out={scratch}",
             f"--mypy_out=quiet:{scratch}", f"--mypy_grpc_out=quiet:{scratch}",
             f"--descriptor_set_out={descriptors}",
-            *sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto")),
+            # protos/google is there for buf: its stubs come with googleapis-common-protos.
+            *sorted(str(path.relative_to(PROTOS)) for path in (PROTOS / "inventory").rglob("*.proto")),
         ],
         check=True,
         cwd=PROTOS,

@@ -16,6 +16,7 @@ Messages and enums are in `inventory_client.v1`; every exception is an `Inventor
 from inventory_client.calls import new_id
 from inventory_client.client import AioClient, Client, connect, connect_aio
 from inventory_client.errors import (
+    Aborted,
     AlreadyExists,
     AmountExceedsBalance,
     Cancelled,
@@ -26,6 +27,7 @@ from inventory_client.errors import (
     CommitOutcomeUnknown,
     DatabaseUnavailable,
     DeadlineExceeded,
+    EtagMismatch,
     FailedPrecondition,
     HandAllocationTooSmall,
     IdReused,
@@ -59,9 +61,11 @@ from inventory_client.errors import (
     TotalBelowAllocated,
     TransactionConflict,
     Unavailable,
+    error_of,
 )
 
 __all__ = [
+    "Aborted",
     "AioClient",
     "AlreadyExists",
     "AmountExceedsBalance",
@@ -74,6 +78,7 @@ __all__ = [
     "CommitOutcomeUnknown",
     "DatabaseUnavailable",
     "DeadlineExceeded",
+    "EtagMismatch",
     "FailedPrecondition",
     "HandAllocationTooSmall",
     "IdReused",
@@ -109,5 +114,6 @@ __all__ = [
     "Unavailable",
     "connect",
     "connect_aio",
+    "error_of",
     "new_id",
 ]

@@ -26,6 +26,7 @@ ERROR_DOMAIN = "inventory-service"
 """`google.rpc.ErrorInfo.domain` of every reason; one of another domain isn't ours to read."""
 
 _DETAILS_KEY = "grpc-status-details-bin"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class InventoryError(Exception):
@@ -109,6 +110,10 @@ class AlreadyExists(InventoryError):
 
 class FailedPrecondition(InventoryError):
     """The state of things forbids it. Final: the same request is refused again until that state changes."""
+
+
+class Aborted(InventoryError):
+    """What was read before the call has changed since. Read again, decide again."""
 
 
 class Unavailable(InventoryError):
@@ -230,6 +235,10 @@ class AmountExceedsBalance(FailedPrecondition):
     """The amount is more than what is left to pay, capture or refund."""
 
 
+class EtagMismatch(Aborted):
+    """`etag` or `expected_version` is no longer current; `metadata["current"]` is what it is now."""
+
+
 class CartNotOpen(FailedPrecondition):
     """The cart was checked out before."""
 
@@ -285,6 +294,7 @@ CLASS_BY_CODE: Mapping[grpc.StatusCode, type[InventoryError]] = {
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
     grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
+    grpc.StatusCode.ABORTED: Aborted,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.CANCELLED: Cancelled,
@@ -303,10 +313,24 @@ def decode_error(error: grpc.RpcError, request: Message | None = None) -> Invent
         a broken detail must not hide the error itself.
     Source: google.rpc.Status in the trailing metadata (AIP-193; gRPC's richer error model).
     """
-    code = error.code()
-    details = _Details(error.trailing_metadata() or ())
+    trailing: Iterable[Any] = error.trailing_metadata() or ()
+    serialized = [value for key, value in trailing if key == _DETAILS_KEY and isinstance(value, bytes)]
+    return _error(error.code(), error.details() or "", _Details(serialized), request)
+
+
+def error_of(status: Any) -> InventoryError:
+    """Make the exception that says what an item's error means; the same as if it had been a call of its own.
+
+    Args:
+        status: the google.rpc.Status in a batch RPC's answer.
+    """
+    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    return _error(code, status.message, _Details([status.SerializeToString()]), None)
+
+
+def _error(code: grpc.StatusCode, message: str, details: _Details, request: Message | None) -> InventoryError:
     return CLASS_BY_REASON.get(details.reason_name, CLASS_BY_CODE.get(code, InventoryError))(
-        error.details() or "",
+        message,
         code=code,
         reason=ErrorReason.Value(_PREFIX + details.reason_name)
         if details.reason_name in CLASS_BY_REASON
@@ -322,17 +346,16 @@ def decode_error(error: grpc.RpcError, request: Message | None = None) -> Invent
 
 
 class _Details:
-    """The details of a status, by kind."""
+    """The details of serialized statuses, by kind."""
 
-    def __init__(self, trailing_metadata: Iterable[Any]) -> None:
+    def __init__(self, serialized: Iterable[bytes]) -> None:
         self.reason_name = ""
         self.metadata: dict[str, str] = {}
         self.field_violations: list[tuple[str, str]] = []
         self.shortages: list[StockShortage] = []
         self.retry_after_s: float | None = None
-        for key, value in trailing_metadata:
-            if key == _DETAILS_KEY and isinstance(value, bytes):
-                self._read(value)
+        for status in serialized:
+            self._read(status)
 
     @property
     def shortage_count(self) -> int:

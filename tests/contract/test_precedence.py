@@ -40,10 +40,12 @@ def test_create_stock(shop: Shop) -> None:
 
 
 def test_create_stock_transaction(shop: Shop) -> None:
-    """Invalid, ID_REUSED, location, stock record, numbers."""
+    """Invalid, ID_REUSED, location, stock record, version, numbers."""
     shop.stock("a", 1)
     shop.change("a", "INCREMENT", 1, request_id="used")
-    request = shop.change_request("ghost", "DECREMENT", 0, location="elsewhere", request_id="used")
+    request = shop.change_request(
+        "ghost", "DECREMENT", 0, location="elsewhere", request_id="used", expected_version=1
+    )
     with shop.refused("INVALID_FIELD"):
         shop.inventory.CreateStockTransaction(request)
     request.quantity = 9
@@ -56,6 +58,9 @@ def test_create_stock_transaction(shop: Shop) -> None:
     with shop.refused("STOCK_NOT_FOUND"):
         shop.inventory.CreateStockTransaction(request)
     request.product_id = "a"
+    with shop.refused("ETAG_MISMATCH"):
+        shop.inventory.CreateStockTransaction(request)
+    request.expected_version = 2
     with shop.refused("INSUFFICIENT_STOCK"):
         shop.inventory.CreateStockTransaction(request)
 

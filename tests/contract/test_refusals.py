@@ -256,6 +256,16 @@ def test_hand_allocation_too_small(shop: Shop) -> None:
     assert refusal.metadata == {"requested": "2", "hand_allocated": "1"}
 
 
+@row("ETAG_MISMATCH")
+def test_etag_mismatch(shop: Shop) -> None:
+    """What was named and what it is now: ABORTED, since it is worth deciding again after reading again."""
+    shop.stock("a", 5)
+    for version in (0, 2):
+        with shop.refused("ETAG_MISMATCH") as refusal:
+            shop.change("a", "SET", 2, expected_version=version)
+        assert refusal.metadata == {"field": "expected_version", "current": "1"}
+
+
 # --- reservations --------------------------------------------------------------------------------
 
 

@@ -21,9 +21,10 @@ from inventory_server.domain.commands import (
     ReserveStock,
     content_hash,
 )
-from inventory_server.domain.decide import Replay
+from inventory_server.domain.decide import Replay, Request
 from inventory_server.domain.errors import InsufficientStock, StockNotFound, StoreNotFound
 from inventory_server.domain.reservation import Line, ReservationState
+from inventory_server.domain.stock import LogRecord
 from inventory_server.engine import batcher
 from inventory_server.engine.errors import DeadlinePassed, Overloaded, TransactionConflict
 from support.engine import Database, eventually, minus, plus, running_engine, start
@@ -294,6 +295,19 @@ async def test_a_full_queue_refuses_at_once(database: Database) -> None:
             assert not any(task.done() for task in tasks)
         assert [(await task).entry.level.available for task in tasks] == [49, 48, 47, 46]
         assert (await engine.change(database.store, minus("a"), deadline_s=20)).entry.level.available == 45
+
+
+async def test_many_at_once_each_by_itself(database: Database) -> None:
+    """Many commands in one call are decided in their order; who is refused, or finds no place, is alone."""
+    async with running_engine(database.url, queue_commands_max=3) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 2), deadline_s=20)
+        asked = [Request(minus("a")), Request(minus("ghost")), Request(minus("a")), Request(minus("a"))]
+        verdicts = await engine.change_many(database.store, asked, deadline_s=20)
+        assert [type(verdict) for verdict in verdicts] == [LogRecord, StockNotFound, LogRecord, Overloaded]
+        assert [verdicts[0].entry.level.available, verdicts[2].entry.level.available] == [1, 0]
+        assert await engine.change_many(database.store, [], deadline_s=20) == []
+        with database.level_locked("a"), pytest.raises(DeadlinePassed):
+            await engine.change_many(database.store, asked[:1], deadline_s=0.05)
 
 
 async def test_all_queues_together_have_a_bound(database: Database) -> None:

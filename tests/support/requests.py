@@ -36,6 +36,8 @@ def minimal(method: MethodDescriptor) -> Any:
     request = _fill(GetMessageClass(method.input_type)())
     if method.name == "CreateStockTransaction":
         request.action, request.quantity = stock_pb2.STOCK_ACTION_INCREMENT, 1
+    if method.name == "BatchCreateStockTransactions":
+        request.items[0].action, request.items[0].quantity = stock_pb2.STOCK_ACTION_INCREMENT, 1
     return request
 
 

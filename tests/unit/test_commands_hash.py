@@ -36,6 +36,10 @@ GOLDEN: list[tuple[Command, str]] = [
         commands.CreateStockTransaction("a", Action.SET, 5, "north", "count", "#7"),
         "ace39cd81c6788631eeb31c44283f031",
     ),
+    (
+        commands.CreateStockTransaction("a", Action.SET, 5, "north", "count", "#7", 3),
+        "4005da2da19f9b5143bb8e5585cb90a9",
+    ),
     (commands.ReserveStock("r", LINES), "0d00bae3d495b8cfe90e849d5da0cb17"),
     (commands.ReserveStock("r", LINES, order_id="o", ttl_s=60.0), "d48983c5c366230944136ee9617c596e"),
     (commands.ReserveStock("r", LINES, expire_time=NOON), "2c7703d06b1d341e041272b819395ff4"),
@@ -105,7 +109,7 @@ KEYS = {
 
 FULL: list[Command] = [
     commands.CreateStock("a", 5),
-    commands.CreateStockTransaction("a", Action.SET, 5, "north", "count", "#7"),
+    commands.CreateStockTransaction("a", Action.SET, 5, "north", "count", "#7", 3),
     commands.ReserveStock("r", LINES, "o", 60.0, NOON, True),
     commands.ConfirmReservation("r"),
     commands.ReleaseReservation("r"),

@@ -45,6 +45,7 @@ EXAMPLES: dict[type[Exception], Exception] = {
     domain.PaymentNotCapturable: domain.PaymentNotCapturable("p-1", "VOIDED"),
     domain.PaymentNotVoidable: domain.PaymentNotVoidable("p-1", "CAPTURED"),
     domain.PaymentNotRefundable: domain.PaymentNotRefundable("p-1", "AUTHORIZED"),
+    domain.EtagMismatch: domain.EtagMismatch("expected_version", 7),
     domain.CartNotOpen: domain.CartNotOpen("c-1", "o-1"),
     domain.CartEmpty: domain.CartEmpty("c-1"),
     engine.DeadlinePassed: engine.DeadlinePassed(),
@@ -137,6 +138,15 @@ def test_a_passed_deadline_has_no_reason() -> None:
     refusal = status.refusal(engine.DeadlinePassed())
     assert refusal is not None
     assert (refusal.code, refusal.trailing_metadata) == (grpc.StatusCode.DEADLINE_EXCEEDED, ())
+    of_item = status.status_of(engine.DeadlinePassed())
+    assert of_item == status_pb2.Status(code=4, message=refusal.message)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in status.TABLE if kind is not engine.DeadlinePassed])
+def test_an_item_is_told_what_a_call_is(kind: type[Exception]) -> None:
+    """The google.rpc.Status of an item is that of a call that is refused for the same."""
+    assert status.status_of(example(kind)) == told(example(kind))[1]
+    assert status.status_of(ValueError("x")) is None
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), domain.DomainError("x"), domain.NotFound("x")])

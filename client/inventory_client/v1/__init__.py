@@ -115,3 +115,7 @@ from inventory_client.v1.reservation_pb2 import ReservationState as ReservationS
 from inventory_client.v1.stock_pb2 import Stock as Stock
 from inventory_client.v1.stock_pb2 import StockAction as StockAction
 from inventory_client.v1.stock_pb2 import StockTransaction as StockTransaction
+from inventory_client.v1.stock_calls_pb2 import BatchCreateStockTransactionsRequest as BatchCreateStockTransactionsRequest
+from inventory_client.v1.stock_calls_pb2 import BatchCreateStockTransactionsResponse as BatchCreateStockTransactionsResponse
+from inventory_client.v1.stock_calls_pb2 import StockTransactionItem as StockTransactionItem
+from inventory_client.v1.stock_calls_pb2 import StockTransactionVerdict as StockTransactionVerdict

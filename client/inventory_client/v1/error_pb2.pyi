@@ -91,6 +91,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the payment has nothing to call off."""
     ERROR_REASON_PAYMENT_NOT_REFUNDABLE: _ErrorReason.ValueType  # 70
     """FAILED_PRECONDITION: the payment has nothing left to give back."""
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 72
+    """ABORTED: `etag` or `expected_version` is no longer current: read again, decide
+    again. `field` in the metadata says which, `current` what it is now.
+    """
     ERROR_REASON_TRANSACTION_CONFLICT: _ErrorReason.ValueType  # 80
     """UNAVAILABLE: other writers won again and again; nothing was changed."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 81
@@ -177,6 +181,10 @@ ERROR_REASON_PAYMENT_NOT_VOIDABLE: ErrorReason.ValueType  # 69
 """FAILED_PRECONDITION: the payment has nothing to call off."""
 ERROR_REASON_PAYMENT_NOT_REFUNDABLE: ErrorReason.ValueType  # 70
 """FAILED_PRECONDITION: the payment has nothing left to give back."""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 72
+"""ABORTED: `etag` or `expected_version` is no longer current: read again, decide
+again. `field` in the metadata says which, `current` what it is now.
+"""
 ERROR_REASON_TRANSACTION_CONFLICT: ErrorReason.ValueType  # 80
 """UNAVAILABLE: other writers won again and again; nothing was changed."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 81

@@ -256,6 +256,7 @@ class CreateStockTransactionRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     action: _stock_pb2.StockAction.ValueType
@@ -272,6 +273,10 @@ class CreateStockTransactionRequest(_message.Message):
     """Names this call so that it can be repeated safely: 1 to 128 visible ASCII.
     The same id with the same content answers as before, with `replayed`.
     """
+    expected_version: _builtins.int
+    """The level's version as it was read: only if it still is, the change is made.
+    0 = the level was never opened. Absent = not checked.
+    """
     def __init__(
         self,
         *,
@@ -282,13 +287,19 @@ class CreateStockTransactionRequest(_message.Message):
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        expected_version: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "quantity", b"quantity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "_quantity", b"_quantity", "expected_version", b"expected_version", "quantity", b"quantity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "action", b"action", "location", b"location", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "_quantity", b"_quantity", "action", b"action", "expected_version", b"expected_version", "location", b"location", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
     _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
     _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
 
 Global___CreateStockTransactionRequest: _TypeAlias = CreateStockTransactionRequest  # noqa: Y015

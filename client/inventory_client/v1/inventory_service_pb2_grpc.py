@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from inventory_client.v1 import inventory_service_pb2 as inventory_dot_v1_dot_inventory__service__pb2
+from inventory_client.v1 import stock_calls_pb2 as inventory_dot_v1_dot_stock__calls__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -66,6 +67,11 @@ class InventoryServiceStub:
                 '/inventory.v1.InventoryService/CreateStockTransaction',
                 request_serializer=inventory_dot_v1_dot_inventory__service__pb2.CreateStockTransactionRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_inventory__service__pb2.CreateStockTransactionResponse.FromString,
+                _registered_method=True)
+        self.BatchCreateStockTransactions = channel.unary_unary(
+                '/inventory.v1.InventoryService/BatchCreateStockTransactions',
+                request_serializer=inventory_dot_v1_dot_stock__calls__pb2.BatchCreateStockTransactionsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__calls__pb2.BatchCreateStockTransactionsResponse.FromString,
                 _registered_method=True)
         self.GetStockTransaction = channel.unary_unary(
                 '/inventory.v1.InventoryService/GetStockTransaction',
@@ -150,9 +156,19 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateStockTransaction(self, request, context):
-        """Change one level by hand and log it. Errors: ID_REUSED, LOCATION_NOT_FOUND,
-        STOCK_NOT_FOUND, INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED,
-        HAND_ALLOCATION_TOO_SMALL, QUANTITY_OVERFLOW.
+        """Change one level by hand and log it; INCREMENT and SET open a level that is
+        missing. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND, ETAG_MISMATCH,
+        INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED, HAND_ALLOCATION_TOO_SMALL,
+        QUANTITY_OVERFLOW.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchCreateStockTransactions(self, request, context):
+        """Change up to 1,000 levels by hand, each by itself: decided in order, each with
+        a verdict of its own. The call is OK however many are refused; an item's errors
+        are those of CreateStockTransaction.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -250,6 +266,11 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.CreateStockTransaction,
                     request_deserializer=inventory_dot_v1_dot_inventory__service__pb2.CreateStockTransactionRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_inventory__service__pb2.CreateStockTransactionResponse.SerializeToString,
+            ),
+            'BatchCreateStockTransactions': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCreateStockTransactions,
+                    request_deserializer=inventory_dot_v1_dot_stock__calls__pb2.BatchCreateStockTransactionsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__calls__pb2.BatchCreateStockTransactionsResponse.SerializeToString,
             ),
             'GetStockTransaction': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStockTransaction,
@@ -435,6 +456,33 @@ class InventoryService:
             '/inventory.v1.InventoryService/CreateStockTransaction',
             inventory_dot_v1_dot_inventory__service__pb2.CreateStockTransactionRequest.SerializeToString,
             inventory_dot_v1_dot_inventory__service__pb2.CreateStockTransactionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCreateStockTransactions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/BatchCreateStockTransactions',
+            inventory_dot_v1_dot_stock__calls__pb2.BatchCreateStockTransactionsRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__calls__pb2.BatchCreateStockTransactionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ Stock, its log, availability and reservations."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from inventory_client.v1 import inventory_service_pb2 as _inventory_service_pb2
+from inventory_client.v1 import stock_calls_pb2 as _stock_calls_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -52,9 +53,15 @@ class InventoryServiceStub:
     ListStock: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockRequest, _inventory_service_pb2.ListStockResponse]
     """List all stock, by product_id."""
     CreateStockTransaction: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.CreateStockTransactionRequest, _inventory_service_pb2.CreateStockTransactionResponse]
-    """Change one level by hand and log it. Errors: ID_REUSED, LOCATION_NOT_FOUND,
-    STOCK_NOT_FOUND, INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED,
-    HAND_ALLOCATION_TOO_SMALL, QUANTITY_OVERFLOW.
+    """Change one level by hand and log it; INCREMENT and SET open a level that is
+    missing. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND, ETAG_MISMATCH,
+    INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED, HAND_ALLOCATION_TOO_SMALL,
+    QUANTITY_OVERFLOW.
+    """
+    BatchCreateStockTransactions: _grpc.UnaryUnaryMultiCallable[_stock_calls_pb2.BatchCreateStockTransactionsRequest, _stock_calls_pb2.BatchCreateStockTransactionsResponse]
+    """Change up to 1,000 levels by hand, each by itself: decided in order, each with
+    a verdict of its own. The call is OK however many are refused; an item's errors
+    are those of CreateStockTransaction.
     """
     GetStockTransaction: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.GetStockTransactionRequest, _inventory_service_pb2.GetStockTransactionResponse]
     """Read one log entry. Errors: STOCK_TRANSACTION_NOT_FOUND."""
@@ -111,9 +118,15 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     ListStock: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockRequest, _inventory_service_pb2.ListStockResponse]  # type: ignore[assignment]
     """List all stock, by product_id."""
     CreateStockTransaction: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.CreateStockTransactionRequest, _inventory_service_pb2.CreateStockTransactionResponse]  # type: ignore[assignment]
-    """Change one level by hand and log it. Errors: ID_REUSED, LOCATION_NOT_FOUND,
-    STOCK_NOT_FOUND, INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED,
-    HAND_ALLOCATION_TOO_SMALL, QUANTITY_OVERFLOW.
+    """Change one level by hand and log it; INCREMENT and SET open a level that is
+    missing. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND, ETAG_MISMATCH,
+    INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED, HAND_ALLOCATION_TOO_SMALL,
+    QUANTITY_OVERFLOW.
+    """
+    BatchCreateStockTransactions: _aio.UnaryUnaryMultiCallable[_stock_calls_pb2.BatchCreateStockTransactionsRequest, _stock_calls_pb2.BatchCreateStockTransactionsResponse]  # type: ignore[assignment]
+    """Change up to 1,000 levels by hand, each by itself: decided in order, each with
+    a verdict of its own. The call is OK however many are refused; an item's errors
+    are those of CreateStockTransaction.
     """
     GetStockTransaction: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.GetStockTransactionRequest, _inventory_service_pb2.GetStockTransactionResponse]  # type: ignore[assignment]
     """Read one log entry. Errors: STOCK_TRANSACTION_NOT_FOUND."""
@@ -197,9 +210,21 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_service_pb2.CreateStockTransactionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.CreateStockTransactionResponse, _abc.Awaitable[_inventory_service_pb2.CreateStockTransactionResponse]]:
-        """Change one level by hand and log it. Errors: ID_REUSED, LOCATION_NOT_FOUND,
-        STOCK_NOT_FOUND, INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED,
-        HAND_ALLOCATION_TOO_SMALL, QUANTITY_OVERFLOW.
+        """Change one level by hand and log it; INCREMENT and SET open a level that is
+        missing. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND, ETAG_MISMATCH,
+        INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED, HAND_ALLOCATION_TOO_SMALL,
+        QUANTITY_OVERFLOW.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchCreateStockTransactions(
+        self,
+        request: _stock_calls_pb2.BatchCreateStockTransactionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_calls_pb2.BatchCreateStockTransactionsResponse, _abc.Awaitable[_stock_calls_pb2.BatchCreateStockTransactionsResponse]]:
+        """Change up to 1,000 levels by hand, each by itself: decided in order, each with
+        a verdict of its own. The call is OK however many are refused; an item's errors
+        are those of CreateStockTransaction.
         """
 
     @_abc_1.abstractmethod

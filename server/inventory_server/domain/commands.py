@@ -98,6 +98,8 @@ class CreateStockTransaction(Command):
     location: str = DEFAULT_LOCATION
     reason: str = ""
     reference: str = ""
+    # The level's version before it, 0 = never opened; None = whatever it is.
+    expected_version: int | None = None
 
     def content(self) -> tuple[object, ...]:
         return (
@@ -107,6 +109,7 @@ class CreateStockTransaction(Command):
             self.location,
             self.reason,
             self.reference,
+            *(() if self.expected_version is None else (self.expected_version,)),
         )
 
     def want(self, wanted: Wanted) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from inventory_server.domain import stock
 from inventory_server.domain.commands import CreateStock, CreateStockTransaction
 from inventory_server.domain.errors import (
+    EtagMismatch,
     InsufficientStock,
     InvalidValue,
     Shortage,
@@ -46,6 +47,8 @@ def create_stock_transaction(
     if state.managed(command.product_id) is None:
         raise StockNotFound(command.product_id)
     level = state.level(command.product_id, command.location)
+    if command.expected_version not in (None, level.version):
+        raise EtagMismatch("expected_version", level.version)
     try:
         after = _BY_HAND[command.action](level, command.quantity)
     except stock.NotEnough:

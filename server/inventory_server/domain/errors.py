@@ -213,3 +213,12 @@ class CartEmpty(DomainError):
     def __init__(self, cart_id: str) -> None:
         super().__init__(f"cart {cart_id!r} holds nothing to check out")
         self.cart_id = cart_id
+
+
+class EtagMismatch(DomainError):
+    """What was read before the change is no longer what is there: read again, decide again."""
+
+    def __init__(self, field: str, current: str | int) -> None:
+        super().__init__(f"{field} is no longer current; it is {current}")
+        self.field = field
+        self.current = current

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -59,20 +59,29 @@ class Engine:
         Effects: one command of one batch.
         """
         batcher = self._batchers.get(store_id) or await self._new_batcher(store_id, deadline_s)
-        if (
-            self._stopping
-            or len(batcher) >= self._queue_commands_max
-            or self._waiting_count >= self._queue_commands_max_total
-        ):
-            raise Overloaded
-        loop = asyncio.get_running_loop()
-        request = Request(command, request_id, encode, actor)
-        entry = Entry(request, loop.time() + deadline_s, loop.create_future())
-        self._waiting_count += 1
-        batcher.put(entry)
+        verdict = self._queue(batcher, Request(command, request_id, encode, actor), deadline_s)
         try:
             async with asyncio.timeout(deadline_s):
-                return await entry.verdict
+                return await verdict
+        except TimeoutError as error:
+            raise DeadlinePassed from error
+
+    async def change_many(
+        self, store_id: str, requests: Sequence[Request], *, deadline_s: float
+    ) -> list[Any]:
+        """Have many commands decided in their order, each by itself.
+
+        Args:
+            deadline_s: seconds the caller still waits for all of them; past it none is begun any more.
+        Returns: by request what `change` would return of it, or the exception that it would raise.
+        Raises: StoreNotFound; DeadlinePassed where not every one was decided in time.
+        Effects: a command each, in as few batches as they fit into.
+        """
+        batcher = self._batchers.get(store_id) or await self._new_batcher(store_id, deadline_s)
+        verdicts = [self._queue(batcher, request, deadline_s) for request in requests]
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await asyncio.gather(*verdicts, return_exceptions=True)
         except TimeoutError as error:
             raise DeadlinePassed from error
 
@@ -85,6 +94,20 @@ class Engine:
         for batcher in self._batchers.values():
             batcher.cancel()
         await self._connections.close()
+
+    def _queue(self, batcher: Batcher, request: Request, deadline_s: float) -> asyncio.Future[object]:
+        loop = asyncio.get_running_loop()
+        verdict: asyncio.Future[object] = loop.create_future()
+        if (
+            self._stopping
+            or len(batcher) >= self._queue_commands_max
+            or self._waiting_count >= self._queue_commands_max_total
+        ):
+            verdict.set_exception(Overloaded())
+        else:
+            self._waiting_count += 1
+            batcher.put(Entry(request, loop.time() + deadline_s, verdict))
+        return verdict
 
     async def _new_batcher(self, store_id: str, deadline_s: float) -> Batcher:
         """An unknown store never gets a batcher, else anybody's typing would cost memory for ever."""

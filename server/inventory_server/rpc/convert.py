@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_client.v1 import checkout_service_pb2 as checkout
 from inventory_client.v1 import inventory_service_pb2 as inventory
-from inventory_client.v1 import payment_calls_pb2, payment_pb2, stock_pb2
+from inventory_client.v1 import payment_calls_pb2, payment_pb2, stock_calls_pb2, stock_pb2
 from inventory_client.v1.reservation_pb2 import LineRequest
 from inventory_server.domain import commands
 from inventory_server.domain.limits import DEFAULT_LOCATION, HOLD_S_MAX, HOLD_S_MIN
@@ -50,18 +50,20 @@ def create_stock(request: inventory.CreateStockRequest) -> commands.CreateStock:
 
 
 def create_stock_transaction(
-    request: inventory.CreateStockTransactionRequest,
+    request: inventory.CreateStockTransactionRequest | stock_calls_pb2.StockTransactionItem, within: str = ""
 ) -> commands.CreateStockTransaction:
-    """Decode an action by hand.
+    """Decode an action by hand; `within` is the path of an item, with its dot.
 
     Raises: InvalidFields, for an action that is not one by hand and for a quantity of 0 (but for SET).
     """
     action = _HAND_ACTIONS.get(request.action)
     broken = []
     if action is None:
-        broken.append(Violation("action", "must be INCREMENT, DECREMENT, ALLOCATE, DEALLOCATE or SET"))
+        broken.append(
+            Violation(f"{within}action", "must be INCREMENT, DECREMENT, ALLOCATE, DEALLOCATE or SET")
+        )
     if request.quantity == 0 and action is not Action.SET:
-        broken.append(Violation("quantity", "must be at least 1; only SET takes 0"))
+        broken.append(Violation(f"{within}quantity", "must be at least 1; only SET takes 0"))
     if action is None or broken:
         raise InvalidFields(broken)
     return commands.CreateStockTransaction(
@@ -71,6 +73,7 @@ def create_stock_transaction(
         location=location_or_default(request.location),
         reason=request.reason,
         reference=request.reference,
+        expected_version=request.expected_version if request.HasField("expected_version") else None,
     )
 
 

@@ -214,14 +214,14 @@ def _refusal(method: str, error: Exception, timeout: asyncio.Timeout | None) -> 
     """Return what a caller is told of an exception; one that nobody foresaw is logged under an id."""
     if timeout is not None and timeout.expired() and isinstance(error, TimeoutError):
         error = DeadlinePassed()
-    return status.refusal(error) or _defect(method, error)
+    return status.refusal(error) or status.internal(log_defect(method, error))
 
 
-def _defect(method: str, error: Exception) -> status.Refusal:
-    """Log what nobody foresaw under an id of its own; the caller is told the id alone."""
+def log_defect(method: str, error: BaseException) -> str:
+    """Log what nobody foresaw; return the id that it stands under, which is all that a caller is told."""
     error_id = secrets.token_hex(8)
     _log.error("call_failed", method=method, error_id=error_id, exc_info=error)
-    return status.internal(error_id)
+    return error_id
 
 
 def _snake(name: str) -> str:

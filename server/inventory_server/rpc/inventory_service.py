@@ -10,89 +10,23 @@ from inventory_server.domain.commands import (
     FulfillReservation,
     ReleaseReservation,
 )
-from inventory_server.domain.errors import StockNotFound
-from inventory_server.rpc import answers, convert, pages
+from inventory_server.rpc import answers, convert
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.ports import Engine, StockReader
 from inventory_server.rpc.repeat import change_once
+from inventory_server.rpc.stock_calls import StockCalls
 
 _Move = pb.ConfirmReservationRequest | pb.ReleaseReservationRequest | pb.FulfillReservationRequest
 _MoveCommand = ConfirmReservation | ReleaseReservation | FulfillReservation
 R = TypeVar("R", pb.ConfirmReservationResponse, pb.ReleaseReservationResponse, pb.FulfillReservationResponse)
 
 
-class InventoryServicer:
+class InventoryServicer(StockCalls):
     """Stock, its log, availability and reservations. The .proto says what each call does."""
 
     def __init__(self, engine: Engine, reader: StockReader) -> None:
         self._engine = engine
         self._reader = reader
-
-    async def create_stock(self, request: pb.CreateStockRequest, call: Call) -> pb.CreateStockResponse:
-        return await change_once(
-            self._engine, call, convert.create_stock(request), request.request_id, pb.CreateStockResponse,
-            lambda view: pb.CreateStockResponse(stock=answers.stock(view)),
-        )  # fmt: skip
-
-    async def get_stock(self, request: pb.GetStockRequest, call: Call) -> pb.GetStockResponse:
-        found = await self._reader.stocks(call.store_id, [request.product_id], deadline_s=call.deadline_s)
-        if request.product_id not in found:
-            raise StockNotFound(request.product_id)
-        return pb.GetStockResponse(stock=answers.stock(found[request.product_id]))
-
-    async def batch_get_stock(self, request: pb.BatchGetStockRequest, call: Call) -> pb.BatchGetStockResponse:
-        asked = list(dict.fromkeys(request.product_ids))
-        found = await self._reader.stocks(call.store_id, asked, deadline_s=call.deadline_s)
-        return pb.BatchGetStockResponse(
-            stocks=[answers.stock(found[product_id]) for product_id in asked if product_id in found],
-            missing_product_ids=[product_id for product_id in asked if product_id not in found],
-        )
-
-    async def list_stock(self, request: pb.ListStockRequest, call: Call) -> pb.ListStockResponse:
-        scope = ("ListStock", call.store_id)
-        (after,) = pages.position(scope, request.page_token, ("",))
-        size = pages.size(request.page_size)
-        views = await self._reader.list_stock(
-            call.store_id, after_product_id=after, limit=size + 1, deadline_s=call.deadline_s
-        )
-        page, next_token = pages.cut(views, size, scope, lambda view: (view.product_id,))
-        return pb.ListStockResponse(stocks=map(answers.stock, page), next_page_token=next_token)
-
-    async def create_stock_transaction(
-        self, request: pb.CreateStockTransactionRequest, call: Call
-    ) -> pb.CreateStockTransactionResponse:
-        return await change_once(
-            self._engine, call, convert.create_stock_transaction(request), request.request_id,
-            pb.CreateStockTransactionResponse,
-            lambda record: pb.CreateStockTransactionResponse(
-                stock_transaction=answers.stock_transaction(record)
-            ),
-        )  # fmt: skip
-
-    async def get_stock_transaction(
-        self, request: pb.GetStockTransactionRequest, call: Call
-    ) -> pb.GetStockTransactionResponse:
-        location = convert.location_or_default(request.location)
-        record = await self._reader.stock_transaction(
-            call.store_id, request.product_id, location, request.version, deadline_s=call.deadline_s
-        )
-        return pb.GetStockTransactionResponse(stock_transaction=answers.stock_transaction(record))
-
-    async def list_stock_transactions(
-        self, request: pb.ListStockTransactionsRequest, call: Call
-    ) -> pb.ListStockTransactionsResponse:
-        scope = ("ListStockTransactions", call.store_id, request.product_id)
-        after = pages.position(scope, request.page_token, ("", 0))
-        size = pages.size(request.page_size)
-        records = await self._reader.list_stock_transactions(
-            call.store_id, request.product_id, after=after, limit=size + 1, deadline_s=call.deadline_s
-        )
-        page, next_token = pages.cut(
-            records, size, scope, lambda r: (r.entry.location, r.entry.level.version)
-        )
-        return pb.ListStockTransactionsResponse(
-            stock_transactions=map(answers.stock_transaction, page), next_page_token=next_token
-        )
 
     async def check_availability(
         self, request: pb.CheckAvailabilityRequest, call: Call

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from inventory_server.domain.commands import Command
+from inventory_server.domain.decide import Request
 from inventory_server.domain.errors import Shortage
 from inventory_server.domain.order import Cart, OrderView
 from inventory_server.domain.payment import OperationKind, Payment
@@ -28,6 +29,10 @@ class Engine(Protocol):
         encode: Callable[[Any], bytes] | None = None,
         actor: str = "",
     ) -> Any: ...
+
+    async def change_many(
+        self, store_id: str, requests: Sequence[Request], *, deadline_s: float
+    ) -> list[Any]: ...
 
 
 class StockReader(Protocol):

@@ -29,6 +29,7 @@ SHORTAGES_BYTES_MAX = 4 * 1024
 INTERNAL_MESSAGE = "Internal error. Its error_id stands in the server's log."
 
 _PREFIX = "ERROR_REASON_"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _Trailing = tuple[tuple[str, str | bytes], ...]
 
 
@@ -202,6 +203,12 @@ TABLE: Mapping[type[Exception], Row] = {
         _REFUSED, _R.ERROR_REASON_CART_NOT_OPEN, metadata={"cart_id": "cart_id", "order_id": "order_id"}
     ),
     domain.CartEmpty: Row(_REFUSED, _R.ERROR_REASON_CART_EMPTY, metadata={"cart_id": "cart_id"}),
+    # What was read is no longer what is there
+    domain.EtagMismatch: Row(
+        grpc.StatusCode.ABORTED,
+        _R.ERROR_REASON_ETAG_MISMATCH,
+        metadata={"field": "field", "current": "current"},
+    ),
     # Not decided: the same call is worth sending again. The texts are fixed, since the exceptions' own may
     # speak of the database.
     engine.TransactionConflict: Row(
@@ -239,12 +246,26 @@ TABLE: Mapping[type[Exception], Row] = {
 
 def refusal(error: Exception) -> Refusal | None:
     """Return what a caller is told of an exception; None for one that the table does not know: a defect."""
+    status = status_of(error)
+    return None if status is None else _refusal(status)
+
+
+def internal(error_id: str) -> Refusal:
+    """Return what a caller is told of a defect: nothing of the inside, and where to find it."""
+    return _refusal(internal_status(error_id))
+
+
+def status_of(error: Exception) -> status_pb2.Status | None:
+    """Return an exception as a google.rpc.Status, which is what an item of a batch RPC is told.
+
+    None for one that the table does not know: a defect.
+    """
     row = TABLE.get(type(error))
     if row is None:
         return None
     message = str(error) if row.message is None else row.message
     if row.reason is None:
-        return Refusal(row.code, message, ())
+        return status_pb2.Status(code=row.code.value[0], message=message)
     metadata = {key: str(getattr(error, attribute)) for key, attribute in row.metadata.items()}
     if isinstance(error, domain.InsufficientStock):
         metadata["shortage_count"] = str(len(error.shortages))
@@ -253,12 +274,12 @@ def refusal(error: Exception) -> Refusal | None:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(row.retry_delay_ms)
         details.insert(0, retry)
-    return _refusal(row.code, message, row.reason, metadata, details)
+    return _status(row.code, message, row.reason, metadata, details)
 
 
-def internal(error_id: str) -> Refusal:
-    """Return what a caller is told of a defect: nothing of the inside, and where to find it."""
-    return _refusal(
+def internal_status(error_id: str) -> status_pb2.Status:
+    """Return a defect as a google.rpc.Status."""
+    return _status(
         grpc.StatusCode.INTERNAL,
         INTERNAL_MESSAGE,
         _R.ERROR_REASON_INTERNAL,
@@ -267,19 +288,22 @@ def internal(error_id: str) -> Refusal:
     )
 
 
-def _refusal(
+def _status(
     code: grpc.StatusCode,
     message: str,
     reason: ErrorReason.ValueType,
     metadata: Mapping[str, str],
     details: Iterable[Message],
-) -> Refusal:
+) -> status_pb2.Status:
     info = error_details_pb2.ErrorInfo(
         reason=ErrorReason.Name(reason).removeprefix(_PREFIX), domain=ERROR_DOMAIN, metadata=metadata
     )
-    number: int = code.value[0]
-    status = status_pb2.Status(code=number, message=message, details=map(_pack, (info, *details)))
-    return Refusal(code, message, ((DETAILS_KEY, status.SerializeToString()),))
+    return status_pb2.Status(code=code.value[0], message=message, details=map(_pack, (info, *details)))
+
+
+def _refusal(status: status_pb2.Status) -> Refusal:
+    trailing = ((DETAILS_KEY, status.SerializeToString()),) if status.details else ()
+    return Refusal(_CODES[status.code], status.message, trailing)
 
 
 def _pack(message: Message) -> AnyMessage:
