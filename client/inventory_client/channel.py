@@ -144,7 +144,7 @@ class _AioMethod:
 class _SyncCall:
     """A grpc.Call and grpc.Future whose error is an InventoryError; everything else is the call's own."""
 
-    def __init__(self, call: Any, request: Message) -> None:
+    def __init__(self, call: Any, request: Message | None) -> None:
         self._call = call
         self._request = request
 
@@ -234,6 +234,16 @@ class _SyncUpload:
             return self._method(requests, timeout, tuple(self._defaults.metadata(metadata)), **options)
         except grpc.RpcError as error:
             raise decode_error(error) from error
+
+    def future(
+        self,
+        requests: Iterator[Message],
+        timeout: float | None = None,
+        metadata: _Metadata | None = None,
+        **options: Any,
+    ) -> _SyncCall:
+        pairs = tuple(self._defaults.metadata(metadata))
+        return _SyncCall(self._method.future(requests, timeout, pairs, **options), None)
 
 
 class _SyncStream:

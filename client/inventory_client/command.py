@@ -32,6 +32,8 @@ SUBCOMMANDS = {
     "serve": Subcommand("inventory_server.cli", "server", "run the service"),
     "migrate": Subcommand("inventory_server.cli", "server", "bring a database to the current schema"),
     "store": Subcommand("inventory_server.cli", "server", "make and list stores"),
+    "import": Subcommand("inventory_console.cli", "console", "set a store's totals from a file"),
+    "export": Subcommand("inventory_console.cli", "console", "write a store's totals to a file"),
     "race": Subcommand(
         "inventory_server.cli", "server,loadtest", "let carts race for few units, and judge it"
     ),

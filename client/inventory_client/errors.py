@@ -179,6 +179,10 @@ class PaymentNotFound(NotFound):
     """No payment has this id."""
 
 
+class ImportNotFound(NotFound):
+    """No import has this id, or its upload is not whole yet."""
+
+
 class StockExists(AlreadyExists):
     """The product has a stock record."""
 
@@ -257,6 +261,10 @@ class PaymentNotVoidable(FailedPrecondition):
 
 class PaymentNotRefundable(FailedPrecondition):
     """The payment has nothing left to give back."""
+
+
+class ImportIncomplete(FailedPrecondition):
+    """An upload that is not whole, by its announced number or its last message; nothing is applied."""
 
 
 class TransactionConflict(Unavailable):

@@ -12,10 +12,14 @@ from typer.exceptions import TyperException
 import inventory_client
 from inventory_console.connection import refusal
 from inventory_console.console_error import ConsoleError
+from inventory_console.stock_commands import export_stock, import_stock
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 INTERRUPTED_STATUS = 130
+
+cli.command("import")(import_stock)
+cli.command("export")(export_stock)
 
 
 @cli.callback()

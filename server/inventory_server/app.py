@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
@@ -18,7 +19,12 @@ from inventory_server.db.sqlstate import DatabaseError
 from inventory_server.engine.batcher import BatchLimits
 from inventory_server.engine.engine import Engine
 from inventory_server.engine.errors import NotDecided
+from inventory_server.engine.export import Exporter
+from inventory_server.engine.import_reads import ImportReader
+from inventory_server.engine.import_staging import ImportStaging
+from inventory_server.engine.imports import Imports
 from inventory_server.engine.reads import Reader
+from inventory_server.jobs.importer import Importer
 from inventory_server.jobs.periodic import run_periodically
 from inventory_server.jobs.reconciler import Reconciler
 from inventory_server.jobs.sweeper import Sweeper
@@ -35,6 +41,9 @@ from inventory_server.rpc.server import build_server
 
 log = structlog.get_logger(__name__)
 
+# Beside the engine's connections and those of reads.
+STAGING_CONNECTIONS_MAX = 2
+EXPORT_CONNECTIONS_MAX = 2
 WATCH_INTERVAL_S = 1.0
 WATCH_DEADLINE_S = 3.0
 BACKOFF_S_MIN = 0.25
@@ -113,8 +122,15 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
         gateway_timeout_s=settings.gateway_timeout_s,
         resolved_poll_interval_s=settings.resolved_poll_interval_s,
     )
+    staging_connections = EngineConnections(database_url, STAGING_CONNECTIONS_MAX)
+    staging = ImportStaging(staging_connections)
+    import_reader = ImportReader(pool)
+    imports = Imports(engine, import_reader, staging)
+    importer = Importer(engine, import_reader, staging, imports)
+    export_pool = ReadPool(database_url, EXPORT_CONNECTIONS_MAX, deferrable=True)
+    exporter = Exporter(export_pool, spool_bytes_max=settings.export_spool_mib_max * 2**20)
     server, port, health = await build_server(
-        InventoryServicer(engine, reader),
+        InventoryServicer(engine, reader, imports, import_reader, exporter),
         CheckoutServicer(engine, reader, processor),
         host=settings.host,
         port=settings.port,
@@ -125,7 +141,7 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     reconciler = Reconciler(reader, processor)
 
     seen = asyncio.Event()
-    watch = asyncio.create_task(_watch(settings, database_url, pool, reader, health, seen))
+    watch = asyncio.create_task(_watch(settings, database_url, (pool, export_pool), reader, health, seen))
     with suppress(TimeoutError):
         async with asyncio.timeout(FIRST_LOOK_S):
             await seen.wait()
@@ -135,6 +151,9 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
         asyncio.create_task(run_periodically("sweeper", settings.sweep_interval_s, sweeper.sweep)),
         asyncio.create_task(
             run_periodically("reconciler", settings.reconcile_interval_s, reconciler.reconcile)
+        ),
+        asyncio.create_task(
+            run_periodically("importer", settings.import_interval_s, importer.look, imports.has_work)
         ),
     ]
     address = settings.model_copy(update={"port": port}).address
@@ -146,6 +165,7 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     for job in jobs:
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
+    await importer.stop()
     await health.close()
     # One grace time for all of them; a second is left to each whatever those before it took.
     until = loop.time() + settings.stop_grace_s
@@ -154,16 +174,24 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     await engine.drain(max(1.0, until - loop.time()))
     if gateway is not None:
         await gateway.close()
+    await staging_connections.close()
+    await export_pool.close()
     await pool.close()
     log.info("stopped")
 
 
 async def _watch(
-    settings: Settings, database_url: str, pool: ReadPool, reader: Reader, health: Health, seen: asyncio.Event
+    settings: Settings,
+    database_url: str,
+    pools: Sequence[ReadPool],
+    reader: Reader,
+    health: Health,
+    seen: asyncio.Event,
 ) -> None:
     """Keep health true to the database: NOT_SERVING until it can be served from, and whenever it is gone."""
     await _until_fit(settings, database_url)
-    await pool.open()
+    for pool in pools:
+        await pool.open()
     is_serving = False
     while True:
         try:

@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     data_dir: Path | None = Field(None, description="folder of the embedded PostgreSQL; none: the user's own")
     ephemeral: bool = Field(False, description="embedded PostgreSQL on a throw-away folder")
     migrate: bool = Field(description="migrate at start; by default an embedded database, never a given one")
+    export_spool_mib_max: int = Field(1024, ge=1, le=1_048_576, description="disk space of one export, MiB")
     read_pool_size_max: int = Field(8, ge=1, le=100, description="connections for reads")
     engine_connections_max: int = Field(4, ge=1, le=100, description="connections for batches, of all stores")
 
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     resolved_poll_interval_s: float = Field(
         60.0, gt=0, le=3600 * 24, description="between questions about a payment ended by hand, for 7 days"
     )
+    import_interval_s: float = Field(1.0, gt=0, le=3600, description="between looks for imports to apply")
     request_log_retention_h: int = Field(24, ge=24, le=24 * 90, description="how long request ids are kept")
     stop_grace_s: float = Field(10.0, ge=0, le=300, description="calls in flight may take this long at stop")
 

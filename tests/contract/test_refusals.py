@@ -171,6 +171,14 @@ def test_payment_not_found(shop: Shop) -> None:
     assert refusal.metadata == {"payment_id": "ghost"}
 
 
+@row("IMPORT_NOT_FOUND")
+def test_import_not_found(shop: Shop) -> None:
+    """An import that nobody uploaded."""
+    with shop.refused("IMPORT_NOT_FOUND") as refusal:
+        shop.inventory.GetImport(v1.GetImportRequest(import_id="ghost"))
+    assert refusal.metadata == {"import_id": "ghost"}
+
+
 # --- stock ---------------------------------------------------------------------------------------
 
 
@@ -423,6 +431,15 @@ def test_cart_empty(shop: Shop) -> None:
     with shop.refused("CART_EMPTY") as refusal:
         shop.check_out("c", "o")
     assert refusal.metadata == {"cart_id": "c"}
+
+
+@row("IMPORT_INCOMPLETE")
+def test_import_incomplete(shop: Shop) -> None:
+    """An upload that ends before the rows that it announced."""
+    header = v1.ImportHeader(import_id="i", row_count=1)
+    with shop.refused("IMPORT_INCOMPLETE") as refusal:
+        shop.inventory.ImportStock(iter([v1.ImportStockRequest(header=header)]))
+    assert refusal.metadata == {"import_id": "i"}
 
 
 # --- a defect ------------------------------------------------------------------------------------

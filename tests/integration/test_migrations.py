@@ -72,6 +72,19 @@ ROWS: dict[str, dict[str, Any]] = {
     "request_log": {
         "store_id": "s", "method": "m", "request_id": "q", "content_hash": b"", "response": b"",
     },
+    "import_upload": {"store_id": "s", "upload_id": "u"},
+    "import_row": {
+        "store_id": "s", "upload_id": "u", "product_id": "a", "row_number": 1, "line": 1, "levels": "[]",
+    },
+    "import_job": {
+        "store_id": "s", "import_id": "i", "upload_id": "u", "state": "RUNNING", "row_count": 2,
+        "applied_count": 1, "failed_count": 1, "applied_through": "a", "reason": "", "reference": "",
+        "actor": "", "failure": "", "content_hash": b"", "created_at": TIME,
+    },
+    "import_error": {
+        "store_id": "s", "upload_id": "u", "row_number": 1, "line": 1, "product_id": "a", "field": "levels",
+        "reason": "INVALID_FIELD", "message": "",
+    },
 }  # fmt: skip
 
 # What the operation above is followed by, for the laws that two of them can break.
@@ -161,6 +174,15 @@ BREAKS: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("payment_operation_state_known", "payment_operation", {"state": "LOST"}),
     ("shipment_line_quantity_floor", "shipment_line", {"quantity": 0}),
+    ("import_row_number_range", "import_row", {"product_id": "b", "row_number": 0}),
+    ("import_row_number_range", "import_row", {"product_id": "b", "row_number": 1_000_001}),
+    ("import_job_state_known", "import_job", {"state": "DONE"}),
+    ("import_job_row_limit", "import_job", {"row_count": 1_000_001}),
+    ("import_job_counts", "import_job", {"applied_count": -1}),
+    ("import_job_counts", "import_job", {"failed_count": -1}),
+    ("import_job_counts", "import_job", {"failed_count": 2}),
+    ("import_job_by_upload", "import_job", {"import_id": "i2", "state": "PENDING"}),
+    ("import_job_one_running", "import_job", {"import_id": "i2", "upload_id": "u2"}),
     *[(f"{table}_pkey", table, dict[str, Any]()) for table in ROWS],
 ]
 # What stands right at a limit is accepted.
@@ -178,6 +200,8 @@ AT_THE_LIMIT: list[tuple[str, dict[str, Any]]] = [
     ("cart_item", {"product_id": "b", "quantity": OVER - 1, "unit_price_minor": 2**53 - 1}),
     ("sales_order", {"order_id": "o2", "cart_id": "c2", "total_minor": 2**53 - 1}),
     ("payment_operation", {"operation_id": "op-3", "payment_id": "p2"}),
+    ("import_row", {"product_id": "b", "row_number": 1_000_000}),
+    ("import_job", {"import_id": "i2", "upload_id": "u2", "state": "PENDING", "row_count": 1_000_000}),
     (
         "payment_operation",
         {

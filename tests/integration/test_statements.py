@@ -33,12 +33,19 @@ from inventory_server.domain.payment_commands import BeginPayment, SettlePayment
 from inventory_server.domain.reservation import Line
 from inventory_server.engine.payment_reads import FIRST_KEY, PaymentFilters
 from support.engine import Database, plus, running_engine
+from support.imports import desk_on, staged
 
 PARAMETER = re.compile(r"%\((\w+)\)s")
 
-# Statements that may walk a whole table: the list of stores, which is short and belongs to no store.
-# Both are bounded: the stores by whoever makes them, the locations of one store by their limit.
-MAY_WALK = {"all_stores": {"store"}, "locations": {"location"}}
+# Statements that may walk a table or an index: the list of stores, which is short and belongs to no store;
+# the locations of one, bounded by their limit; imports that have not ended, uploads not cleared away: few.
+MAY_WALK = {
+    "all_stores": {"store"},
+    "locations": {"location"},
+    "imports_running": {"import_job"},
+    "import_unfinished": {"import_job"},
+    "uploads_spent": {"import_upload"},
+}
 
 
 def numbered(text: str) -> str:
@@ -183,6 +190,13 @@ async def test_every_statement_gets_its_parameters(
         assert database.store in await reader.all_stores(deadline_s=20)
         with pytest.raises(Exception, match="shipped whole"):
             await do(CancelOrder("o"))
+        async with desk_on(engine, database.url) as desk:
+            await desk.upload(database.store, "i", staged("a", "a", "z"))
+            await desk.run(database.store, "i")
+            await desk.reader.list_imports(database.store, before_upload_id="~", limit=9, deadline_s=20)
+            await desk.reader.list_import_errors(database.store, "i", after_number=0, limit=9, deadline_s=20)
+            async with desk.exporter.export(database.store, deadline_s=20):
+                pass
     named = {
         name: set(PARAMETER.findall(found.locking)) - {"store_id"} for name, found in statements().items()
     }

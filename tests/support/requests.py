@@ -38,6 +38,8 @@ def minimal(method: MethodDescriptor) -> Any:
         request.action, request.quantity = stock_pb2.STOCK_ACTION_INCREMENT, 1
     if method.name == "BatchCreateStockTransactions":
         request.items[0].action, request.items[0].quantity = stock_pb2.STOCK_ACTION_INCREMENT, 1
+    if method.name == "ImportStock":
+        request.header.import_id = "x"
     return request
 
 
@@ -109,6 +111,10 @@ def _breakings(message: Any, within: str) -> Iterator[tuple[str, Callable[[Any],
         if field.is_repeated:
             yield from _repeated(message, field, rules, path)
             continue
+        if field.message_type is not None and field.message_type.file.package == "inventory.v1":
+            for inner, breaking in _breakings(getattr(message, name), f"{path}."):
+                yield inner, lambda m, n=name, b=breaking: b(getattr(m, n))
+            continue
         if rules.required:
             yield path, lambda m, n=name: m.ClearField(n)
         bad: list[object] = list(_BAD_TEXT.get(rules.format, []))
@@ -129,6 +135,8 @@ def _an_element(message: Any, field: FieldDescriptor) -> object:
     values = getattr(message, field.name)
     if values:
         return values[0]
+    if field.message_type is not None:
+        return GetMessageClass(field.message_type)()
     return 1 if field.enum_type is not None else "x"
 
 

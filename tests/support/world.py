@@ -36,6 +36,7 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 DEFAULT = (Location(DEFAULT_LOCATION),)
 TABLES = (
     "stocks", "levels", "reservations", "carts", "orders", "payments", "shipments", "answers", "locations",
+    "imports", "import_errors",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from inventory_server.domain import commands, payment_commands
+from inventory_server.domain import commands, import_commands, payment_commands
 from inventory_server.domain.commands import Command, content_hash
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationKind, OperationState
@@ -24,10 +24,13 @@ from inventory_server.domain.payment_commands import (
 )
 from inventory_server.domain.reservation import Line
 from inventory_server.domain.stock import Action
+from inventory_server.domain.stock_import import ImportRow
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 LINES = (Line("a", 2), Line("b", 1, "north"))
 ITEMS = (CartItem("a", 2, 150, None), CartItem("b", 1, 99, "north"))
+
+ROWS = (ImportRow(1, 1, "a", (("default", 5),)), ImportRow(2, 2, "b", (("default", 7),)))
 
 # Golden: a change of any of these hashes makes the repeats of old rows ID_REUSED.
 GOLDEN: list[tuple[Command, str]] = [
@@ -78,6 +81,12 @@ GOLDEN: list[tuple[Command, str]] = [
     ),
     (ClaimOperation("o", "p", "op", 12.0), "a49aebb2266e874eae56a670d41e8e16"),
     (commands.ForgetAnswers(24), "11355c76053bdf97c9cf235eb16569bd"),
+    (
+        import_commands.CreateImport("i", "u", 2, 0, b"rows", 2, True, "count", "#7"),
+        "d0c8e8d2858a31874c663c31e0261b6b",
+    ),
+    (import_commands.ImportChunk("i", "", ROWS, True), "a0754cb061b12bbed7fcff7807d78e0d"),
+    (import_commands.FailImport("i", "why"), "3315af851db78c688919d1a650c6d162"),
 ]
 
 # The id that a row is found by is no content: it is what the content belongs to.
@@ -105,6 +114,8 @@ KEYS = {
         "lease_s",
     },
     ClaimOperation: {"order_id", "payment_id", "lease_s", "poll_s"},
+    import_commands.CreateImport: {"import_id", "upload_id", "failed_count", "announced_count", "is_closed"},
+    import_commands.ImportChunk: {"rows", "is_last"},
 }
 
 FULL: list[Command] = [
@@ -131,6 +142,9 @@ FULL: list[Command] = [
     SettlePayment("o", "p", "op", OperationState.ACCEPTED, "ref", "why"),
     ClaimOperation("o", "p", "op", 12.0),
     commands.ForgetAnswers(24),
+    import_commands.CreateImport("i", "u", 2, 0, b"rows", 2, True, "count", "#7"),
+    import_commands.ImportChunk("i", "", ROWS, True),
+    import_commands.FailImport("i", "why"),
 ]
 
 
@@ -158,6 +172,8 @@ def other(value: Any) -> Any:
         return value.replace(microsecond=1)
     if isinstance(value, tuple):
         return value[:1]
+    if isinstance(value, bytes):
+        return value + b"x"
     return value + "x" if isinstance(value, str) else not value if value is True else value + 1
 
 
@@ -189,7 +205,8 @@ def test_every_command_is_here() -> None:
     known = {type(command) for command, _ in GOLDEN}
     declared = {
         value
-        for value in (vars(commands) | vars(payment_commands)).values()
+        for module in (commands, import_commands, payment_commands)
+        for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Command) and not value.__name__.startswith("_")
     }
     assert declared - {Command} == known == {type(command) for command in FULL}

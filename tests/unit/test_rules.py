@@ -12,6 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from inventory_client.v1 import checkout_service_pb2, inventory_service_pb2, options_pb2
 from inventory_client.v1 import inventory_service_pb2 as inventory
+from inventory_client.v1.stock_import_pb2 import StockRow
 from inventory_server.rpc import rules
 from inventory_server.rpc.rules import VIOLATIONS_MAX, InvalidFields, Violation, validator
 
@@ -21,7 +22,8 @@ METHODS = [
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
-REQUESTS = [method.input_type for method in METHODS]
+# What a request leaves to be checked by itself is a case of its own.
+REQUESTS = [*[method.input_type for method in METHODS], StockRow.DESCRIPTOR]
 GOOD_TEXT = {
     options_pb2.TEXT_FORMAT_ID: ["!", "~" * 128, "a.b:c/d"],
     options_pb2.TEXT_FORMAT_SLUG: ["a", "Z-9_" * 32],
@@ -105,17 +107,19 @@ def _cases(root: Descriptor, descriptor: Descriptor, within: tuple[FieldDescript
         target = request
         for step in within:
             target = getattr(target, step.name)
-            target = target[0] if step.is_repeated else target
+            target = target[0] if step.is_repeated else fill(target)
         at = path + field.name + suffix
         return Case(f"{root.name}.{at} {what}", request, at, is_valid), target
 
     for field in descriptor.fields:
         if field.is_repeated:
             yield from _repeated_cases(field, case)
-            if inner := ours(field):
+            if (inner := ours(field)) and not rules_of(field).each_alone:
                 yield from _cases(root, inner, (*within, field))
         elif field.message_type is None:
             yield from _scalar_cases(field, case)
+        elif inner := ours(field):
+            yield from _cases(root, inner, (*within, field))
 
 
 def _repeated_cases(field: FieldDescriptor, case: Any) -> Iterator[Case]:
@@ -314,6 +318,8 @@ def field(
         (field(FieldDescriptor.TYPE_INT64, format=1), "is no string"),
         (field(FieldDescriptor.TYPE_STRING, min=1), "is no integer"),
         (field(FieldDescriptor.TYPE_STRING, items_max=1), "is not repeated"),
+        (field(FieldDescriptor.TYPE_STRING, each_alone=True), "no messages"),
+        (field(FieldDescriptor.TYPE_MESSAGE, type_name=".t.T", each_alone=True), "no messages"),
         (field(FieldDescriptor.TYPE_INT64, min=2, max=1), "no value between"),
         (field(FieldDescriptor.TYPE_DOUBLE), "type that the rules do not know"),
         (field(FieldDescriptor.TYPE_MESSAGE, type_name=".t.T"), "holds itself"),

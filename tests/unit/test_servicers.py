@@ -91,7 +91,8 @@ class FakeReader:
 
 def stock_service(engine: Any = None, reader: Any = None) -> InventoryServicer:
     any_reader: Any = reader or FakeReader()
-    return InventoryServicer(engine or FakeEngine(None), any_reader)
+    unasked: Any = None
+    return InventoryServicer(engine or FakeEngine(None), any_reader, unasked, unasked, unasked)
 
 
 async def test_a_repeated_request_id_is_answered_as_before() -> None:

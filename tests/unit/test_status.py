@@ -29,6 +29,7 @@ EXAMPLES: dict[type[Exception], Exception] = {
     domain.InvalidValue: domain.InvalidValue("amount_minor", "must be at least 1"),
     domain.IdReused: domain.IdReused("reservation_id", "r-1"),
     domain.StockExists: domain.StockExists("tea"),
+    domain.ImportIncomplete: domain.ImportIncomplete("i-1", "3 of 4 rows came"),
     domain.InsufficientStock: InsufficientStock((Shortage("tea", "north", 5, 2, managed=True),)),
     domain.ReservationExpired: ReservationExpired((Shortage("tea", None, 5, 0, managed=False),)),
     domain.TotalBelowAllocated: domain.TotalBelowAllocated(3, 4),

@@ -47,6 +47,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: no order has this id."""
     ERROR_REASON_PAYMENT_NOT_FOUND: _ErrorReason.ValueType  # 18
     """NOT_FOUND: no payment has this id."""
+    ERROR_REASON_IMPORT_NOT_FOUND: _ErrorReason.ValueType  # 19
+    """NOT_FOUND: no import has this id, or its upload is not whole yet."""
     ERROR_REASON_STOCK_EXISTS: _ErrorReason.ValueType  # 30
     """ALREADY_EXISTS: the product has a stock record."""
     ERROR_REASON_INSUFFICIENT_STOCK: _ErrorReason.ValueType  # 40
@@ -56,7 +58,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TOTAL_BELOW_ALLOCATED: _ErrorReason.ValueType  # 41
     """FAILED_PRECONDITION: `set` would go below what is allocated."""
     ERROR_REASON_QUANTITY_OVERFLOW: _ErrorReason.ValueType  # 42
-    """FAILED_PRECONDITION: a level, a cart's line or an amount would pass its limit."""
+    """FAILED_PRECONDITION: a level, a cart's line, an amount or an export would pass
+    its limit.
+    """
     ERROR_REASON_HAND_ALLOCATION_TOO_SMALL: _ErrorReason.ValueType  # 43
     """FAILED_PRECONDITION: `deallocate` asks for more than was allocated by hand."""
     ERROR_REASON_RESERVATION_NOT_ACTIVE: _ErrorReason.ValueType  # 50
@@ -91,6 +95,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the payment has nothing to call off."""
     ERROR_REASON_PAYMENT_NOT_REFUNDABLE: _ErrorReason.ValueType  # 70
     """FAILED_PRECONDITION: the payment has nothing left to give back."""
+    ERROR_REASON_IMPORT_INCOMPLETE: _ErrorReason.ValueType  # 71
+    """FAILED_PRECONDITION: another number of rows came than was announced, the last
+    message did not say that it is, or they took too long; nothing is applied.
+    """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 72
     """ABORTED: `etag` or `expected_version` is no longer current: read again, decide
     again. `field` in the metadata says which, `current` what it is now.
@@ -137,6 +145,8 @@ ERROR_REASON_ORDER_NOT_FOUND: ErrorReason.ValueType  # 17
 """NOT_FOUND: no order has this id."""
 ERROR_REASON_PAYMENT_NOT_FOUND: ErrorReason.ValueType  # 18
 """NOT_FOUND: no payment has this id."""
+ERROR_REASON_IMPORT_NOT_FOUND: ErrorReason.ValueType  # 19
+"""NOT_FOUND: no import has this id, or its upload is not whole yet."""
 ERROR_REASON_STOCK_EXISTS: ErrorReason.ValueType  # 30
 """ALREADY_EXISTS: the product has a stock record."""
 ERROR_REASON_INSUFFICIENT_STOCK: ErrorReason.ValueType  # 40
@@ -146,7 +156,9 @@ short line, at most 4 KiB of them; `shortage_count` in the metadata counts all.
 ERROR_REASON_TOTAL_BELOW_ALLOCATED: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION: `set` would go below what is allocated."""
 ERROR_REASON_QUANTITY_OVERFLOW: ErrorReason.ValueType  # 42
-"""FAILED_PRECONDITION: a level, a cart's line or an amount would pass its limit."""
+"""FAILED_PRECONDITION: a level, a cart's line, an amount or an export would pass
+its limit.
+"""
 ERROR_REASON_HAND_ALLOCATION_TOO_SMALL: ErrorReason.ValueType  # 43
 """FAILED_PRECONDITION: `deallocate` asks for more than was allocated by hand."""
 ERROR_REASON_RESERVATION_NOT_ACTIVE: ErrorReason.ValueType  # 50
@@ -181,6 +193,10 @@ ERROR_REASON_PAYMENT_NOT_VOIDABLE: ErrorReason.ValueType  # 69
 """FAILED_PRECONDITION: the payment has nothing to call off."""
 ERROR_REASON_PAYMENT_NOT_REFUNDABLE: ErrorReason.ValueType  # 70
 """FAILED_PRECONDITION: the payment has nothing left to give back."""
+ERROR_REASON_IMPORT_INCOMPLETE: ErrorReason.ValueType  # 71
+"""FAILED_PRECONDITION: another number of rows came than was announced, the last
+message did not say that it is, or they took too long; nothing is applied.
+"""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 72
 """ABORTED: `etag` or `expected_version` is no longer current: read again, decide
 again. `field` in the metadata says which, `current` what it is now.

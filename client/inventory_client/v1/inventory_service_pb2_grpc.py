@@ -5,6 +5,7 @@ import warnings
 
 from inventory_client.v1 import inventory_service_pb2 as inventory_dot_v1_dot_inventory__service__pb2
 from inventory_client.v1 import stock_calls_pb2 as inventory_dot_v1_dot_stock__calls__pb2
+from inventory_client.v1 import stock_import_pb2 as inventory_dot_v1_dot_stock__import__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -112,6 +113,31 @@ class InventoryServiceStub:
                 '/inventory.v1.InventoryService/GetReservation',
                 request_serializer=inventory_dot_v1_dot_inventory__service__pb2.GetReservationRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_inventory__service__pb2.GetReservationResponse.FromString,
+                _registered_method=True)
+        self.ImportStock = channel.stream_unary(
+                '/inventory.v1.InventoryService/ImportStock',
+                request_serializer=inventory_dot_v1_dot_stock__import__pb2.ImportStockRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__import__pb2.ImportStockResponse.FromString,
+                _registered_method=True)
+        self.GetImport = channel.unary_unary(
+                '/inventory.v1.InventoryService/GetImport',
+                request_serializer=inventory_dot_v1_dot_stock__import__pb2.GetImportRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__import__pb2.GetImportResponse.FromString,
+                _registered_method=True)
+        self.ListImports = channel.unary_unary(
+                '/inventory.v1.InventoryService/ListImports',
+                request_serializer=inventory_dot_v1_dot_stock__import__pb2.ListImportsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__import__pb2.ListImportsResponse.FromString,
+                _registered_method=True)
+        self.ListImportErrors = channel.unary_unary(
+                '/inventory.v1.InventoryService/ListImportErrors',
+                request_serializer=inventory_dot_v1_dot_stock__import__pb2.ListImportErrorsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__import__pb2.ListImportErrorsResponse.FromString,
+                _registered_method=True)
+        self.ExportStock = channel.unary_stream(
+                '/inventory.v1.InventoryService/ExportStock',
+                request_serializer=inventory_dot_v1_dot_stock__import__pb2.ExportStockRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__import__pb2.ExportStockResponse.FromString,
                 _registered_method=True)
 
 
@@ -239,6 +265,47 @@ class InventoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportStock(self, request_iterator, context):
+        """Set the totals of up to 1,000,000 products: a header, then their rows. The
+        answer comes when the upload is whole; the rows are applied after it, behind
+        other calls. Products without a record get one. The same import_id with the same
+        content answers its current state; an upload that breaks off applies nothing.
+        Errors: ID_REUSED, IMPORT_INCOMPLETE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetImport(self, request, context):
+        """Read how far an import is. Errors: IMPORT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListImports(self, request, context):
+        """List all imports, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListImportErrors(self, request, context):
+        """List the rows of an import that were not applied, the first 10,000 of them, and
+        why. Errors: IMPORT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportStock(self, request, context):
+        """Stream the totals of every product, as of one moment; an import takes the rows
+        as they are. Errors: QUANTITY_OVERFLOW (it is larger than the server may spool).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InventoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -311,6 +378,31 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.GetReservation,
                     request_deserializer=inventory_dot_v1_dot_inventory__service__pb2.GetReservationRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_inventory__service__pb2.GetReservationResponse.SerializeToString,
+            ),
+            'ImportStock': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportStock,
+                    request_deserializer=inventory_dot_v1_dot_stock__import__pb2.ImportStockRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__import__pb2.ImportStockResponse.SerializeToString,
+            ),
+            'GetImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetImport,
+                    request_deserializer=inventory_dot_v1_dot_stock__import__pb2.GetImportRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__import__pb2.GetImportResponse.SerializeToString,
+            ),
+            'ListImports': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListImports,
+                    request_deserializer=inventory_dot_v1_dot_stock__import__pb2.ListImportsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__import__pb2.ListImportsResponse.SerializeToString,
+            ),
+            'ListImportErrors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListImportErrors,
+                    request_deserializer=inventory_dot_v1_dot_stock__import__pb2.ListImportErrorsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__import__pb2.ListImportErrorsResponse.SerializeToString,
+            ),
+            'ExportStock': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportStock,
+                    request_deserializer=inventory_dot_v1_dot_stock__import__pb2.ExportStockRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__import__pb2.ExportStockResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -699,6 +791,141 @@ class InventoryService:
             '/inventory.v1.InventoryService/GetReservation',
             inventory_dot_v1_dot_inventory__service__pb2.GetReservationRequest.SerializeToString,
             inventory_dot_v1_dot_inventory__service__pb2.GetReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportStock(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/inventory.v1.InventoryService/ImportStock',
+            inventory_dot_v1_dot_stock__import__pb2.ImportStockRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__import__pb2.ImportStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/GetImport',
+            inventory_dot_v1_dot_stock__import__pb2.GetImportRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__import__pb2.GetImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListImports(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/ListImports',
+            inventory_dot_v1_dot_stock__import__pb2.ListImportsRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__import__pb2.ListImportsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListImportErrors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/ListImportErrors',
+            inventory_dot_v1_dot_stock__import__pb2.ListImportErrorsRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__import__pb2.ListImportErrorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/inventory.v1.InventoryService/ExportStock',
+            inventory_dot_v1_dot_stock__import__pb2.ExportStockRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__import__pb2.ExportStockResponse.FromString,
             options,
             channel_credentials,
             insecure,

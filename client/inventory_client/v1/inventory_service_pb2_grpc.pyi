@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from inventory_client.v1 import inventory_service_pb2 as _inventory_service_pb2
 from inventory_client.v1 import stock_calls_pb2 as _stock_calls_pb2
+from inventory_client.v1 import stock_import_pb2 as _stock_import_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -93,6 +94,25 @@ class InventoryServiceStub:
     """
     GetReservation: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.GetReservationRequest, _inventory_service_pb2.GetReservationResponse]
     """Read one reservation. Errors: RESERVATION_NOT_FOUND."""
+    ImportStock: _grpc.StreamUnaryMultiCallable[_stock_import_pb2.ImportStockRequest, _stock_import_pb2.ImportStockResponse]
+    """Set the totals of up to 1,000,000 products: a header, then their rows. The
+    answer comes when the upload is whole; the rows are applied after it, behind
+    other calls. Products without a record get one. The same import_id with the same
+    content answers its current state; an upload that breaks off applies nothing.
+    Errors: ID_REUSED, IMPORT_INCOMPLETE.
+    """
+    GetImport: _grpc.UnaryUnaryMultiCallable[_stock_import_pb2.GetImportRequest, _stock_import_pb2.GetImportResponse]
+    """Read how far an import is. Errors: IMPORT_NOT_FOUND."""
+    ListImports: _grpc.UnaryUnaryMultiCallable[_stock_import_pb2.ListImportsRequest, _stock_import_pb2.ListImportsResponse]
+    """List all imports, the newest first."""
+    ListImportErrors: _grpc.UnaryUnaryMultiCallable[_stock_import_pb2.ListImportErrorsRequest, _stock_import_pb2.ListImportErrorsResponse]
+    """List the rows of an import that were not applied, the first 10,000 of them, and
+    why. Errors: IMPORT_NOT_FOUND.
+    """
+    ExportStock: _grpc.UnaryStreamMultiCallable[_stock_import_pb2.ExportStockRequest, _stock_import_pb2.ExportStockResponse]
+    """Stream the totals of every product, as of one moment; an import takes the rows
+    as they are. Errors: QUANTITY_OVERFLOW (it is larger than the server may spool).
+    """
 
 @_typing.type_check_only
 class InventoryServiceAsyncStub(InventoryServiceStub):
@@ -158,6 +178,25 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """
     GetReservation: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.GetReservationRequest, _inventory_service_pb2.GetReservationResponse]  # type: ignore[assignment]
     """Read one reservation. Errors: RESERVATION_NOT_FOUND."""
+    ImportStock: _aio.StreamUnaryMultiCallable[_stock_import_pb2.ImportStockRequest, _stock_import_pb2.ImportStockResponse]  # type: ignore[assignment]
+    """Set the totals of up to 1,000,000 products: a header, then their rows. The
+    answer comes when the upload is whole; the rows are applied after it, behind
+    other calls. Products without a record get one. The same import_id with the same
+    content answers its current state; an upload that breaks off applies nothing.
+    Errors: ID_REUSED, IMPORT_INCOMPLETE.
+    """
+    GetImport: _aio.UnaryUnaryMultiCallable[_stock_import_pb2.GetImportRequest, _stock_import_pb2.GetImportResponse]  # type: ignore[assignment]
+    """Read how far an import is. Errors: IMPORT_NOT_FOUND."""
+    ListImports: _aio.UnaryUnaryMultiCallable[_stock_import_pb2.ListImportsRequest, _stock_import_pb2.ListImportsResponse]  # type: ignore[assignment]
+    """List all imports, the newest first."""
+    ListImportErrors: _aio.UnaryUnaryMultiCallable[_stock_import_pb2.ListImportErrorsRequest, _stock_import_pb2.ListImportErrorsResponse]  # type: ignore[assignment]
+    """List the rows of an import that were not applied, the first 10,000 of them, and
+    why. Errors: IMPORT_NOT_FOUND.
+    """
+    ExportStock: _aio.UnaryStreamMultiCallable[_stock_import_pb2.ExportStockRequest, _stock_import_pb2.ExportStockResponse]  # type: ignore[assignment]
+    """Stream the totals of every product, as of one moment; an import takes the rows
+    as they are. Errors: QUANTITY_OVERFLOW (it is larger than the server may spool).
+    """
 
 class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Stock per product and the reservations that allocate it.
@@ -304,5 +343,54 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.GetReservationResponse, _abc.Awaitable[_inventory_service_pb2.GetReservationResponse]]:
         """Read one reservation. Errors: RESERVATION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ImportStock(
+        self,
+        request_iterator: _MaybeAsyncIterator[_stock_import_pb2.ImportStockRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_import_pb2.ImportStockResponse, _abc.Awaitable[_stock_import_pb2.ImportStockResponse]]:
+        """Set the totals of up to 1,000,000 products: a header, then their rows. The
+        answer comes when the upload is whole; the rows are applied after it, behind
+        other calls. Products without a record get one. The same import_id with the same
+        content answers its current state; an upload that breaks off applies nothing.
+        Errors: ID_REUSED, IMPORT_INCOMPLETE.
+        """
+
+    @_abc_1.abstractmethod
+    def GetImport(
+        self,
+        request: _stock_import_pb2.GetImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_import_pb2.GetImportResponse, _abc.Awaitable[_stock_import_pb2.GetImportResponse]]:
+        """Read how far an import is. Errors: IMPORT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListImports(
+        self,
+        request: _stock_import_pb2.ListImportsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_import_pb2.ListImportsResponse, _abc.Awaitable[_stock_import_pb2.ListImportsResponse]]:
+        """List all imports, the newest first."""
+
+    @_abc_1.abstractmethod
+    def ListImportErrors(
+        self,
+        request: _stock_import_pb2.ListImportErrorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_import_pb2.ListImportErrorsResponse, _abc.Awaitable[_stock_import_pb2.ListImportErrorsResponse]]:
+        """List the rows of an import that were not applied, the first 10,000 of them, and
+        why. Errors: IMPORT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportStock(
+        self,
+        request: _stock_import_pb2.ExportStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_stock_import_pb2.ExportStockResponse], _abc.AsyncIterator[_stock_import_pb2.ExportStockResponse]]:
+        """Stream the totals of every product, as of one moment; an import takes the rows
+        as they are. Errors: QUANTITY_OVERFLOW (it is larger than the server may spool).
+        """
 
 def add_InventoryServiceServicer_to_server(servicer: InventoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -62,6 +62,7 @@ class FieldRules(_message.Message):
     MAX_FIELD_NUMBER: _builtins.int
     ITEMS_MIN_FIELD_NUMBER: _builtins.int
     ITEMS_MAX_FIELD_NUMBER: _builtins.int
+    EACH_ALONE_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be there: a message or `optional` scalar set, a string not
     empty, an enum not UNSPECIFIED. Absent = it may be left out.
@@ -78,6 +79,11 @@ class FieldRules(_message.Message):
     """The fewest elements of a repeated field. Absent = 0."""
     items_max: _builtins.int
     """The most elements of a repeated field. Absent = 0 = not checked."""
+    each_alone: _builtins.bool
+    """Each message of a repeated field is checked by itself: one that breaks its
+    rules is an error of its own in the answer, and the call goes on. Absent = the
+    call is refused.
+    """
     def __init__(
         self,
         *,
@@ -88,10 +94,11 @@ class FieldRules(_message.Message):
         max: _builtins.int | None = ...,
         items_min: _builtins.int = ...,
         items_max: _builtins.int = ...,
+        each_alone: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "max", b"max", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "bytes_max", b"bytes_max", "format", b"format", "items_max", b"items_max", "items_min", b"items_min", "max", b"max", "min", b"min", "required", b"required"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "bytes_max", b"bytes_max", "each_alone", b"each_alone", "format", b"format", "items_max", b"items_max", "items_min", b"items_min", "max", b"max", "min", b"min", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015

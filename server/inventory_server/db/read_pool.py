@@ -49,7 +49,15 @@ class ReadTransaction:
 
 
 class ReadPool:
-    def __init__(self, database_url: str, size_max: int) -> None:
+    """Connections for reads.
+
+    Args:
+        deferrable: wait for a snapshot that no writer can put in doubt: for long reads, which are never run
+            again then, nor put a writer in doubt (PostgreSQL manual, "SET TRANSACTION").
+    """
+
+    def __init__(self, database_url: str, size_max: int, *, deferrable: bool = False) -> None:
+        self._begin = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY" + " DEFERRABLE" * deferrable
         self._pool = AsyncConnectionPool(
             connection_string(database_url, _READ_SETTINGS, "inventory reads"),
             min_size=1,
@@ -111,7 +119,7 @@ class ReadPool:
         except (PoolTimeout, PoolClosed, TooManyRequests) as error:
             raise Unavailable(f"no connection for reading: {error}") from error
         try:
-            await connection.execute("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY")
+            await connection.execute(self._begin)
             try:
                 yield ReadTransaction(connection, store_id)
                 await connection.execute("COMMIT")

@@ -38,6 +38,8 @@ class Wanted:
     refunds: set[str] = field(default_factory=set)
     shipments: set[str] = field(default_factory=set)
     answers: set[tuple[str, str]] = field(default_factory=set)
+    # Imports come with the one of the store that is running.
+    imports: set[str] = field(default_factory=set)
 
 
 class Command:

@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 from inventory_server.domain import (
     commands,
     decide_cart,
+    decide_import,
     decide_order,
     decide_payment,
     decide_reservation,
     decide_settlement,
     decide_stock,
+    import_commands,
     payment_commands,
 )
 from inventory_server.domain.commands import Command, content_hash
@@ -46,6 +48,9 @@ _HANDLERS: dict[type[Command], Callable[[State, Any, str | None], object]] = {
     payment_commands.SettlePayment: decide_settlement.settle_payment,
     payment_commands.ResolvePayment: decide_settlement.resolve_payment,
     payment_commands.ClaimOperation: decide_settlement.claim_operation,
+    import_commands.CreateImport: decide_import.create_import,
+    import_commands.ImportChunk: decide_import.import_chunk,
+    import_commands.FailImport: decide_import.fail_import,
     commands.ForgetAnswers: lambda state, command, _: state.forget_answers(command.retention_h),
 }
 

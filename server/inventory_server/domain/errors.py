@@ -83,6 +83,10 @@ class PaymentNotFound(NotFound):
     noun = "payment"
 
 
+class ImportNotFound(NotFound):
+    noun = "import"
+
+
 class StockExists(DomainError):
     def __init__(self, product_id: str) -> None:
         super().__init__(f"product {product_id!r} has a stock record already")
@@ -222,3 +226,11 @@ class EtagMismatch(DomainError):
         super().__init__(f"{field} is no longer current; it is {current}")
         self.field = field
         self.current = current
+
+
+class ImportIncomplete(DomainError):
+    """An upload that is not whole: nothing of it is applied."""
+
+    def __init__(self, import_id: str, why: str) -> None:
+        super().__init__(f"the upload of import {import_id!r} is incomplete: {why}")
+        self.import_id = import_id

@@ -17,6 +17,7 @@ from inventory_server.domain.order import Cart, OrderView, SalesOrder, Shipment
 from inventory_server.domain.payment import Payment
 from inventory_server.domain.reservation import Reservation
 from inventory_server.domain.stock import Action, LogEntry, Stock, StockLevel
+from inventory_server.domain.stock_import import RowError, StockImport
 from inventory_server.domain.store import StoreSettings
 
 K = TypeVar("K")
@@ -119,6 +120,9 @@ class State:
     payments: Table[str, Payment] = field(default_factory=Table)
     shipments: Table[str, Shipment] = field(default_factory=Table)
     answers: Table[tuple[str, str], StoredAnswer] = field(default_factory=Table)
+    imports: Table[str, StockImport] = field(default_factory=Table)
+    # By upload and row number; only ever made.
+    import_errors: Table[tuple[str, int], RowError] = field(default_factory=Table)
     log: list[LogEntry] = field(default_factory=list)
     answers_forgotten_before: datetime | None = None
     _log_kept: int = 0
@@ -135,7 +139,9 @@ class State:
         | Table[str, SalesOrder]
         | Table[str, Payment]
         | Table[str, Shipment]
-        | Table[str, Location],
+        | Table[str, Location]
+        | Table[str, StockImport]
+        | Table[tuple[str, int], RowError],
         ...,
     ]:
         return (
@@ -147,6 +153,8 @@ class State:
             self.payments,
             self.shipments,
             self.locations,
+            self.imports,
+            self.import_errors,
         )
 
     @property

@@ -76,6 +76,7 @@ class Batcher:
         self._enough_count = 0
         self._answered_count = 0
         self._answered_at = 0.0
+        self.taken_count = 0
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -147,6 +148,7 @@ class Batcher:
             self._queue.popleft()
             left += 1
         self._on_taken(left)
+        self.taken_count += left
         return taken
 
     async def _decide(self, entries: list[Entry], in_doubt: bool = False) -> None:

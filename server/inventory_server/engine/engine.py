@@ -85,6 +85,16 @@ class Engine:
         except TimeoutError as error:
             raise DeadlinePassed from error
 
+    def waiting_count(self, store_id: str) -> int:
+        """Return how many commands of a store wait to be taken into a batch."""
+        batcher = self._batchers.get(store_id)
+        return len(batcher) if batcher else 0
+
+    def taken_count(self, store_id: str) -> int:
+        """Return how many commands of a store left its queue since the start."""
+        batcher = self._batchers.get(store_id)
+        return batcher.taken_count if batcher else 0
+
     async def drain(self, grace_s: float) -> None:
         """Refuse what comes, decide what waits, for `grace_s` seconds at most; then close the connections."""
         self._stopping = True

@@ -21,6 +21,7 @@ from inventory_server.domain.payment import Operation, OperationKind, OperationS
 from inventory_server.domain.reservation import Reservation, ReservationLine, ReservationState
 from inventory_server.domain.state import State, StoredAnswer
 from inventory_server.domain.stock import Stock, StockLevel
+from inventory_server.domain.stock_import import ImportState, StockImport
 from inventory_server.domain.store import StoreSettings
 
 Call = tuple[str, dict[str, Any]]
@@ -51,6 +52,8 @@ def calls_for(wanted: Wanted) -> list[Call]:
         calls.append(("payments", asked))
     if orders or wanted.shipments:
         calls.append(("shipments", {"orders": orders, "shipments": sorted(wanted.shipments)}))
+    if wanted.imports:
+        calls += [("imports", {"imports": sorted(wanted.imports)}), ("imports_running", {})]
     products = {"products": sorted(wanted.products)}
     if orders or wanted.carts_checked or wanted.reservations_moved:
         touched = {
@@ -171,6 +174,16 @@ def _shipments(state: State, rows: Sequence[Row]) -> None:
         )  # fmt: skip
 
 
+def stock_import(row: Row) -> StockImport:
+    """Return the import of a row, with the columns of the statement `imports`."""
+    return StockImport(row[0], row[1], ImportState(row[2]), *row[3:])
+
+
+def _imports(state: State, rows: Sequence[Row]) -> None:
+    for row in rows:
+        state.imports.load(row[0], stock_import(row))
+
+
 _FILLERS: dict[str, Callable[[State, Sequence[Row]], None]] = {
     "locations": _locations,
     "answers": _answers,
@@ -184,4 +197,6 @@ _FILLERS: dict[str, Callable[[State, Sequence[Row]], None]] = {
     "orders": _orders,
     "payments": _payments,
     "shipments": _shipments,
+    "imports": _imports,
+    "imports_running": _imports,
 }

@@ -8,6 +8,7 @@ from typing import Any
 from inventory_server.domain.order import Cart, CartItem
 from inventory_server.domain.payment import Operation, Payment
 from inventory_server.domain.state import State
+from inventory_server.domain.stock_import import RowError
 
 # How many stored answers one transaction deletes, so that it stays short; the rest of a batch goes with it.
 ANSWERS_FORGOTTEN_MAX = 1_000
@@ -18,18 +19,17 @@ Row = tuple[Any, ...]
 
 def calls_for(state: State) -> list[Call]:
     """Return the statements that save what was decided; they need one round trip, COMMIT included."""
-    calls: list[Call] = [
-        (name, _arrays(columns, rows))
-        for name, columns, rows in (
+    calls = to_calls(
+        (
             *_stock(state),
             *_reservations(state),
             *_carts(state),
             *_orders(state),
             *_payments(state),
+            *_imports(state),
             _answers(state),
         )
-        if rows
-    ]
+    )
     if state.answers_forgotten_before is not None:
         calls.append(
             ("forget_answers", {"before": state.answers_forgotten_before, "limit": ANSWERS_FORGOTTEN_MAX})
@@ -39,6 +39,11 @@ def calls_for(state: State) -> list[Call]:
 
 # A statement's name, its columns and the rows to write.
 Save = tuple[str, str, Sequence[Row]]
+
+
+def to_calls(saves: Sequence[Save]) -> list[Call]:
+    """Return the calls that write rows; none for a statement without any."""
+    return [(name, _arrays(columns, rows)) for name, columns, rows in saves if rows]
 
 
 def _arrays(columns: str, rows: Sequence[Row]) -> dict[str, list[Any]]:
@@ -200,6 +205,27 @@ def _changed(before: Payment | None, after: Payment) -> Sequence[Operation]:
     """Return the operations of a payment that the database does not have so."""
     known = set(before.operations) if before else set()
     return [operation for operation in after.operations if operation not in known]
+
+
+def _imports(state: State) -> tuple[Save, ...]:
+    return (
+        (
+            "put_imports",
+            "import_id upload_id state row_count applied_count failed_count applied_through reason reference"
+            " actor failure content_hash created_at started_at ended_at",
+            [(job.import_id, job.upload_id, job.state.value, *job[3:]) for _, job in state.imports.written()],
+        ),
+        import_errors([(upload_id, error) for (upload_id, _), error in state.import_errors.inserted()]),
+    )
+
+
+def import_errors(errors: Sequence[tuple[str, RowError]]) -> Save:
+    """Return what writes the errors of uploads."""
+    rows = [
+        (upload_id, e.number, e.line, e.product_id, e.field, e.reason.value, e.message)
+        for upload_id, e in errors
+    ]
+    return "insert_import_errors", "upload_id row_number line product_id field reason message", rows
 
 
 def _answers(state: State) -> Save:

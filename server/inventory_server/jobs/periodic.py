@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
@@ -12,8 +13,13 @@ from inventory_server.engine.errors import NotDecided
 log = structlog.get_logger(__name__)
 
 
-async def run_periodically(name: str, interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` every `interval_s` seconds, counted from end to start.
+async def run_periodically(
+    name: str,
+    interval_s: float,
+    work: Callable[[], Awaitable[None]],
+    has_work: asyncio.Event | None = None,
+) -> None:
+    """Run `work` every `interval_s` seconds, counted from end to start; at once where `has_work` is set.
 
     A database that does not answer is worth a debug line (health says it already); a defect is logged with
     its traceback, and the next run comes all the same.
@@ -25,4 +31,8 @@ async def run_periodically(name: str, interval_s: float, work: Callable[[], Awai
             log.debug("job_waits", job=name, error=type(error).__name__)
         except Exception:
             log.exception("job_failed", job=name)
-        await asyncio.sleep(interval_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(interval_s):
+                await (has_work or asyncio.Event()).wait()
+        if has_work:
+            has_work.clear()

@@ -12,7 +12,8 @@ from inventory_server.domain.commands import (
 )
 from inventory_server.rpc import answers, convert
 from inventory_server.rpc.edge import Call
-from inventory_server.rpc.ports import Engine, StockReader
+from inventory_server.rpc.import_calls import ImportCalls
+from inventory_server.rpc.ports import Engine, Exporter, ImportReader, Imports, StockReader
 from inventory_server.rpc.repeat import change_once
 from inventory_server.rpc.stock_calls import StockCalls
 
@@ -21,12 +22,22 @@ _MoveCommand = ConfirmReservation | ReleaseReservation | FulfillReservation
 R = TypeVar("R", pb.ConfirmReservationResponse, pb.ReleaseReservationResponse, pb.FulfillReservationResponse)
 
 
-class InventoryServicer(StockCalls):
+class InventoryServicer(StockCalls, ImportCalls):
     """Stock, its log, availability and reservations. The .proto says what each call does."""
 
-    def __init__(self, engine: Engine, reader: StockReader) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reader: StockReader,
+        imports: Imports,
+        import_reader: ImportReader,
+        exporter: Exporter,
+    ) -> None:
         self._engine = engine
         self._reader = reader
+        self._imports = imports
+        self._import_reader = import_reader
+        self._exporter = exporter
 
     async def check_availability(
         self, request: pb.CheckAvailabilityRequest, call: Call

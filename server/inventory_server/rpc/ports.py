@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 from inventory_server.domain.commands import Command
@@ -13,6 +15,7 @@ from inventory_server.domain.payment import OperationKind, Payment
 from inventory_server.domain.reservation import Line, Reservation
 from inventory_server.domain.state import StockView
 from inventory_server.domain.stock import LogRecord
+from inventory_server.domain.stock_import import Batch, RowError, StockImport
 from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage
 
 
@@ -111,3 +114,61 @@ class Payments(Protocol):
     ) -> Payment: ...
 
     async def order_of(self, store_id: str, payment_id: str, *, deadline_s: float) -> str | None: ...
+
+
+class Imports(Protocol):
+    """Uploads: see engine/imports.py."""
+
+    async def upload(
+        self,
+        store_id: str,
+        *,
+        import_id: str,
+        announced_count: int | None,
+        reason: str,
+        reference: str,
+        actor: str,
+        batches: AsyncIterator[Batch],
+    ) -> StockImport: ...
+
+
+class ImportReader(Protocol):
+    """Reads of imports: see engine/import_reads.py."""
+
+    async def stock_import(self, store_id: str, import_id: str, *, deadline_s: float) -> StockImport: ...
+
+    async def list_imports(
+        self, store_id: str, *, before_upload_id: str, limit: int, deadline_s: float
+    ) -> list[StockImport]: ...
+
+    async def list_import_errors(
+        self, store_id: str, import_id: str, *, after_number: int, limit: int, deadline_s: float
+    ) -> list[RowError]: ...
+
+
+class ExportRow(Protocol):
+    """A product with its totals by location: see engine/export.py."""
+
+    @property
+    def product_id(self) -> str: ...
+
+    @property
+    def levels(self) -> Sequence[tuple[str, int]]: ...
+
+    @property
+    def low_stock_threshold(self) -> int | None: ...
+
+
+class Spool(Protocol):
+    """The rows of one export: see engine/export.py."""
+
+    row_count: int
+    snapshot_time: datetime
+
+    def pages(self) -> AsyncIterator[Sequence[ExportRow]]: ...
+
+
+class Exporter(Protocol):
+    """Exports: see engine/export.py."""
+
+    def export(self, store_id: str, *, deadline_s: float) -> AbstractAsyncContextManager[Spool]: ...

@@ -98,9 +98,14 @@ def _field(field: FieldDescriptor, within: tuple[str, ...]) -> Check | None:
         raise TypeError(f"{field.full_name} is a map, which the rules do not know")
     if not field.is_repeated and (rules.items_min or rules.items_max):
         raise TypeError(f"{field.full_name} is not repeated and has no items to count")
+    if rules.each_alone and not (field.is_repeated and field.message_type is not None):
+        raise TypeError(f"{field.full_name} has no messages to be checked each alone")
     if field.message_type is not None:
         _need_no_scalar_rules(field, rules)
+        # Compiled in any case, so that rules that cannot be stop the server here too.
         inner = _checks(field.message_type, within)
+        if rules.each_alone:
+            inner = ()
         return _messages(field.name, rules, inner) if field.is_repeated else _message(field, rules, inner)
     holds, description = _value(field, rules)
     if field.is_repeated:

@@ -125,6 +125,7 @@ TABLE: Mapping[type[Exception], Row] = {
     domain.PaymentNotFound: Row(
         _NOT_FOUND, _R.ERROR_REASON_PAYMENT_NOT_FOUND, metadata={"payment_id": "key"}
     ),
+    domain.ImportNotFound: Row(_NOT_FOUND, _R.ERROR_REASON_IMPORT_NOT_FOUND, metadata={"import_id": "key"}),
     # Stock
     domain.StockExists: Row(
         grpc.StatusCode.ALREADY_EXISTS,
@@ -208,6 +209,9 @@ TABLE: Mapping[type[Exception], Row] = {
         grpc.StatusCode.ABORTED,
         _R.ERROR_REASON_ETAG_MISMATCH,
         metadata={"field": "field", "current": "current"},
+    ),
+    domain.ImportIncomplete: Row(
+        _REFUSED, _R.ERROR_REASON_IMPORT_INCOMPLETE, metadata={"import_id": "import_id"}
     ),
     # Not decided: the same call is worth sending again. The texts are fixed, since the exceptions' own may
     # speak of the database.
