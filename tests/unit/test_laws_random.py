@@ -30,11 +30,18 @@ from inventory_server.domain.decide import Replay, Request, decide
 from inventory_server.domain.errors import DomainError
 from inventory_server.domain.location import Location
 from inventory_server.domain.order import CartItem
-from inventory_server.domain.payment import OperationState
-from inventory_server.domain.payment_commands import BeginPayment, ClaimOperation, SettlePayment
+from inventory_server.domain.payment import OperationKind, OperationState, Payment
+from inventory_server.domain.payment_commands import (
+    BeginCapture,
+    BeginPayment,
+    BeginRefund,
+    ClaimOperation,
+    ResolvePayment,
+    SettlePayment,
+)
 from inventory_server.domain.reservation import Line, ReservationState, merge
 from inventory_server.domain.stock import Action
-from support.world import World, begin, repeatable
+from support.world import World, begin, further, repeatable
 
 LOCATIONS = (
     Location("default", enabled=True),
@@ -44,6 +51,8 @@ LOCATIONS = (
 
 # Amounts that stand for a part of an order's balance.
 WHOLE, HALF = -1, -2
+# Stands for the id of the operation in flight, else of the last one; of one that begins, for the next.
+LATEST = "latest"
 
 few = st.sampled_from
 products = few(["a", "b", "c"])
@@ -56,6 +65,10 @@ lines = st.lists(st.builds(Line, products, quantities, places), min_size=1, max_
     lambda found: merge(tuple(found))
 )
 items = st.lists(st.builds(CartItem, products, quantities, st.integers(0, 3), places), min_size=1, max_size=3)
+firsts = few([OperationKind.PURCHASE, OperationKind.AUTHORIZE])
+kinds = few([OperationKind.CAPTURE, OperationKind.VOID, OperationKind.REFUND, OperationKind.CONFIRM])
+amounts = few([WHOLE, HALF, 1, 40])
+word = few([OperationState.ACCEPTED, OperationState.DECLINED, OperationState.FAILED])
 settled = few([state for state in OperationState if state is not OperationState.PROCESSING])
 by_hand = few([Action.INCREMENT, Action.DECREMENT, Action.ALLOCATE, Action.DEALLOCATE, Action.SET])
 
@@ -76,16 +89,19 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(CancelOrder, names),
     st.builds(ShipOrder, names, names),
     st.builds(begin, names, payments, few([WHOLE, HALF, 0, 1, 7, 40])),
+    st.builds(begin, names, payments, few([WHOLE, HALF]), kind=st.just(OperationKind.AUTHORIZE)),
     st.builds(
-        lambda order, payment, outcome: SettlePayment(order, payment, f"op of {payment}", outcome),
-        names,
-        payments,
-        settled,
+        lambda payment, kind, minor: further(kind, None, payment, LATEST, minor), payments, kinds, amounts
     ),
     st.builds(
-        lambda order, payment: ClaimOperation(order, payment, f"op of {payment}", 10.0),
-        names,
+        lambda payment, outcome, lapsed: SettlePayment("", payment, LATEST, outcome, lapsed=lapsed),
         payments,
+        settled,
+        st.booleans(),
+    ),
+    st.builds(lambda payment: ClaimOperation("", payment, LATEST, 10.0), payments),
+    st.builds(
+        lambda payment, outcome: ResolvePayment(None, payment, LATEST, outcome, "seen"), payments, word
     ),
 )
 requests = st.one_of(commands.map(Request), st.builds(repeatable, commands, few(["q1", "q2", "q3"])))
@@ -122,8 +138,31 @@ class Laws(RuleBasedStateMachine):
     @rule(order=names, payment=payments, outcome=settled, ship=st.booleans())
     def pay(self, order: str, payment: str, outcome: OperationState, ship: bool) -> None:
         """Pay the rest of an order, and ship it now and then."""
-        asked = [begin(order, payment, WHOLE), SettlePayment(order, payment, f"op of {payment}", outcome)]
+        asked = [begin(order, payment, WHOLE), SettlePayment("", payment, LATEST, outcome)]
         for command in [*asked, ShipOrder(order, f"s{order}")] if ship else asked:
+            self.world.batch(self._aimed(Request(command)))
+
+    @rule(
+        order=names,
+        payment=payments,
+        first=firsts,
+        start=few([OperationState.ACCEPTED, OperationState.REQUIRES_ACTION]),
+        then=st.tuples(kinds, amounts, settled, st.one_of(st.none(), word)),
+    )
+    def go_on(
+        self, order: str, payment: str, first: OperationKind, start: OperationState, then: tuple[Any, ...]
+    ) -> None:
+        """Begin a payment and go on with it; an administrator may be quicker than the gateway."""
+        kind, amount_minor, outcome, resolved = then
+        asked: list[Command] = [
+            begin(order, payment, WHOLE, kind=first),
+            SettlePayment("", payment, LATEST, start),
+            further(kind, None, payment, LATEST, amount_minor),
+        ]
+        if resolved is not None:
+            asked.append(ResolvePayment(None, payment, LATEST, resolved, "seen"))
+        asked += [SettlePayment("", payment, LATEST, outcome)] * 2
+        for command in asked:
             self.world.batch(self._aimed(Request(command)))
 
     @rule(asked=st.lists(requests, min_size=1, max_size=8))
@@ -170,7 +209,7 @@ class Laws(RuleBasedStateMachine):
             paid = sum(
                 line.quantity
                 for view in (self.world.view(order_id) for order_id in self.world.rows["orders"])
-                if view.is_paid and view.order.cancelled_at is None and not view.is_shipped
+                if view.is_covered and view.order.cancelled_at is None and not view.is_shipped
                 for line in view.order.lines
                 if line.product_id == product_id
             )
@@ -181,15 +220,32 @@ class Laws(RuleBasedStateMachine):
     def _aimed(self, request: Request) -> Request:
         """Let a settling hit the order of its payment, and most payments fit the order's balance."""
         command: Any = request.command
-        if isinstance(command, SettlePayment | ClaimOperation):
-            payment = self.world.rows["payments"].get(command.payment_id)
-            if payment is not None:
-                command = replace(command, order_id=payment.order_id)
+        payment = self.world.rows["payments"].get(getattr(command, "payment_id", ""))
+        if payment is not None and getattr(command, "operation_id", "") == LATEST:
+            command = self._at_operation(replace(command, order_id=payment.order_id), payment)
         if isinstance(command, BeginPayment) and command.order_id in self.world.rows["orders"]:
             balance_minor = self.world.view(command.order_id).balance_minor
             parts = {WHOLE: balance_minor, HALF: balance_minor // 2}
             command = replace(command, amount_minor=parts.get(command.amount_minor, command.amount_minor))
         return request._replace(command=command)
+
+    def _at_operation(self, command: Any, payment: Payment) -> Any:
+        """Name an operation of the payment, or one that it does not have yet."""
+        following = f"{payment.payment_id}-{len(payment.operations)}"
+        if isinstance(command, SettlePayment | ClaimOperation | ResolvePayment):
+            latest = payment.in_flight or (payment.operations[-1] if payment.operations else None)
+            known = latest.operation_id if latest else "none"
+            command = replace(command, operation_id=known)
+            return replace(command, reversal_id=following) if isinstance(command, SettlePayment) else command
+        whole_minor = payment.refundable_minor or payment.authorized_minor
+        parts = {WHOLE: whole_minor, HALF: whole_minor // 2}
+        if isinstance(command, BeginCapture | BeginRefund):
+            command = replace(
+                command, amount_minor=parts.get(command.amount_minor, command.amount_minor) or 1
+            )
+        if isinstance(command, BeginRefund):
+            command = replace(command, refund_id=following)
+        return replace(command, operation_id=following)
 
     def _copy(self) -> World:
         copy = World(LOCATIONS)

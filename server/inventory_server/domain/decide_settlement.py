@@ -9,7 +9,7 @@ from typing import NamedTuple
 from inventory_server.domain.decide_payment import PaymentBegun, new_operation
 from inventory_server.domain.errors import PaymentNotFound
 from inventory_server.domain.limits import RESOLVED_POLL_S_MAX
-from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment
+from inventory_server.domain.payment import TAKING, Operation, OperationKind, OperationState, Payment
 from inventory_server.domain.payment_commands import ClaimOperation, ResolvePayment, SettlePayment
 from inventory_server.domain.settlement import end_operation, put_operation
 from inventory_server.domain.state import State
@@ -31,13 +31,15 @@ def settle_payment(state: State, command: SettlePayment, _request_id: str | None
     payment, operation = _operation(state, command.payment_id, command.operation_id)
     if not operation.is_in_flight:
         return _settle_late(state, payment, operation, command)
+    if command.outcome is OperationState.REQUIRES_ACTION and operation.kind not in TAKING:
+        return Settled(payment)  # what takes nothing waits for no shopper: that is no answer
     ended = replace(
         operation,
         state=command.outcome,
         gateway_reference=command.gateway_reference,
         # Why the service called a payment off stands there before the gateway's word.
         failure_reason=command.failure_reason or operation.failure_reason,
-        lapsed=command.lapsed,
+        lapsed=command.lapsed and _may_lapse(operation, command.outcome),
     )
     return Settled(end_operation(state, payment, ended))
 
@@ -119,6 +121,14 @@ def _reverse(state: State, payment: Payment, operation: Operation, command: Sett
     )
     reversal = replace(reversal, reverses_operation_id=operation.operation_id)
     return Settled(put_operation(state, payment, reversal), reversal)
+
+
+def _may_lapse(operation: Operation, outcome: OperationState) -> bool:
+    """Whether a word can mean that the authorization has run out."""
+    return outcome is OperationState.DECLINED and operation.kind in (
+        OperationKind.CAPTURE,
+        OperationKind.VOID,
+    )
 
 
 def _operation(state: State, payment_id: str, operation_id: str) -> tuple[Payment, Operation]:

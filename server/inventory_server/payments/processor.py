@@ -17,7 +17,7 @@ from inventory_server.domain.decide import Replay
 from inventory_server.domain.decide_payment import PaymentBegun
 from inventory_server.domain.decide_settlement import Settled
 from inventory_server.domain.errors import InsufficientStock, PaymentNotFound
-from inventory_server.domain.payment import TAKING, Operation, OperationKind, OperationState, Payment
+from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment
 from inventory_server.domain.payment_commands import (
     BeginCapture,
     BeginConfirm,
@@ -309,7 +309,7 @@ class PaymentProcessor:
         failure: str = "",
     ) -> Payment:
         """Transaction 2; None = provably never sent. Tried until it is durable or the server stops."""
-        if outcome is not None and not _is_definite(operation, outcome):
+        if outcome is not None and outcome.result not in _SETTLES_AS:
             return payment  # the reconciler asks when the lease has run out
         command = SettlePayment(
             order_id=payment.order_id,
@@ -318,7 +318,7 @@ class PaymentProcessor:
             outcome=_SETTLES_AS[outcome.result] if outcome else OperationState.FAILED,
             gateway_reference=outcome.gateway_reference if outcome else "",
             failure_reason=outcome.reason if outcome else failure,
-            lapsed=outcome is not None and _is_lapsed(operation, outcome),
+            lapsed=outcome is not None and outcome.lapsed,
             reversal_id=str(uuid7()),
             lease_s=self.lease_s,
         )
@@ -337,19 +337,6 @@ class PaymentProcessor:
             )
             self._start(store_id, settled.payment, settled.reversal)
         return settled.payment
-
-
-def _is_definite(operation: Operation, outcome: Outcome) -> bool:
-    """Whether an answer settles an operation; what moves no new money has no shopper to wait for."""
-    if outcome.result is GatewayResult.REQUIRES_ACTION:
-        return operation.kind in TAKING
-    return outcome.result in _SETTLES_AS
-
-
-def _is_lapsed(operation: Operation, outcome: Outcome) -> bool:
-    """Whether a capture or a void was declined because the authorization has run out."""
-    is_declined = outcome.result is GatewayResult.DECLINED
-    return outcome.lapsed and is_declined and operation.kind in (OperationKind.CAPTURE, OperationKind.VOID)
 
 
 def _operation_id(begun: PaymentBegun) -> bytes:
