@@ -46,6 +46,8 @@ def settle_payment(state: State, command: SettlePayment, _request_id: str | None
 
 def resolve_payment(state: State, command: ResolvePayment, _request_id: str | None) -> Payment:
     """End an operation in doubt by an administrator's word; one that has ended is left as it is."""
+    if command.order_id is None:  # see decide_payment._payment
+        raise PaymentNotFound(command.payment_id)
     payment, operation = _operation(state, command.payment_id, command.operation_id)
     if not operation.is_in_flight:
         return payment
