@@ -42,7 +42,7 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "cart": {
         "store_id": "s", "cart_id": "c", "currency": "EUR", "content_hash": b"", "created_at": TIME,
-        "updated_at": TIME,
+        "updated_at": TIME, "expires_at": TIME,
     },
     "cart_item": {
         "store_id": "s", "cart_id": "c", "product_id": "a", "position": 1, "quantity": 1,
@@ -135,6 +135,7 @@ BREAKS: list[tuple[str, str, dict[str, Any]]] = [
     ("sales_order_total_range", "sales_order", {"total_minor": 2**53}),
     ("sales_order_one_per_cart", "sales_order", {"order_id": "o2"}),
     ("order_line_quantity_floor", "order_line", {"quantity": 0}),
+    ("order_line_unmanaged_tracked", "order_line", {"track_stock": False, "unmanaged": True}),
     ("payment_amount_floor", "payment", {"amount_minor": -1}),
     ("payment_operation_amount_floor", "payment_operation", {"amount_minor": 0}),
     ("payment_operation_kind_known", "payment_operation", {"kind": "GIFT"}),

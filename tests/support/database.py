@@ -36,6 +36,16 @@ class Observer:
         """Return a digest of the store's rows by table: equal while nothing is written."""
         return dict(self._connection.execute(self._rows, {"store": store}).fetchall())
 
+    def change_rows(self, store: str, table: str, **values: object) -> None:
+        """Set columns of all of a store's rows of a table, behind the server's back."""
+        assignments = sql.SQL(", ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(column), sql.Placeholder(column)) for column in values
+        )
+        self._connection.execute(
+            sql.SQL("UPDATE {} SET {} WHERE store_id = %(store)s").format(sql.Identifier(table), assignments),
+            {"store": store, **values},
+        )
+
     @contextmanager
     def level_locked(self, store: str, product_id: str) -> Iterator[psycopg.Connection]:
         """Hold a level's row, so that whoever loads it waits."""

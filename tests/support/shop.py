@@ -156,26 +156,31 @@ class Shop:
 
     # --- the order flow ----------------------------------------------------------------------------
 
-    def items(self, *items: Item, location: str = "") -> list[v1.CartItemRequest]:
+    def items(
+        self, *items: Item, location: str = "", track_stock: bool | None = None
+    ) -> list[v1.CartItemRequest]:
         return [
             v1.CartItemRequest(
                 product_id=item[0],
                 quantity=item[1],
                 unit_price_minor=item[2] if len(item) > 2 else 100,
                 location=location,
+                track_stock=track_stock,
             )
             for item in items
         ]
 
-    def add(self, cart_id: str, *items: Item, request_id: str = "", location: str = "") -> v1.Cart:
+    def add(self, cart_id: str, *items: Item, request_id: str = "", **more: Any) -> v1.Cart:
+        """Put items into a cart; `location` and `track_stock` hold for all of them."""
         request = v1.AddCartItemsRequest(
-            cart_id=cart_id, items=self.items(*items, location=location), request_id=request_id
+            cart_id=cart_id, items=self.items(*items, **more), request_id=request_id
         )
         return self.checkout.AddCartItems(request).cart
 
-    def cart(self, cart_id: str, *items: Item, currency: str = "EUR") -> v1.Cart:
+    def cart(self, cart_id: str, *items: Item, currency: str = "EUR", **more: Any) -> v1.Cart:
         """Make a cart with items, each (product, quantity) or (product, quantity, price); 1.00 by default."""
-        made = self.checkout.CreateCart(v1.CreateCartRequest(cart_id=cart_id, currency=currency)).cart
+        request = v1.CreateCartRequest(cart_id=cart_id, currency=currency, **more)
+        made = self.checkout.CreateCart(request).cart
         return self.add(cart_id, *items) if items else made
 
     def get_cart(self, cart_id: str) -> v1.Cart:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from inventory_server.domain.commands import (
 from inventory_server.domain.decide import Request, decide
 from inventory_server.domain.limits import DEFAULT_LOCATION, QUANTITY_MAX
 from inventory_server.domain.location import Location
-from inventory_server.domain.order import CartItem, OrderView
+from inventory_server.domain.order import Cart, CartItem, OrderView
 from inventory_server.domain.payment import OperationKind, OperationState
 from inventory_server.domain.payment_commands import (
     BeginCapture,
@@ -31,6 +32,7 @@ from inventory_server.domain.payment_commands import (
 from inventory_server.domain.reservation import Line, Reservation, ReservationState
 from inventory_server.domain.state import State
 from inventory_server.domain.stock import Action, LogEntry, StockLevel
+from inventory_server.domain.store import StoreSettings
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 DEFAULT = (Location(DEFAULT_LOCATION),)
@@ -45,17 +47,18 @@ class World:
 
     def __init__(self, locations: Sequence[Location] = DEFAULT) -> None:
         self.now = BEGINNING
+        self.settings = StoreSettings()
         self.rows: dict[str, dict[Any, Any]] = {name: {} for name in TABLES}
         self.rows["locations"] = {location.slug: location for location in locations}
         self.log: list[LogEntry] = []
 
     def state(self) -> State:
         """Return what a batch that begins now would have loaded."""
-        state = State(now=self.now)
+        state = State(now=self.now, settings=self.settings)
         for name, rows in self.rows.items():
             table = getattr(state, name)
             for key, row in rows.items():
-                table.load(key, row)
+                table.load(key, replace(row, seen_at=self.now) if isinstance(row, Cart) else row)
         return state
 
     def keep(self, state: State) -> None:
@@ -205,10 +208,11 @@ class World:
             if by_clock and held is not None:
                 assert held.expiry_suspended == counts, view
             freed = view.order.cancelled_at is not None or view.is_shipped
-            assert holds == ((counts and not freed) or by_clock), view
+            takes_stock = any(line.track_stock and not line.unmanaged for line in view.order.lines)
+            assert holds == ((counts and takes_stock and not freed) or by_clock), view
             if view.is_shipped:
-                assert view.is_paid and view.reservation is not None
-                assert view.reservation.state is ReservationState.CLOSED
+                assert view.is_paid and (held is not None or not takes_stock)
+                assert held is None or held.state is ReservationState.CLOSED
 
 
 def replay(level: StockLevel, action: Action, quantity: int) -> StockLevel:

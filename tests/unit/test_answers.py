@@ -133,21 +133,29 @@ def test_a_shortage_without_a_location_has_an_empty_one() -> None:
 # --- carts ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("order_id", "state"), [(None, "OPEN"), ("o-1", "CHECKED_OUT")])
-def test_a_cart_is_told_whole(order_id: str | None, state: str) -> None:
-    """With its sum, and CHECKED_OUT once it has an order."""
-    items = (CartItem("tea", 2, 150, None), CartItem("cake", 1, 7, "north"))
-    cart = Cart("c-1", "EUR", items, order_id, b"", MADE_AT, CHANGED_AT)
-    assert answers.cart(cart) == cart_pb2.Cart(
+@pytest.mark.parametrize(
+    ("order_id", "seen_after_days", "state"),
+    [(None, 6, "OPEN"), (None, 7, "EXPIRED"), ("o-1", 6, "CHECKED_OUT"), ("o-1", 7, "CHECKED_OUT")],
+)
+def test_a_cart_is_told_whole(order_id: str | None, seen_after_days: int, state: str) -> None:
+    """With its sum; CHECKED_OUT once it has an order, else EXPIRED from its time on."""
+    items = (CartItem("tea", 2, 150, None), CartItem("cake", 1, 7, "north", False))
+    expires_at, seen_at = CHANGED_AT + timedelta(days=7), CHANGED_AT + timedelta(days=seen_after_days)
+    cart = Cart("c-1", "EUR", items, order_id, b"", MADE_AT, CHANGED_AT, expires_at, seen_at, True)
+    told = answers.cart(cart)
+    assert told.HasField("expire_time") == (order_id is None)
+    told.ClearField("expire_time")
+    assert told == cart_pb2.Cart(
         cart_id="c-1",
         state=cart_pb2.CartState.Value(f"CART_STATE_{state}"),
         currency="EUR",
         items=[
-            cart_pb2.CartItem(product_id="tea", quantity=2, unit_price_minor=150),
+            cart_pb2.CartItem(product_id="tea", quantity=2, unit_price_minor=150, track_stock=True),
             cart_pb2.CartItem(product_id="cake", quantity=1, unit_price_minor=7, location="north"),
         ],
         total_minor=307,
         order_id=order_id or "",
+        defer_inventory_check=True,
         create_time=MADE,
         update_time=CHANGED,
     )
@@ -193,7 +201,11 @@ def test_an_unpaid_order_is_told_as_it_was_frozen() -> None:
         payment_state=order_pb2.ORDER_PAYMENT_STATE_UNPAID,
         shipping_state=order_pb2.ORDER_SHIPPING_STATE_UNFULFILLED,
         currency="EUR",
-        lines=[order_pb2.OrderLine(line_number=1, product_id="tea", quantity=2, unit_price_minor=150)],
+        lines=[
+            order_pb2.OrderLine(
+                line_number=1, product_id="tea", quantity=2, unit_price_minor=150, track_stock=True
+            )
+        ],
         total_minor=300,
         balance_minor=300,
         create_time=MADE,

@@ -23,17 +23,23 @@ from inventory_server.domain.errors import (
     QuantityOverflow,
     Shortage,
 )
-from inventory_server.domain.limits import AMOUNT_MINOR_MAX, CART_ITEMS_MAX, QUANTITY_MAX
+from inventory_server.domain.limits import (
+    AMOUNT_MINOR_MAX,
+    CART_EXPIRY_S_DEFAULT,
+    CART_ITEMS_MAX,
+    QUANTITY_MAX,
+)
 from inventory_server.domain.location import Location
-from inventory_server.domain.order import Cart, CartItem
+from inventory_server.domain.order import Cart, CartItem, CartState
 from inventory_server.domain.reservation import Line
+from inventory_server.domain.store import StoreSettings
 from support.world import World
 
 NEAR_FAR = (Location("near", enabled=True), Location("far", enabled=True))
 
 
 def item(product_id: str, quantity: int = 1, price: int = 10, location: str | None = None) -> CartItem:
-    return CartItem(product_id, quantity, price, location)
+    return CartItem(product_id, quantity, price, location, True)
 
 
 def add(*items: CartItem) -> AddCartItems:
@@ -229,3 +235,76 @@ def test_a_carts_total_has_a_limit() -> None:
         with pytest.raises(QuantityOverflow):
             world.do(command)
     assert cart(world).total_minor == AMOUNT_MINOR_MAX
+
+
+# --- the check put off ---------------------------------------------------------------------------
+
+
+def test_a_cart_that_defers_its_check_takes_what_is_not_there(world: World) -> None:
+    """Nothing is checked in it but the location's name; the checkout checks the sum all the same."""
+    world.do(CreateCart("late", "EUR", True))
+    world.do(AddCartItems("late", (item("b", 6), item("ghost"))))
+    world.do(UpdateCartItem("late", "b", quantity=7))
+    with pytest.raises(LocationNotFound):
+        world.do(AddCartItems("late", (item("a", location="nowhere"),)))
+    with pytest.raises(InsufficientStock) as caught:
+        world.do(Checkout("late", "o"))
+    assert caught.value.shortages == (Shortage("b", None, 7, 5, True), Shortage("ghost", None, 1, 0, False))
+
+
+@pytest.mark.parametrize(("said", "setting", "defers"), [
+    (None, False, False), (None, True, True), (False, True, False), (True, False, True),
+])  # fmt: skip
+def test_the_stores_setting_holds_for_carts_made_later(
+    world: World, said: bool | None, setting: bool, defers: bool
+) -> None:
+    """A cart says for itself whether it defers; one that doesn't goes by the setting of its beginning."""
+    world.settings = StoreSettings(defer_inventory_check=setting)
+    assert world.do(CreateCart("late", "EUR", said)).defer_inventory_check is defers
+    world.settings = StoreSettings(defer_inventory_check=not setting)
+    assert world.do(CreateCart("late", "EUR", said)).defer_inventory_check is defers
+    (verdict,) = world.batch(AddCartItems("late", (item("b", 6),)))
+    assert isinstance(verdict, InsufficientStock) is not defers
+
+
+# --- expiry --------------------------------------------------------------------------------------
+
+
+def test_a_cart_expires_after_the_stores_time(world: World) -> None:
+    """At its time to the microsecond it takes and makes nothing any more; before that it does."""
+    world.do(add(item("a")))
+    world.wait(CART_EXPIRY_S_DEFAULT - 0.000001)
+    assert world.state().carts.values().__next__().state is CartState.OPEN
+    world.wait(0.000001)
+    for command in (
+        add(item("a")), UpdateCartItem("c", "a", quantity=2), RemoveCartItem("c", "a"), Checkout("c", "o"),
+    ):  # fmt: skip
+        with pytest.raises(CartNotOpen, match="has expired") as caught:
+            world.do(command)
+        assert caught.value.order_id == ""
+    assert world.do(CreateCart("c", "EUR")).state is CartState.EXPIRED
+
+
+@pytest.mark.parametrize("command", [
+    add(item("a")), UpdateCartItem("c", "b", quantity=2), RemoveCartItem("c", "b"),
+])  # fmt: skip
+def test_a_change_puts_the_expiry_off(world: World, command: Command) -> None:
+    """By the whole time that the store's setting names at that moment."""
+    world.do(add(item("b")))
+    world.wait(CART_EXPIRY_S_DEFAULT - 1)
+    world.settings = StoreSettings(cart_expiry_s=60)
+    world.do(command)
+    world.wait(59)
+    world.do(add(item("a")))
+    world.wait(60)
+    with pytest.raises(CartNotOpen):
+        world.do(add(item("a")))
+
+
+def test_a_cart_that_was_checked_out_does_not_expire(world: World) -> None:
+    """Its checkout answers the order for ever."""
+    world.do(add(item("a")))
+    world.do(Checkout("c", "o"))
+    world.wait(CART_EXPIRY_S_DEFAULT * 2)
+    assert world.do(Checkout("c", "o")).order.order_id == "o"
+    assert world.do(CreateCart("c", "EUR")).state is CartState.CHECKED_OUT

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from inventory_client.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17inventory/v1/cart.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ainventory/v1/options.proto\"\\\n\x08\x43\x61rtItem\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12\x18\n\x10unit_price_minor\x18\x03 \x01(\x03\x12\x10\n\x08location\x18\x04 \x01(\t\"\xc6\x01\n\x0f\x43\x61rtItemRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\'\n\x08quantity\x18\x02 \x01(\x03\x42\x10\x8a\xb5\x18\x0c\x08\x01 \x01(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12\x30\n\x10unit_price_minor\x18\x03 \x01(\x03\x42\x11\x8a\xb5\x18\r\x08\x01 \x00(\xff\xff\xff\xff\xff\xff\xff\x0fH\x01\x88\x01\x01\x12\x18\n\x08location\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x42\x0b\n\t_quantityB\x13\n\x11_unit_price_minor\"\x81\x02\n\x04\x43\x61rt\x12\x0f\n\x07\x63\x61rt_id\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.inventory.v1.CartState\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12%\n\x05items\x18\x04 \x03(\x0b\x32\x16.inventory.v1.CartItem\x12\x13\n\x0btotal_minor\x18\x05 \x01(\x03\x12\x10\n\x08order_id\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*X\n\tCartState\x12\x1a\n\x16\x43\x41RT_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41RT_STATE_OPEN\x10\x01\x12\x1a\n\x16\x43\x41RT_STATE_CHECKED_OUT\x10\x02\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17inventory/v1/cart.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ainventory/v1/options.proto\"q\n\x08\x43\x61rtItem\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12\x18\n\x10unit_price_minor\x18\x03 \x01(\x03\x12\x10\n\x08location\x18\x04 \x01(\t\x12\x13\n\x0btrack_stock\x18\x05 \x01(\x08\"\xf0\x01\n\x0f\x43\x61rtItemRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\'\n\x08quantity\x18\x02 \x01(\x03\x42\x10\x8a\xb5\x18\x0c\x08\x01 \x01(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12\x30\n\x10unit_price_minor\x18\x03 \x01(\x03\x42\x11\x8a\xb5\x18\r\x08\x01 \x00(\xff\xff\xff\xff\xff\xff\xff\x0fH\x01\x88\x01\x01\x12\x18\n\x08location\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x18\n\x0btrack_stock\x18\x05 \x01(\x08H\x02\x88\x01\x01\x42\x0b\n\t_quantityB\x13\n\x11_unit_price_minorB\x0e\n\x0c_track_stock\"\xd1\x02\n\x04\x43\x61rt\x12\x0f\n\x07\x63\x61rt_id\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.inventory.v1.CartState\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12%\n\x05items\x18\x04 \x03(\x0b\x32\x16.inventory.v1.CartItem\x12\x13\n\x0btotal_minor\x18\x05 \x01(\x03\x12\x10\n\x08order_id\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15\x64\x65\x66\x65r_inventory_check\x18\n \x01(\x08*p\n\tCartState\x12\x1a\n\x16\x43\x41RT_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41RT_STATE_OPEN\x10\x01\x12\x1a\n\x16\x43\x41RT_STATE_CHECKED_OUT\x10\x02\x12\x16\n\x12\x43\x41RT_STATE_EXPIRED\x10\x03\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,12 +42,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CARTITEMREQUEST'].fields_by_name['unit_price_minor']._serialized_options = b'\212\265\030\r\010\001 \000(\377\377\377\377\377\377\377\017'
   _globals['_CARTITEMREQUEST'].fields_by_name['location']._loaded_options = None
   _globals['_CARTITEMREQUEST'].fields_by_name['location']._serialized_options = b'\212\265\030\002\020\002'
-  _globals['_CARTSTATE']._serialized_start=657
-  _globals['_CARTSTATE']._serialized_end=745
+  _globals['_CARTSTATE']._serialized_start=800
+  _globals['_CARTSTATE']._serialized_end=912
   _globals['_CARTITEM']._serialized_start=102
-  _globals['_CARTITEM']._serialized_end=194
-  _globals['_CARTITEMREQUEST']._serialized_start=197
-  _globals['_CARTITEMREQUEST']._serialized_end=395
-  _globals['_CART']._serialized_start=398
-  _globals['_CART']._serialized_end=655
+  _globals['_CARTITEM']._serialized_end=215
+  _globals['_CARTITEMREQUEST']._serialized_start=218
+  _globals['_CARTITEMREQUEST']._serialized_end=458
+  _globals['_CART']._serialized_start=461
+  _globals['_CART']._serialized_end=798
 # @@protoc_insertion_point(module_scope)

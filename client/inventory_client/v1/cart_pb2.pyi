@@ -32,6 +32,8 @@ class _CartStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CartState.V
     """It takes items."""
     CART_STATE_CHECKED_OUT: _CartState.ValueType  # 2
     """An order was made of it; it changes no more."""
+    CART_STATE_EXPIRED: _CartState.ValueType  # 3
+    """Its time is over: it takes no items and makes no order, and is removed later."""
 
 class CartState(_CartState, metaclass=_CartStateEnumTypeWrapper):
     """Whether a cart still takes items."""
@@ -42,6 +44,8 @@ CART_STATE_OPEN: CartState.ValueType  # 1
 """It takes items."""
 CART_STATE_CHECKED_OUT: CartState.ValueType  # 2
 """An order was made of it; it changes no more."""
+CART_STATE_EXPIRED: CartState.ValueType  # 3
+"""Its time is over: it takes no items and makes no order, and is removed later."""
 Global___CartState: _TypeAlias = CartState  # noqa: Y015
 
 @_typing.final
@@ -54,6 +58,7 @@ class CartItem(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     UNIT_PRICE_MINOR_FIELD_NUMBER: _builtins.int
     LOCATION_FIELD_NUMBER: _builtins.int
+    TRACK_STOCK_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     quantity: _builtins.int
@@ -62,6 +67,8 @@ class CartItem(_message.Message):
     """The price of one unit, as named last, in minor units of the cart's currency."""
     location: _builtins.str
     """The slug of the location named last; empty = any."""
+    track_stock: _builtins.bool
+    """False where nothing of it is ever in stock: a service, a gift wrap."""
     def __init__(
         self,
         *,
@@ -69,10 +76,11 @@ class CartItem(_message.Message):
         quantity: _builtins.int = ...,
         unit_price_minor: _builtins.int = ...,
         location: _builtins.str = ...,
+        track_stock: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["location", b"location", "product_id", b"product_id", "quantity", b"quantity", "unit_price_minor", b"unit_price_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["location", b"location", "product_id", b"product_id", "quantity", b"quantity", "track_stock", b"track_stock", "unit_price_minor", b"unit_price_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -88,6 +96,7 @@ class CartItemRequest(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     UNIT_PRICE_MINOR_FIELD_NUMBER: _builtins.int
     LOCATION_FIELD_NUMBER: _builtins.int
+    TRACK_STOCK_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     quantity: _builtins.int
@@ -100,6 +109,11 @@ class CartItemRequest(_message.Message):
     """The slug of the location that must serve the item; absent = any. The last one
     named holds for the whole item.
     """
+    track_stock: _builtins.bool
+    """False = a service, a gift wrap: no stock is checked or allocated for the item, it
+    only has its price. The last one named holds for the whole item. Absent = as it
+    is in the cart; true for a new item.
+    """
     def __init__(
         self,
         *,
@@ -107,17 +121,22 @@ class CartItemRequest(_message.Message):
         quantity: _builtins.int | None = ...,
         unit_price_minor: _builtins.int | None = ...,
         location: _builtins.str = ...,
+        track_stock: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "_unit_price_minor", b"_unit_price_minor", "quantity", b"quantity", "unit_price_minor", b"unit_price_minor"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "_track_stock", b"_track_stock", "_unit_price_minor", b"_unit_price_minor", "quantity", b"quantity", "track_stock", b"track_stock", "unit_price_minor", b"unit_price_minor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "_unit_price_minor", b"_unit_price_minor", "location", b"location", "product_id", b"product_id", "quantity", b"quantity", "unit_price_minor", b"unit_price_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "_track_stock", b"_track_stock", "_unit_price_minor", b"_unit_price_minor", "location", b"location", "product_id", b"product_id", "quantity", b"quantity", "track_stock", b"track_stock", "unit_price_minor", b"unit_price_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
     _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    _WhichOneofReturnType__track_stock: _TypeAlias = _typing.Literal["track_stock"]  # noqa: Y015
+    _WhichOneofArgType__track_stock: _TypeAlias = _typing.Literal["_track_stock", b"_track_stock"]  # noqa: Y015
     _WhichOneofReturnType__unit_price_minor: _TypeAlias = _typing.Literal["unit_price_minor"]  # noqa: Y015
     _WhichOneofArgType__unit_price_minor: _TypeAlias = _typing.Literal["_unit_price_minor", b"_unit_price_minor"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__track_stock) -> _WhichOneofReturnType__track_stock | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__unit_price_minor) -> _WhichOneofReturnType__unit_price_minor | None: ...
 
@@ -137,6 +156,8 @@ class Cart(_message.Message):
     ORDER_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    DEFER_INVENTORY_CHECK_FIELD_NUMBER: _builtins.int
     cart_id: _builtins.str
     """The caller's id."""
     state: Global___CartState.ValueType
@@ -147,6 +168,8 @@ class Cart(_message.Message):
     """The sum of quantity * unit_price_minor, in minor units."""
     order_id: _builtins.str
     """The order made of it; empty while OPEN."""
+    defer_inventory_check: _builtins.bool
+    """True where items go in unchecked; the checkout checks them all the same."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CartItem]:
         """The items, in the order they came in."""
@@ -159,6 +182,10 @@ class Cart(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed (database clock)."""
 
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it expires unless it changes (database clock); absent = it was checked out."""
+
     def __init__(
         self,
         *,
@@ -170,10 +197,12 @@ class Cart(_message.Message):
         order_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        defer_inventory_check: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_id", b"cart_id", "create_time", b"create_time", "currency", b"currency", "items", b"items", "order_id", b"order_id", "state", b"state", "total_minor", b"total_minor", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_id", b"cart_id", "create_time", b"create_time", "currency", b"currency", "defer_inventory_check", b"defer_inventory_check", "expire_time", b"expire_time", "items", b"items", "order_id", b"order_id", "state", b"state", "total_minor", b"total_minor", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,21 +30,29 @@ class CreateCartRequest(_message.Message):
 
     CART_ID_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
+    DEFER_INVENTORY_CHECK_FIELD_NUMBER: _builtins.int
     cart_id: _builtins.str
     """The caller's id of the cart."""
     currency: _builtins.str
     """ISO 4217 code of all prices in the cart."""
+    defer_inventory_check: _builtins.bool
+    """True = items go in without a check of the stock; the checkout never goes without.
+    Absent = as the store's setting says now.
+    """
     def __init__(
         self,
         *,
         cart_id: _builtins.str = ...,
         currency: _builtins.str = ...,
+        defer_inventory_check: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_defer_inventory_check", b"_defer_inventory_check", "defer_inventory_check", b"defer_inventory_check"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_id", b"cart_id", "currency", b"currency"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_defer_inventory_check", b"_defer_inventory_check", "cart_id", b"cart_id", "currency", b"currency", "defer_inventory_check", b"defer_inventory_check"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__defer_inventory_check: _TypeAlias = _typing.Literal["defer_inventory_check"]  # noqa: Y015
+    _WhichOneofArgType__defer_inventory_check: _TypeAlias = _typing.Literal["_defer_inventory_check", b"_defer_inventory_check"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__defer_inventory_check) -> _WhichOneofReturnType__defer_inventory_check | None: ...
 
 Global___CreateCartRequest: _TypeAlias = CreateCartRequest  # noqa: Y015
 

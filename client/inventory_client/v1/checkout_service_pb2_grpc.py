@@ -146,7 +146,8 @@ class CheckoutServiceServicer:
     """
 
     def CreateCart(self, request, context):
-        """Make an empty cart. The same cart_id with the same content answers its current
+        """Make an empty cart. It expires after the store's time, 7 days by default, which
+        every change of it puts off. The same cart_id with the same content answers its current
         state. Errors: ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -162,7 +163,7 @@ class CheckoutServiceServicer:
 
     def AddCartItems(self, request, context):
         """Put items into a cart, all or none. Checks that the stock has the quantity that
-        this request names, not the cart's sum. Errors: ID_REUSED, CART_NOT_FOUND,
+        this request names, not the cart's sum, unless the cart defers it. Errors: ID_REUSED, CART_NOT_FOUND,
         LOCATION_NOT_FOUND, CART_NOT_OPEN, QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

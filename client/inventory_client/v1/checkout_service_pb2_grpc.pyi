@@ -45,14 +45,15 @@ class CheckoutServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CheckoutServiceAsyncStub: ...
     CreateCart: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.CreateCartRequest, _checkout_service_pb2.CreateCartResponse]
-    """Make an empty cart. The same cart_id with the same content answers its current
+    """Make an empty cart. It expires after the store's time, 7 days by default, which
+    every change of it puts off. The same cart_id with the same content answers its current
     state. Errors: ID_REUSED.
     """
     GetCart: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.GetCartRequest, _checkout_service_pb2.GetCartResponse]
     """Read a cart. Errors: CART_NOT_FOUND."""
     AddCartItems: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.AddCartItemsRequest, _checkout_service_pb2.AddCartItemsResponse]
     """Put items into a cart, all or none. Checks that the stock has the quantity that
-    this request names, not the cart's sum. Errors: ID_REUSED, CART_NOT_FOUND,
+    this request names, not the cart's sum, unless the cart defers it. Errors: ID_REUSED, CART_NOT_FOUND,
     LOCATION_NOT_FOUND, CART_NOT_OPEN, QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
     """
     UpdateCartItem: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.UpdateCartItemRequest, _checkout_service_pb2.UpdateCartItemResponse]
@@ -139,14 +140,15 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateCart: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.CreateCartRequest, _checkout_service_pb2.CreateCartResponse]  # type: ignore[assignment]
-    """Make an empty cart. The same cart_id with the same content answers its current
+    """Make an empty cart. It expires after the store's time, 7 days by default, which
+    every change of it puts off. The same cart_id with the same content answers its current
     state. Errors: ID_REUSED.
     """
     GetCart: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.GetCartRequest, _checkout_service_pb2.GetCartResponse]  # type: ignore[assignment]
     """Read a cart. Errors: CART_NOT_FOUND."""
     AddCartItems: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.AddCartItemsRequest, _checkout_service_pb2.AddCartItemsResponse]  # type: ignore[assignment]
     """Put items into a cart, all or none. Checks that the stock has the quantity that
-    this request names, not the cart's sum. Errors: ID_REUSED, CART_NOT_FOUND,
+    this request names, not the cart's sum, unless the cart defers it. Errors: ID_REUSED, CART_NOT_FOUND,
     LOCATION_NOT_FOUND, CART_NOT_OPEN, QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
     """
     UpdateCartItem: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.UpdateCartItemRequest, _checkout_service_pb2.UpdateCartItemResponse]  # type: ignore[assignment]
@@ -236,7 +238,8 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _checkout_service_pb2.CreateCartRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_checkout_service_pb2.CreateCartResponse, _abc.Awaitable[_checkout_service_pb2.CreateCartResponse]]:
-        """Make an empty cart. The same cart_id with the same content answers its current
+        """Make an empty cart. It expires after the store's time, 7 days by default, which
+        every change of it puts off. The same cart_id with the same content answers its current
         state. Errors: ID_REUSED.
         """
 
@@ -255,7 +258,7 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_checkout_service_pb2.AddCartItemsResponse, _abc.Awaitable[_checkout_service_pb2.AddCartItemsResponse]]:
         """Put items into a cart, all or none. Checks that the stock has the quantity that
-        this request names, not the cart's sum. Errors: ID_REUSED, CART_NOT_FOUND,
+        this request names, not the cart's sum, unless the cart defers it. Errors: ID_REUSED, CART_NOT_FOUND,
         LOCATION_NOT_FOUND, CART_NOT_OPEN, QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
         """
 

@@ -133,6 +133,8 @@ class OrderLine(_message.Message):
     LOCATION_FIELD_NUMBER: _builtins.int
     OPEN_FIELD_NUMBER: _builtins.int
     FULFILLED_FIELD_NUMBER: _builtins.int
+    TRACK_STOCK_FIELD_NUMBER: _builtins.int
+    UNMANAGED_FIELD_NUMBER: _builtins.int
     line_number: _builtins.int
     """The line's key within its order, from 1."""
     product_id: _builtins.str
@@ -149,6 +151,12 @@ class OrderLine(_message.Message):
     """Units held for this line now."""
     fulfilled: _builtins.int
     """Units shipped."""
+    track_stock: _builtins.bool
+    """False for a service, a gift wrap: the line takes no stock."""
+    unmanaged: _builtins.bool
+    """True where the product had no stock record when the order was last allocated, and
+    the store sells such products: the line takes no stock, whatever comes in later.
+    """
     def __init__(
         self,
         *,
@@ -159,10 +167,12 @@ class OrderLine(_message.Message):
         location: _builtins.str = ...,
         open: _builtins.int = ...,
         fulfilled: _builtins.int = ...,
+        track_stock: _builtins.bool = ...,
+        unmanaged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fulfilled", b"fulfilled", "line_number", b"line_number", "location", b"location", "open", b"open", "product_id", b"product_id", "quantity", b"quantity", "unit_price_minor", b"unit_price_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fulfilled", b"fulfilled", "line_number", b"line_number", "location", b"location", "open", b"open", "product_id", b"product_id", "quantity", b"quantity", "track_stock", b"track_stock", "unit_price_minor", b"unit_price_minor", "unmanaged", b"unmanaged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

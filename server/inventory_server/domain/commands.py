@@ -204,11 +204,15 @@ class ExpireReservation(Command):
 
 @dataclass(frozen=True, slots=True)
 class CreateCart(Command):
+    """`defer_inventory_check` None = as the store's setting says at that moment."""
+
     cart_id: str
     currency: str
+    defer_inventory_check: bool | None = None
 
     def content(self) -> tuple[object, ...]:
-        return (self.currency,)
+        defers = () if self.defer_inventory_check is None else (self.defer_inventory_check,)
+        return (self.currency, *defers)
 
     def want(self, wanted: Wanted) -> None:
         wanted.carts.add(self.cart_id)
@@ -228,7 +232,9 @@ class AddCartItems(Command):
         return len(self.items)
 
     def content(self) -> tuple[object, ...]:
-        return (self.cart_id, tuple(tuple(item) for item in self.items))
+        # What says nothing of the tracking is hashed as before there was any.
+        items = (item[:4] if item.track_stock is None else tuple(item) for item in self.items)
+        return (self.cart_id, tuple(items))
 
     def want(self, wanted: Wanted) -> None:
         wanted.carts.add(self.cart_id)

@@ -1,10 +1,15 @@
-"""Carts: what somebody means to buy. Stock is checked for this request alone; nothing is held."""
+"""Carts: what somebody means to buy. Stock is checked for this request alone; nothing is held.
+
+A cart may put that check off to the checkout; every change puts off its expiry.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime, timedelta
 
+from inventory_server.domain.allocation import need_stock
 from inventory_server.domain.commands import (
     AddCartItems,
     CreateCart,
@@ -17,14 +22,11 @@ from inventory_server.domain.errors import (
     CartNotFound,
     CartNotOpen,
     IdReused,
-    InsufficientStock,
     InvalidValue,
     QuantityOverflow,
 )
 from inventory_server.domain.limits import AMOUNT_MINOR_MAX, CART_ITEMS_MAX, QUANTITY_MAX
-from inventory_server.domain.order import Cart, CartItem
-from inventory_server.domain.reservation import Line
-from inventory_server.domain.sourcing import source
+from inventory_server.domain.order import Cart, CartItem, CartState
 from inventory_server.domain.state import State
 
 
@@ -35,7 +37,19 @@ def create_cart(state: State, command: CreateCart, _request_id: str | None) -> C
         if seen.content_hash != content:
             raise IdReused("cart_id", command.cart_id)
         return seen
-    cart = Cart(command.cart_id, command.currency, (), None, content, state.now, state.now)
+    defers = command.defer_inventory_check
+    cart = Cart(
+        cart_id=command.cart_id,
+        currency=command.currency,
+        items=(),
+        order_id=None,
+        content_hash=content,
+        created_at=state.now,
+        updated_at=state.now,
+        expires_at=_expires_at(state),
+        seen_at=state.now,
+        defer_inventory_check=state.settings.defer_inventory_check if defers is None else defers,
+    )
     state.carts.put(cart.cart_id, cart)
     return cart
 
@@ -49,14 +63,12 @@ def add_cart_items(state: State, command: AddCartItems, _request_id: str | None)
     items = {item.product_id: item for item in cart.items}
     for item in asked:
         seen = items.get(item.product_id)
-        items[item.product_id] = item if seen is None else _add_up(seen, item)
+        added = item if seen is None else _add_up(seen, item)
+        items[item.product_id] = added._replace(track_stock=added.track_stock is not False)
     changed = _with_items(state, cart, items.values())
     # Of 100, 60 then 50 into one cart both pass: this request's quantity counts, not the cart's sum
     # (the origin document, "Implications of the inventories flows").
-    _check(
-        state,
-        [Line(item.product_id, item.quantity, items[item.product_id].location) for item in asked],
-    )
+    _check(state, cart, [items[item.product_id]._replace(quantity=item.quantity) for item in asked])
     return changed
 
 
@@ -77,7 +89,7 @@ def update_cart_item(state: State, command: UpdateCartItem, _request_id: str | N
     items[command.product_id] = item
     changed = _with_items(state, cart, items.values())
     if command.quantity is not None or command.set_location:
-        _check(state, [Line(item.product_id, item.quantity, item.location)])
+        _check(state, cart, [item])
     return changed
 
 
@@ -97,8 +109,12 @@ def _existing(state: State, cart_id: str) -> Cart:
 
 
 def _need_open(cart: Cart) -> None:
-    if cart.order_id is not None:
+    if cart.state is not CartState.OPEN:
         raise CartNotOpen(cart.cart_id, cart.order_id)
+
+
+def _expires_at(state: State) -> datetime:
+    return state.now + timedelta(seconds=state.settings.cart_expiry_s)
 
 
 def _merge(items: Iterable[CartItem]) -> list[CartItem]:
@@ -110,17 +126,18 @@ def _merge(items: Iterable[CartItem]) -> list[CartItem]:
 
 
 def _add_up(seen: CartItem, item: CartItem) -> CartItem:
-    """One item a product: quantities add up, the price and the location named last win."""
+    """One item a product: quantities add up; the price, the location and the tracking named last win."""
     return CartItem(
         item.product_id,
         seen.quantity + item.quantity,
         item.unit_price_minor,
         seen.location if item.location is None else item.location,
+        seen.track_stock if item.track_stock is None else item.track_stock,
     )
 
 
 def _with_items(state: State, cart: Cart, items: Iterable[CartItem]) -> Cart:
-    changed = replace(cart, items=tuple(items), updated_at=state.now)
+    changed = replace(cart, items=tuple(items), updated_at=state.now, expires_at=_expires_at(state))
     if len(changed.items) > CART_ITEMS_MAX:
         raise InvalidValue("items", f"a cart holds at most {CART_ITEMS_MAX} products")
     if any(item.quantity > QUANTITY_MAX for item in changed.items):
@@ -131,7 +148,6 @@ def _with_items(state: State, cart: Cart, items: Iterable[CartItem]) -> Cart:
     return changed
 
 
-def _check(state: State, lines: list[Line]) -> None:
-    _, shortages = source(state, lines)
-    if shortages:
-        raise InsufficientStock(shortages)
+def _check(state: State, cart: Cart, items: list[CartItem]) -> None:
+    if not cart.defer_inventory_check:
+        need_stock(state, items)

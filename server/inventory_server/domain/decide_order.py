@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from inventory_server.domain.allocation import need_stock
 from inventory_server.domain.commands import CancelOrder, Checkout, ShipOrder, content_hash
 from inventory_server.domain.errors import (
     CartEmpty,
     CartNotFound,
     CartNotOpen,
     IdReused,
-    InsufficientStock,
     OrderCancelled,
     OrderNotCancellable,
     OrderNotShippable,
     PaymentInProgress,
 )
 from inventory_server.domain.holding import give_back, take_out
-from inventory_server.domain.order import OrderLine, OrderView, SalesOrder, Shipment, ShipmentLine
-from inventory_server.domain.reservation import Line, ReservationState
-from inventory_server.domain.sourcing import source
+from inventory_server.domain.order import CartState, OrderLine, OrderView, SalesOrder, Shipment, ShipmentLine
+from inventory_server.domain.reservation import ReservationState
 from inventory_server.domain.state import State
 
 
@@ -34,19 +33,20 @@ def checkout(state: State, command: Checkout, _request_id: str | None) -> OrderV
     cart = state.carts.get(command.cart_id)
     if cart is None:
         raise CartNotFound(command.cart_id)
-    if cart.order_id is not None:
+    if cart.state is not CartState.OPEN:
         raise CartNotOpen(cart.cart_id, cart.order_id)
     if not cart.items:
         raise CartEmpty(cart.cart_id)
-    _, shortages = source(state, [Line(i.product_id, i.quantity, i.location) for i in cart.items])
-    if shortages:
-        raise InsufficientStock(shortages)
+    need_stock(state, cart.items)
     state.carts.put(cart.cart_id, replace(cart, order_id=command.order_id, updated_at=state.now))
     order = SalesOrder(
         order_id=command.order_id,
         cart_id=cart.cart_id,
         currency=cart.currency,
-        lines=tuple(OrderLine(number, *item) for number, item in enumerate(cart.items, start=1)),
+        lines=tuple(
+            OrderLine(number, *item[:4], track_stock=item.track_stock is not False)
+            for number, item in enumerate(cart.items, start=1)
+        ),
         total_minor=cart.total_minor,
         reservation_id=None,
         content_hash=content,
@@ -87,11 +87,12 @@ def ship_order(state: State, command: ShipOrder, _request_id: str | None) -> Shi
         raise PaymentInProgress(command.order_id)
     if view.is_shipped:
         raise OrderNotShippable(command.order_id, "it was shipped before")
-    if not view.is_paid or view.reservation is None:
+    if not view.is_paid:
         raise OrderNotShippable(command.order_id, "it is not paid in full")
     if view.is_refunded:
         raise OrderNotShippable(command.order_id, "it was refunded in full")
-    take_out(state, view.reservation)
+    if view.reservation is not None and view.reservation.is_live:
+        take_out(state, view.reservation)
     shipment = Shipment(
         shipment_id=command.shipment_id,
         order_id=command.order_id,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from inventory_server.domain.allocation import allocate
 from inventory_server.domain.commands import content_hash
-from inventory_server.domain.decide_reservation import expire_if_due
 from inventory_server.domain.errors import (
     AmountExceedsBalance,
     IdReused,
@@ -24,7 +24,6 @@ from inventory_server.domain.errors import (
     PaymentNotRefundable,
     PaymentNotVoidable,
 )
-from inventory_server.domain.holding import hold
 from inventory_server.domain.order import OrderView
 from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment, PaymentState
 from inventory_server.domain.payment_commands import (
@@ -34,7 +33,6 @@ from inventory_server.domain.payment_commands import (
     BeginRefund,
     BeginVoid,
 )
-from inventory_server.domain.reservation import Line, Reservation, ReservationState
 from inventory_server.domain.settlement import put_operation
 from inventory_server.domain.state import State
 
@@ -63,7 +61,7 @@ def begin_payment(state: State, command: BeginPayment, _request_id: str | None) 
     view = state.order_view(command.order_id)
     _need_payable(view, command)
     is_free = command.amount_minor == 0
-    _allocate(state, view, command.reservation_id, committed=is_free)
+    allocate(state, view, command.reservation_id, committed=is_free)
     payment = Payment(
         payment_id=command.payment_id,
         order_id=command.order_id,
@@ -141,7 +139,7 @@ def begin_confirm(state: State, command: BeginConfirm, _request_id: str | None) 
         raise OrderNotPayable(payment.order_id, f"payment {payment.payment_id!r} waits for no confirmation")
     _need_balance(view, payment.amount_minor)
     try:
-        _allocate(state, view, command.reservation_id, committed=False)
+        allocate(state, view, command.reservation_id, committed=False)
     except InsufficientStock as short:
         if not command.or_void:
             raise
@@ -218,38 +216,3 @@ def _need_balance(view: OrderView, amount_minor: int) -> None:
     if amount_minor <= view.balance_minor + view.in_flight_minor:
         raise PaymentInProgress(view.order.order_id)  # once that is settled there may be room for it
     raise AmountExceedsBalance(amount_minor, view.balance_minor)
-
-
-def _allocate(state: State, view: OrderView, reservation_id: str, *, committed: bool) -> None:
-    """Hold the whole order, unless it is held. A hold from before is kept from expiring, if it is not due."""
-    held = view.reservation
-    if held is not None and held.is_live:
-        held = expire_if_due(state, held)
-    if held is not None and held.is_live:
-        _keep(state, held, committed=committed)
-        return
-    reservation = Reservation(
-        reservation_id=reservation_id,
-        order_id=view.order.order_id,
-        owned_by_order=True,
-        state=ReservationState.COMMITTED if committed else ReservationState.HELD,
-        lines=(),
-        expire_time=None,  # the payment decides, not a clock
-        content_hash=b"",
-        created_at=state.now,
-        updated_at=state.now,
-    )
-    hold(state, reservation, [Line(ln.product_id, ln.quantity, ln.location) for ln in view.order.lines])
-    state.orders.put(view.order.order_id, replace(view.order, reservation_id=reservation_id))
-
-
-def _keep(state: State, held: Reservation, *, committed: bool) -> None:
-    if held.state is not ReservationState.HELD:
-        return
-    if committed:
-        kept = replace(held, state=ReservationState.COMMITTED, expire_time=None, updated_at=state.now)
-    elif held.expire_time is not None and not held.expiry_suspended:
-        kept = replace(held, expiry_suspended=True, updated_at=state.now)
-    else:
-        return
-    state.reservations.put(kept.reservation_id, kept)

@@ -207,10 +207,13 @@ class PaymentNotRefundable(DomainError):
 
 
 class CartNotOpen(DomainError):
-    def __init__(self, cart_id: str, order_id: str) -> None:
-        super().__init__(f"cart {cart_id!r} was checked out as order {order_id!r}")
+    """`order_id` is "" where it has expired."""
+
+    def __init__(self, cart_id: str, order_id: str | None) -> None:
+        what = "has expired" if order_id is None else f"was checked out as order {order_id!r}"
+        super().__init__(f"cart {cart_id!r} {what}")
         self.cart_id = cart_id
-        self.order_id = order_id
+        self.order_id = order_id or ""
 
 
 class CartEmpty(DomainError):

@@ -18,6 +18,7 @@ def hold(
     reservation: Reservation,
     lines: Sequence[Line],
     refusal: type[InsufficientStock] = InsufficientStock,
+    numbers: Sequence[int] | None = None,
 ) -> Reservation:
     """Allocate every line for a reservation, or none.
 
@@ -25,6 +26,7 @@ def hold(
         reservation: what is to be written; its lines are replaced by those sourced now.
         lines: merged.
         refusal: what is raised with the shortages.
+        numbers: the lines' keys, where they are those of an order's lines; None = 1, 2, ...
     Returns: the reservation with its lines open.
     Raises: refusal.
     """
@@ -42,7 +44,7 @@ def hold(
             ReservationLine(
                 number, line.product_id, slug, line.quantity, line.quantity, named_location=line.location
             )
-            for number, (line, slug) in enumerate(zip(lines, found, strict=True), start=1)
+            for number, line, slug in zip(numbers or range(1, len(lines) + 1), lines, found, strict=True)
         ),
         updated_at=state.now,
     )

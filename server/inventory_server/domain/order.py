@@ -12,15 +12,27 @@ from inventory_server.domain.reservation import Reservation
 
 
 class CartItem(NamedTuple):
+    """`track_stock` False: a service or a gift wrap, without stock. None: not said, in a request."""
+
     product_id: str
     quantity: int
     unit_price_minor: int
     location: str | None
+    track_stock: bool | None = None
+
+
+class CartState(StrEnum):
+    OPEN = "OPEN"
+    CHECKED_OUT = "CHECKED_OUT"
+    EXPIRED = "EXPIRED"
 
 
 @dataclass(frozen=True, slots=True)
 class Cart:
-    """One item a product, in the order they came in. `order_id` = it was checked out."""
+    """One item a product, in the order they came in. `order_id` = it was checked out.
+
+    `expires_at`: every change puts it off. `seen_at`: the moment that this is looked at; not stored.
+    """
 
     cart_id: str
     currency: str
@@ -29,25 +41,42 @@ class Cart:
     content_hash: bytes
     created_at: datetime
     updated_at: datetime
+    expires_at: datetime
+    seen_at: datetime
+    defer_inventory_check: bool = False
 
     @property
     def total_minor(self) -> int:
         return sum(item.quantity * item.unit_price_minor for item in self.items)
 
+    @property
+    def state(self) -> CartState:
+        if self.order_id is not None:
+            return CartState.CHECKED_OUT
+        return CartState.EXPIRED if self.expires_at <= self.seen_at else CartState.OPEN
+
 
 class OrderLine(NamedTuple):
-    """Frozen at checkout."""
+    """Frozen at checkout, but for `unmanaged`: the last allocation found no record of the product.
+
+    Such a line takes no stock, nor does one of which none is tracked.
+    """
 
     line_number: int
     product_id: str
     quantity: int
     unit_price_minor: int
     location: str | None
+    track_stock: bool = True
+    unmanaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SalesOrder:
-    """`reservation_id` points to the last reservation made for it, live or ended."""
+    """`reservation_id` points to the reservation of its last allocation, live or ended.
+
+    None: it was never allocated, or none of its lines took stock.
+    """
 
     order_id: str
     cart_id: str

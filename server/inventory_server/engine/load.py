@@ -123,11 +123,13 @@ def _reservations(state: State, rows: Sequence[Row]) -> None:
 def _carts(state: State, rows: Sequence[Row]) -> None:
     for cart_id, group in groupby(rows, key=itemgetter(0)):
         lines = list(group)
-        _, currency, order_id, content_hash, created_at, updated_at = lines[0][:6]
-        items = tuple(CartItem(*line[6:]) for line in lines if line[6] is not None)
-        state.carts.load(
-            cart_id, Cart(cart_id, currency, items, order_id, content_hash, created_at, updated_at)
-        )
+        _, currency, order_id, content_hash, created_at, updated_at, expires_at, defers = lines[0][:8]
+        items = tuple(CartItem(*line[8:]) for line in lines if line[8] is not None)
+        cart = Cart(
+            cart_id, currency, items, order_id, content_hash, created_at, updated_at, expires_at, state.now,
+            defers,
+        )  # fmt: skip
+        state.carts.load(cart_id, cart)
 
 
 def _orders(state: State, rows: Sequence[Row]) -> None:

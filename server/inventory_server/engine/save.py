@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from inventory_server.domain.order import Cart, CartItem
+from inventory_server.domain.order import Cart, CartItem, OrderLine, SalesOrder
 from inventory_server.domain.payment import Operation, Payment
 from inventory_server.domain.state import State
 from inventory_server.domain.stock_import import RowError
@@ -120,15 +120,22 @@ def _carts(state: State) -> tuple[Save, ...]:
     return (
         (
             "put_carts",
-            "cart_id currency order_id content_hash created_at updated_at",
+            "cart_id currency order_id content_hash created_at updated_at expires_at defer_inventory_check",
             [
-                (c.cart_id, c.currency, c.order_id, c.content_hash, c.created_at, c.updated_at)
+                (
+                    c.cart_id, c.currency, c.order_id, c.content_hash, c.created_at, c.updated_at,
+                    c.expires_at, c.defer_inventory_check,
+                )
                 for c in written
             ],
         ),
         ("delete_cart_items", "cart_id product_id", gone),
-        ("put_cart_items", "cart_id product_id position quantity unit_price_minor location", items),
-    )
+        (
+            "put_cart_items",
+            "cart_id product_id position quantity unit_price_minor location track_stock",
+            items,
+        ),
+    )  # fmt: skip
 
 
 def _numbered(cart: Cart | None) -> dict[str, tuple[int, CartItem]]:
@@ -137,7 +144,7 @@ def _numbered(cart: Cart | None) -> dict[str, tuple[int, CartItem]]:
 
 
 def _orders(state: State) -> tuple[Save, ...]:
-    made = [order for _, order in state.orders.inserted()]
+    written = [order for _, order in state.orders.written()]
     shipments = [shipment for _, shipment in state.shipments.inserted()]
     return (
         (
@@ -148,13 +155,17 @@ def _orders(state: State) -> tuple[Save, ...]:
                     o.order_id, o.cart_id, o.currency, o.total_minor, o.reservation_id, o.content_hash,
                     o.created_at, o.cancelled_at,
                 )
-                for _, o in state.orders.written()
+                for o in written
             ],
         ),
         (
-            "insert_order_lines",
-            "order_id line_number product_id quantity unit_price_minor location",
-            [(order.order_id, *line) for order in made for line in order.lines],
+            "put_order_lines",
+            "order_id line_number product_id quantity unit_price_minor location track_stock unmanaged",
+            [
+                (order.order_id, *line)
+                for order in written
+                for line in _changed_lines(state.orders.loaded.get(order.order_id), order)
+            ],
         ),
         (
             "insert_shipments",
@@ -167,6 +178,12 @@ def _orders(state: State) -> tuple[Save, ...]:
             [(shipment.shipment_id, *line) for shipment in shipments for line in shipment.lines],
         ),
     )  # fmt: skip
+
+
+def _changed_lines(before: SalesOrder | None, after: SalesOrder) -> Sequence[OrderLine]:
+    """Return the lines of an order that the database does not have so."""
+    known = set(before.lines) if before else set()
+    return [line for line in after.lines if line not in known]
 
 
 def _payments(state: State) -> tuple[Save, ...]:

@@ -18,6 +18,7 @@ from inventory_client.v1 import (
 from inventory_server.domain.errors import Shortage
 from inventory_server.domain.order import (
     Cart,
+    CartState,
     OrderPaymentState,
     OrderShippingState,
     OrderState,
@@ -43,6 +44,7 @@ _ACTIONS = {a: stock_pb2.StockAction.Value(f"STOCK_ACTION_{a}") for a in Action}
 _RESERVATION_STATES = {
     s: reservation_pb2.ReservationState.Value(f"RESERVATION_STATE_{s}") for s in ReservationState
 }
+_CART_STATES = {s: cart_pb2.CartState.Value(f"CART_STATE_{s}") for s in CartState}
 _ORDER_STATES = {s: order_pb2.OrderState.Value(f"ORDER_STATE_{s}") for s in OrderState}
 _ORDER_PAYMENT_STATES = {
     s: order_pb2.OrderPaymentState.Value(f"ORDER_PAYMENT_STATE_{s}") for s in OrderPaymentState
@@ -148,7 +150,7 @@ def _reservation_line(line: ReservationLine) -> reservation_pb2.ReservationLine:
 def cart(basket: Cart) -> cart_pb2.Cart:
     message = cart_pb2.Cart(
         cart_id=basket.cart_id,
-        state=cart_pb2.CART_STATE_OPEN if basket.order_id is None else cart_pb2.CART_STATE_CHECKED_OUT,
+        state=_CART_STATES[basket.state],
         currency=basket.currency,
         items=[
             cart_pb2.CartItem(
@@ -156,12 +158,16 @@ def cart(basket: Cart) -> cart_pb2.Cart:
                 quantity=item.quantity,
                 unit_price_minor=item.unit_price_minor,
                 location=item.location or "",
+                track_stock=item.track_stock is not False,
             )
             for item in basket.items
         ],
         total_minor=basket.total_minor,
         order_id=basket.order_id or "",
+        defer_inventory_check=basket.defer_inventory_check,
     )
+    if basket.state is not CartState.CHECKED_OUT:
+        _set_time(message.expire_time, basket.expires_at)
     _set_time(message.create_time, basket.created_at)
     _set_time(message.update_time, basket.updated_at)
     return message
@@ -203,6 +209,8 @@ def _order_lines(view: OrderView) -> list[order_pb2.OrderLine]:
             quantity=line.quantity,
             unit_price_minor=line.unit_price_minor,
             location=line.location or "",
+            track_stock=line.track_stock,
+            unmanaged=line.unmanaged,
         )
         units = held.get(line.line_number)
         if units is not None:

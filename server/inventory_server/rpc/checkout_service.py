@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inventory_client.v1 import checkout_service_pb2 as pb
-from inventory_server.domain.commands import CancelOrder, Checkout, CreateCart, RemoveCartItem, ShipOrder
+from inventory_server.domain.commands import CancelOrder, Checkout, RemoveCartItem, ShipOrder
 from inventory_server.rpc import answers, convert
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.payment_calls import PaymentCalls
@@ -20,7 +20,7 @@ class CheckoutServicer(PaymentCalls):
         self._payments = payments
 
     async def create_cart(self, request: pb.CreateCartRequest, call: Call) -> pb.CreateCartResponse:
-        command = CreateCart(request.cart_id, request.currency)
+        command = convert.create_cart(request)
         cart = await self._engine.change(call.store_id, command, deadline_s=call.deadline_s, actor=call.actor)
         return pb.CreateCartResponse(cart=answers.cart(cart))
 

@@ -133,11 +133,19 @@ def add_cart_items(request: checkout.AddCartItemsRequest) -> commands.AddCartIte
         request.cart_id,
         tuple(
             [
-                CartItem(item.product_id, item.quantity, item.unit_price_minor, item.location or None)
+                CartItem(
+                    item.product_id, item.quantity, item.unit_price_minor, item.location or None,
+                    item.track_stock if item.HasField("track_stock") else None,
+                )
                 for item in request.items
             ]
         ),
-    )
+    )  # fmt: skip
+
+
+def create_cart(request: checkout.CreateCartRequest) -> commands.CreateCart:
+    defers = request.defer_inventory_check if request.HasField("defer_inventory_check") else None
+    return commands.CreateCart(request.cart_id, request.currency, defers)
 
 
 def update_cart_item(request: checkout.UpdateCartItemRequest) -> commands.UpdateCartItem:

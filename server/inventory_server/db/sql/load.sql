@@ -111,8 +111,8 @@ ORDER BY r.expire_time
 LIMIT %(limit)s;
 
 -- name: carts
-SELECT c.cart_id, c.currency, c.order_id, c.content_hash, c.created_at, c.updated_at,
-    i.product_id, i.quantity, i.unit_price_minor, i.location
+SELECT c.cart_id, c.currency, c.order_id, c.content_hash, c.created_at, c.updated_at, c.expires_at,
+    c.defer_inventory_check, i.product_id, i.quantity, i.unit_price_minor, i.location, i.track_stock
 FROM cart c
 LEFT JOIN LATERAL (
     SELECT * FROM cart_item WHERE store_id = %(store_id)s AND cart_id = c.cart_id OFFSET 0
@@ -124,7 +124,7 @@ ORDER BY c.cart_id, i.position
 -- name: orders
 SELECT o.order_id, o.cart_id, o.currency, o.total_minor, o.reservation_id, o.content_hash,
     o.created_at, o.cancelled_at,
-    l.line_number, l.product_id, l.quantity, l.unit_price_minor, l.location
+    l.line_number, l.product_id, l.quantity, l.unit_price_minor, l.location, l.track_stock, l.unmanaged
 FROM sales_order o
 JOIN LATERAL (
     SELECT * FROM order_line WHERE store_id = %(store_id)s AND order_id = o.order_id OFFSET 0

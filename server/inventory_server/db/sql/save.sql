@@ -52,13 +52,13 @@ SET location = EXCLUDED.location, open = EXCLUDED.open, released = EXCLUDED.rele
 
 -- name: put_carts
 INSERT INTO cart
-    (store_id, cart_id, currency, content_hash, created_at, order_id, updated_at)
+    (store_id, cart_id, currency, content_hash, created_at, defer_inventory_check, order_id, updated_at, expires_at)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(cart_id)s::text[], %(currency)s::text[], %(content_hash)s::bytea[], %(created_at)s::timestamptz[], %(order_id)s::text[], %(updated_at)s::timestamptz[]
+    %(cart_id)s::text[], %(currency)s::text[], %(content_hash)s::bytea[], %(created_at)s::timestamptz[], %(defer_inventory_check)s::boolean[], %(order_id)s::text[], %(updated_at)s::timestamptz[], %(expires_at)s::timestamptz[]
 ) AS r
 ON CONFLICT ON CONSTRAINT cart_pkey DO UPDATE
-SET order_id = EXCLUDED.order_id, updated_at = EXCLUDED.updated_at;
+SET order_id = EXCLUDED.order_id, updated_at = EXCLUDED.updated_at, expires_at = EXCLUDED.expires_at;
 
 -- name: delete_cart_items
 DELETE FROM cart_item
@@ -67,13 +67,13 @@ WHERE store_id = %(store_id)s AND cart_id = ANY(%(cart_id)s::text[])
 
 -- name: put_cart_items
 INSERT INTO cart_item
-    (store_id, cart_id, product_id, position, quantity, unit_price_minor, location)
+    (store_id, cart_id, product_id, position, quantity, unit_price_minor, location, track_stock)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(cart_id)s::text[], %(product_id)s::text[], %(position)s::integer[], %(quantity)s::bigint[], %(unit_price_minor)s::bigint[], %(location)s::text[]
+    %(cart_id)s::text[], %(product_id)s::text[], %(position)s::integer[], %(quantity)s::bigint[], %(unit_price_minor)s::bigint[], %(location)s::text[], %(track_stock)s::boolean[]
 ) AS r
 ON CONFLICT ON CONSTRAINT cart_item_pkey DO UPDATE
-SET position = EXCLUDED.position, quantity = EXCLUDED.quantity, unit_price_minor = EXCLUDED.unit_price_minor, location = EXCLUDED.location;
+SET position = EXCLUDED.position, quantity = EXCLUDED.quantity, unit_price_minor = EXCLUDED.unit_price_minor, location = EXCLUDED.location, track_stock = EXCLUDED.track_stock;
 
 -- name: put_orders
 INSERT INTO sales_order
@@ -85,13 +85,15 @@ FROM unnest(
 ON CONFLICT ON CONSTRAINT sales_order_pkey DO UPDATE
 SET reservation_id = EXCLUDED.reservation_id, cancelled_at = EXCLUDED.cancelled_at;
 
--- name: insert_order_lines
+-- name: put_order_lines
 INSERT INTO order_line
-    (store_id, order_id, line_number, product_id, quantity, unit_price_minor, location)
+    (store_id, order_id, line_number, product_id, quantity, unit_price_minor, location, track_stock, unmanaged)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(order_id)s::text[], %(line_number)s::integer[], %(product_id)s::text[], %(quantity)s::bigint[], %(unit_price_minor)s::bigint[], %(location)s::text[]
-) AS r;
+    %(order_id)s::text[], %(line_number)s::integer[], %(product_id)s::text[], %(quantity)s::bigint[], %(unit_price_minor)s::bigint[], %(location)s::text[], %(track_stock)s::boolean[], %(unmanaged)s::boolean[]
+) AS r
+ON CONFLICT ON CONSTRAINT order_line_pkey DO UPDATE
+SET unmanaged = EXCLUDED.unmanaged;
 
 -- name: insert_payments
 INSERT INTO payment
