@@ -33,6 +33,7 @@ from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationKind, OperationState, Payment
 from inventory_server.domain.payment_commands import (
     BeginCapture,
+    BeginConfirm,
     BeginPayment,
     BeginRefund,
     ClaimOperation,
@@ -245,6 +246,8 @@ class Laws(RuleBasedStateMachine):
             )
         if isinstance(command, BeginRefund):
             command = replace(command, refund_id=following)
+        if isinstance(command, BeginConfirm):
+            command = replace(command, reservation_id=f"hold for {following}")
         return replace(command, operation_id=following)
 
     def _copy(self) -> World:
