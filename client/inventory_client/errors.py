@@ -116,6 +116,10 @@ class Aborted(InventoryError):
     """What was read before the call has changed since. Read again, decide again."""
 
 
+class OutOfRange(InventoryError):
+    """What the request names lies outside what there is. Final."""
+
+
 class Unavailable(InventoryError):
     """Nobody could answer; the outcome is unknown. Send the same again, as gRPC did up to 5 times."""
 
@@ -267,6 +271,10 @@ class ImportIncomplete(FailedPrecondition):
     """An upload that is not whole, by its announced number or its last message; nothing is applied."""
 
 
+class ResumeTokenExpired(OutOfRange):
+    """A watch can't go on from this token: begin anew, from the beginning or from an export."""
+
+
 class TransactionConflict(Unavailable):
     """Other writers won again and again."""
 
@@ -303,6 +311,7 @@ CLASS_BY_CODE: Mapping[grpc.StatusCode, type[InventoryError]] = {
     grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
     grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
     grpc.StatusCode.ABORTED: Aborted,
+    grpc.StatusCode.OUT_OF_RANGE: OutOfRange,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.CANCELLED: Cancelled,

@@ -14,12 +14,14 @@ from inventory_server import launch, welcome
 from inventory_server.config import Settings, without_password
 from inventory_server.db import check, embedded, migrate
 from inventory_server.db.connection import EngineConnections
-from inventory_server.db.read_pool import ReadPool
+from inventory_server.db.read_pool import ReadPool, Snapshot
 from inventory_server.db.sqlstate import DatabaseError
 from inventory_server.engine.batcher import BatchLimits
 from inventory_server.engine.engine import Engine
 from inventory_server.engine.errors import NotDecided
 from inventory_server.engine.export import Exporter
+from inventory_server.engine.feed import Feed
+from inventory_server.engine.feed_reads import FeedReader
 from inventory_server.engine.import_reads import ImportReader
 from inventory_server.engine.import_staging import ImportStaging
 from inventory_server.engine.imports import Imports
@@ -102,6 +104,12 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
 
     pool = ReadPool(database_url, settings.read_pool_size_max)
     reader = Reader(pool)
+    feed = Feed(
+        FeedReader(reader),
+        watchers_max=settings.watchers_max,
+        poll_interval_s=settings.watch_poll_interval_s,
+        heartbeat_s=settings.watch_heartbeat_s,
+    )
     engine = Engine(
         EngineConnections(database_url, settings.engine_connections_max),
         reader,
@@ -113,6 +121,7 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
         ),
         queue_commands_max=settings.queue_commands_max,
         queue_commands_max_total=settings.queue_commands_max_total,
+        on_logged=feed.wake,
     )
     gateway = _gateway(settings, gateway_address)
     processor = PaymentProcessor(
@@ -127,15 +136,16 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     import_reader = ImportReader(pool)
     imports = Imports(engine, import_reader, staging)
     importer = Importer(engine, import_reader, staging, imports)
-    export_pool = ReadPool(database_url, EXPORT_CONNECTIONS_MAX, deferrable=True)
+    export_pool = ReadPool(database_url, EXPORT_CONNECTIONS_MAX, snapshot=Snapshot.SAFE)
     exporter = Exporter(export_pool, spool_bytes_max=settings.export_spool_mib_max * 2**20)
     server, port, health = await build_server(
-        InventoryServicer(engine, reader, imports, import_reader, exporter),
+        InventoryServicer(engine, reader, feed, imports, import_reader, exporter),
         CheckoutServicer(engine, reader, processor),
         host=settings.host,
         port=settings.port,
         reflection=settings.reflection,
         call_timeout_s=settings.call_timeout_s,
+        write_timeout_s=settings.stream_write_timeout_s,
     )
     sweeper = Sweeper(engine, reader, request_log_retention_h=settings.request_log_retention_h)
     reconciler = Reconciler(reader, processor)
@@ -167,6 +177,7 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     await asyncio.gather(*jobs, return_exceptions=True)
     await importer.stop()
     await health.close()
+    feed.close()
     # One grace time for all of them; a second is left to each whatever those before it took.
     until = loop.time() + settings.stop_grace_s
     await server.stop(settings.stop_grace_s)

@@ -76,6 +76,16 @@ class Settings(BaseSettings):
     queue_commands_max: int = Field(10_000, ge=1, le=1_000_000, description="waiting commands of one store")
     queue_commands_max_total: int = Field(20_000, ge=1, le=1_000_000, description="of all stores together")
 
+    # Watching.
+    watchers_max: int = Field(1_000, ge=1, le=100_000, description="watches at once, of all stores")
+    watch_poll_interval_s: float = Field(
+        0.5, gt=0, le=1, description="what a change by another server costs a watch at most"
+    )
+    watch_heartbeat_s: float = Field(10.0, gt=0, le=300, description="so long a watch is silent")
+    stream_write_timeout_s: float = Field(
+        30.0, gt=0, le=300, description="a stream's reader who makes no room for so long is cut off"
+    )
+
     # Time.
     sweep_interval_s: float = Field(1.0, gt=0, le=3600, description="between looks for due holds")
     reconcile_interval_s: float = Field(1.0, gt=0, le=3600, description="between looks for payments in doubt")

@@ -235,6 +235,15 @@ def test_insufficient_stock_of_1000_lines(shop: Shop, id_bytes: int) -> None:
     assert refusal.message == SOLD_OUT
 
 
+@row("RESUME_TOKEN_EXPIRED")
+def test_resume_token_expired(shop: Shop, staged: StagedShop) -> None:
+    """A token of another database: OUT_OF_RANGE, since the log has no such place."""
+    token = next(shop.inventory.WatchStock(v1.WatchStockRequest(), timeout=20)).resume_token
+    with staged.refused("RESUME_TOKEN_EXPIRED") as refusal:
+        next(staged.inventory.WatchStock(v1.WatchStockRequest(resume_token=token), timeout=20))
+    assert refusal.metadata == {}
+
+
 @row("TOTAL_BELOW_ALLOCATED")
 def test_total_below_allocated(shop: Shop) -> None:
     """The total asked for and what is allocated."""

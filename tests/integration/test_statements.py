@@ -31,7 +31,9 @@ from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationState, PaymentState
 from inventory_server.domain.payment_commands import BeginPayment, SettlePayment
 from inventory_server.domain.reservation import Line
+from inventory_server.engine.feed_reads import FeedReader, Position
 from inventory_server.engine.payment_reads import FIRST_KEY, PaymentFilters
+from inventory_server.engine.reads import Reader
 from support.engine import Database, plus, running_engine
 from support.imports import desk_on, staged
 
@@ -177,8 +179,7 @@ async def test_every_statement_gets_its_parameters(
             await do(ReserveStock("r2", (Line("a", 99),)))
         await do(ForgetAnswers(24))
         await reader.list_stock(database.store, after_product_id="", limit=9, deadline_s=20)
-        await reader.stock_transaction(database.store, "a", "default", 1, deadline_s=20)
-        await reader.list_stock_transactions(database.store, "a", after=("", 0), limit=9, deadline_s=20)
+        await read_the_log(reader, database.store)
         await reader.shortages(database.store, (Line("a", 1),), deadline_s=20)
         await reader.due_reservations([database.store], limit=9, deadline_s=20)
         await reader.operations_in_doubt([database.store], limit=9, deadline_s=20)
@@ -201,3 +202,11 @@ async def test_every_statement_gets_its_parameters(
         name: set(PARAMETER.findall(found.locking)) - {"store_id"} for name, found in statements().items()
     }
     assert ran == named
+
+
+async def read_the_log(reader: Reader, store: str) -> None:
+    await reader.stock_transaction(store, "a", "default", 1, deadline_s=20)
+    await reader.list_stock_transactions(store, "a", after=("", 0), limit=9, deadline_s=20)
+    feed = FeedReader(reader)
+    end = (await feed.opening(store, Position(1, "a", "default", 1))).end
+    assert await feed.after(store, end, inside=True) == (None, None)

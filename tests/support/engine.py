@@ -68,6 +68,7 @@ async def running_engine(
     linger_s_max: float = 0.0,
     queue_commands_max: int = 10_000,
     queue_commands_max_total: int = 20_000,
+    on_logged: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[tuple[Engine, Reader]]:
     """Run an engine with its reader. `reads_url`: where reads go, if not where batches go."""
     pool = ReadPool(reads_url or database_url, 4)
@@ -79,6 +80,7 @@ async def running_engine(
         BatchLimits(commands_max, lines_max, attempts_max, linger_s_max),
         queue_commands_max=queue_commands_max,
         queue_commands_max_total=queue_commands_max_total,
+        on_logged=on_logged,
     )
     try:
         yield engine, reader

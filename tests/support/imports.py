@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from inventory_client import v1
 from inventory_server.db.connection import EngineConnections
-from inventory_server.db.read_pool import ReadPool
+from inventory_server.db.read_pool import ReadPool, Snapshot
 from inventory_server.domain.stock_import import Batch, ImportRow, RowError, StockImport
 from inventory_server.engine.engine import Engine
 from inventory_server.engine.export import Exporter
@@ -52,7 +52,7 @@ class Desk(NamedTuple):
 @asynccontextmanager
 async def desk_on(engine: Engine, database_url: str) -> AsyncIterator[Desk]:
     """Put imports and exports on an engine; staging goes where `database_url` says, reads too."""
-    reads, exports = ReadPool(database_url, 2), ReadPool(database_url, 1, deferrable=True)
+    reads, exports = ReadPool(database_url, 2), ReadPool(database_url, 1, snapshot=Snapshot.SAFE)
     connections = EngineConnections(database_url, 1)
     await reads.open()
     await exports.open()

@@ -153,7 +153,7 @@ def _repeated(
     values = getattr(message, name)
     if field.message_type is None:
         for text in _BAD_TEXT.get(rules.format, []):
-            yield f"{path}[0]", lambda m, t=text: getattr(m, name).__setitem__(0, t)
+            yield f"{path}[0]", lambda m, t=text: getattr(m, name).__setitem__(slice(0, 1), [t])
     elif values:
         for inner, breaking in _breakings(values[0], f"{path}[0]."):
             yield inner, lambda m, b=breaking: b(getattr(m, name)[0])

@@ -14,7 +14,7 @@ import inventory_client
 from inventory_server.db.embedded import EmbeddedPostgres
 from inventory_server.db.migrate import migrate
 from inventory_server.db.stores import create_store
-from inventory_server.launch import INVENTORY_COMMAND, UNTIL_STDIN_CLOSES, start_process
+from inventory_server.launch import INVENTORY_COMMAND, UNTIL_STDIN_CLOSES, LaunchedProcess, start_process
 from support.database import Observer
 from support.shop import Shop
 
@@ -48,11 +48,15 @@ def started(postgres: EmbeddedPostgres, **settings: object) -> Iterator[Site]:
     url = postgres.database_url(name)
     migrate(url)
     observer = Observer(url)
-    given = {f"INVENTORY_{key.upper()}": str(value) for key, value in settings.items()}
-    env = {**os.environ, "INVENTORY_DATABASE_URL": url, **given}
-    argv = [*INVENTORY_COMMAND, "serve", "--port", "0", UNTIL_STDIN_CLOSES]
     try:
-        with start_process(argv, env=env) as server:
+        with serving_on(url, **settings) as server:
             yield Site(server.address, url, observer)
     finally:
         observer.close()
+
+
+def serving_on(database_url: str, **settings: object) -> LaunchedProcess:
+    """Start a server, or one more, on a database; a context manager that stops it."""
+    given = {f"INVENTORY_{key.upper()}": str(value) for key, value in settings.items()}
+    env = {**os.environ, "INVENTORY_DATABASE_URL": database_url, **given}
+    return start_process([*INVENTORY_COMMAND, "serve", "--port", "0", UNTIL_STDIN_CLOSES], env=env)

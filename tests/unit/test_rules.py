@@ -133,10 +133,10 @@ def _repeated_cases(field: FieldDescriptor, case: Any) -> Iterator[Case]:
     if field.type == FieldDescriptor.TYPE_STRING:
         for value, is_valid in _texts(rule):
             made, target = case(f"= {value[:10]!r}", field, is_valid, "[0]")
-            getattr(target, field.name)[0] = value
+            getattr(target, field.name)[:1] = [value]
             yield made
         made, target = case("= ''", field, False, "[0]")
-        getattr(target, field.name)[0] = ""
+        getattr(target, field.name)[:1] = [""]
         yield made
 
 

@@ -49,6 +49,7 @@ EXAMPLES: dict[type[Exception], Exception] = {
     domain.EtagMismatch: domain.EtagMismatch("expected_version", 7),
     domain.CartNotOpen: domain.CartNotOpen("c-1", "o-1"),
     domain.CartEmpty: domain.CartEmpty("c-1"),
+    domain.ResumeTokenExpired: domain.ResumeTokenExpired(),
     engine.DeadlinePassed: engine.DeadlinePassed(),
 }
 # Classes that only others are made of.

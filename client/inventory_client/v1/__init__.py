@@ -135,3 +135,5 @@ from inventory_client.v1.stock_import_pb2 import ListImportsRequest as ListImpor
 from inventory_client.v1.stock_import_pb2 import ListImportsResponse as ListImportsResponse
 from inventory_client.v1.stock_import_pb2 import StockImport as StockImport
 from inventory_client.v1.stock_import_pb2 import StockRow as StockRow
+from inventory_client.v1.watch_pb2 import WatchStockRequest as WatchStockRequest
+from inventory_client.v1.watch_pb2 import WatchStockResponse as WatchStockResponse

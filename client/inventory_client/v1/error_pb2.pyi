@@ -99,6 +99,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: another number of rows came than was announced, the last
     message did not say that it is, or they took too long; nothing is applied.
     """
+    ERROR_REASON_RESUME_TOKEN_EXPIRED: _ErrorReason.ValueType  # 73
+    """OUT_OF_RANGE: the place that a resume token names is not in this store's log:
+    the token is of another store or database, or the log was put back.
+    """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 72
     """ABORTED: `etag` or `expected_version` is no longer current: read again, decide
     again. `field` in the metadata says which, `current` what it is now.
@@ -196,6 +200,10 @@ ERROR_REASON_PAYMENT_NOT_REFUNDABLE: ErrorReason.ValueType  # 70
 ERROR_REASON_IMPORT_INCOMPLETE: ErrorReason.ValueType  # 71
 """FAILED_PRECONDITION: another number of rows came than was announced, the last
 message did not say that it is, or they took too long; nothing is applied.
+"""
+ERROR_REASON_RESUME_TOKEN_EXPIRED: ErrorReason.ValueType  # 73
+"""OUT_OF_RANGE: the place that a resume token names is not in this store's log:
+the token is of another store or database, or the log was put back.
 """
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 72
 """ABORTED: `etag` or `expected_version` is no longer current: read again, decide

@@ -6,6 +6,7 @@ import warnings
 from inventory_client.v1 import inventory_service_pb2 as inventory_dot_v1_dot_inventory__service__pb2
 from inventory_client.v1 import stock_calls_pb2 as inventory_dot_v1_dot_stock__calls__pb2
 from inventory_client.v1 import stock_import_pb2 as inventory_dot_v1_dot_stock__import__pb2
+from inventory_client.v1 import watch_pb2 as inventory_dot_v1_dot_watch__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -138,6 +139,11 @@ class InventoryServiceStub:
                 '/inventory.v1.InventoryService/ExportStock',
                 request_serializer=inventory_dot_v1_dot_stock__import__pb2.ExportStockRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_stock__import__pb2.ExportStockResponse.FromString,
+                _registered_method=True)
+        self.WatchStock = channel.unary_stream(
+                '/inventory.v1.InventoryService/WatchStock',
+                request_serializer=inventory_dot_v1_dot_watch__pb2.WatchStockRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_watch__pb2.WatchStockResponse.FromString,
                 _registered_method=True)
 
 
@@ -306,6 +312,17 @@ class InventoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchStock(self, request, context):
+        """Follow the changes of all or some products: no gap, none twice, one
+        transaction's changes together, a level's in the order of its versions. Without a
+        deadline it goes on until the caller ends it. A caller who reads too slowly, or a
+        server that stops, ends it with OVERLOADED: go on from the last token. Errors:
+        RESUME_TOKEN_EXPIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InventoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -403,6 +420,11 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.ExportStock,
                     request_deserializer=inventory_dot_v1_dot_stock__import__pb2.ExportStockRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_stock__import__pb2.ExportStockResponse.SerializeToString,
+            ),
+            'WatchStock': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchStock,
+                    request_deserializer=inventory_dot_v1_dot_watch__pb2.WatchStockRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_watch__pb2.WatchStockResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -926,6 +948,33 @@ class InventoryService:
             '/inventory.v1.InventoryService/ExportStock',
             inventory_dot_v1_dot_stock__import__pb2.ExportStockRequest.SerializeToString,
             inventory_dot_v1_dot_stock__import__pb2.ExportStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/inventory.v1.InventoryService/WatchStock',
+            inventory_dot_v1_dot_watch__pb2.WatchStockRequest.SerializeToString,
+            inventory_dot_v1_dot_watch__pb2.WatchStockResponse.FromString,
             options,
             channel_credentials,
             insecure,

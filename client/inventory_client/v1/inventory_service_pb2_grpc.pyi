@@ -8,6 +8,7 @@ from grpc import aio as _aio
 from inventory_client.v1 import inventory_service_pb2 as _inventory_service_pb2
 from inventory_client.v1 import stock_calls_pb2 as _stock_calls_pb2
 from inventory_client.v1 import stock_import_pb2 as _stock_import_pb2
+from inventory_client.v1 import watch_pb2 as _watch_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -113,6 +114,13 @@ class InventoryServiceStub:
     """Stream the totals of every product, as of one moment; an import takes the rows
     as they are. Errors: QUANTITY_OVERFLOW (it is larger than the server may spool).
     """
+    WatchStock: _grpc.UnaryStreamMultiCallable[_watch_pb2.WatchStockRequest, _watch_pb2.WatchStockResponse]
+    """Follow the changes of all or some products: no gap, none twice, one
+    transaction's changes together, a level's in the order of its versions. Without a
+    deadline it goes on until the caller ends it. A caller who reads too slowly, or a
+    server that stops, ends it with OVERLOADED: go on from the last token. Errors:
+    RESUME_TOKEN_EXPIRED.
+    """
 
 @_typing.type_check_only
 class InventoryServiceAsyncStub(InventoryServiceStub):
@@ -196,6 +204,13 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     ExportStock: _aio.UnaryStreamMultiCallable[_stock_import_pb2.ExportStockRequest, _stock_import_pb2.ExportStockResponse]  # type: ignore[assignment]
     """Stream the totals of every product, as of one moment; an import takes the rows
     as they are. Errors: QUANTITY_OVERFLOW (it is larger than the server may spool).
+    """
+    WatchStock: _aio.UnaryStreamMultiCallable[_watch_pb2.WatchStockRequest, _watch_pb2.WatchStockResponse]  # type: ignore[assignment]
+    """Follow the changes of all or some products: no gap, none twice, one
+    transaction's changes together, a level's in the order of its versions. Without a
+    deadline it goes on until the caller ends it. A caller who reads too slowly, or a
+    server that stops, ends it with OVERLOADED: go on from the last token. Errors:
+    RESUME_TOKEN_EXPIRED.
     """
 
 class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -391,6 +406,19 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_stock_import_pb2.ExportStockResponse], _abc.AsyncIterator[_stock_import_pb2.ExportStockResponse]]:
         """Stream the totals of every product, as of one moment; an import takes the rows
         as they are. Errors: QUANTITY_OVERFLOW (it is larger than the server may spool).
+        """
+
+    @_abc_1.abstractmethod
+    def WatchStock(
+        self,
+        request: _watch_pb2.WatchStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_watch_pb2.WatchStockResponse], _abc.AsyncIterator[_watch_pb2.WatchStockResponse]]:
+        """Follow the changes of all or some products: no gap, none twice, one
+        transaction's changes together, a level's in the order of its versions. Without a
+        deadline it goes on until the caller ends it. A caller who reads too slowly, or a
+        server that stops, ends it with OVERLOADED: go on from the last token. Errors:
+        RESUME_TOKEN_EXPIRED.
         """
 
 def add_InventoryServiceServicer_to_server(servicer: InventoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from typing import Any, TypeVar
 
 import psycopg
@@ -28,6 +29,18 @@ _ATTEMPTS_MAX = 5
 _WAITING_MAX = 1_000
 # Past it a read is UNAVAILABLE, well before most callers' deadlines.
 CONNECTION_WAIT_S = 1.0
+
+
+class Snapshot(StrEnum):
+    """How a read begins."""
+
+    # What a call is answered with.
+    SERIALIZABLE = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"
+    # Many rows: it waits for a snapshot that no writer can put in doubt, is never run again then, and puts no
+    # writer in doubt (PostgreSQL manual, "SET TRANSACTION").
+    SAFE = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE"
+    # Rows alone that no open transaction can still change: there is nothing to be guarded.
+    SETTLED = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class ReadTransaction:
@@ -52,12 +65,13 @@ class ReadPool:
     """Connections for reads.
 
     Args:
-        deferrable: wait for a snapshot that no writer can put in doubt: for long reads, which are never run
-            again then, nor put a writer in doubt (PostgreSQL manual, "SET TRANSACTION").
+        snapshot: how reads begin that do not say it.
     """
 
-    def __init__(self, database_url: str, size_max: int, *, deferrable: bool = False) -> None:
-        self._begin = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY" + " DEFERRABLE" * deferrable
+    def __init__(
+        self, database_url: str, size_max: int, *, snapshot: Snapshot = Snapshot.SERIALIZABLE
+    ) -> None:
+        self._snapshot = snapshot
         self._pool = AsyncConnectionPool(
             connection_string(database_url, _READ_SETTINGS, "inventory reads"),
             min_size=1,
@@ -82,7 +96,12 @@ class ReadPool:
         await self._pool.close()
 
     async def run(
-        self, store_id: str, read: Callable[[ReadTransaction], Awaitable[T]], *, deadline_s: float
+        self,
+        store_id: str,
+        read: Callable[[ReadTransaction], Awaitable[T]],
+        *,
+        deadline_s: float,
+        snapshot: Snapshot | None = None,
     ) -> T:
         """Run a read in one snapshot, again where another writer was in its way.
 
@@ -93,16 +112,18 @@ class ReadPool:
         """
         # In a task of its own: a query that is cancelled midway costs its connection, and callers who give up
         # are many. The task ends by itself, by the statement's timeout at the latest.
-        task = asyncio.create_task(self._attempts(store_id, read))
+        task = asyncio.create_task(self._attempts(store_id, read, snapshot or self._snapshot))
         task.add_done_callback(_forget)
         async with asyncio.timeout(deadline_s):
             return await asyncio.shield(task)
 
-    async def _attempts(self, store_id: str, read: Callable[[ReadTransaction], Awaitable[T]]) -> T:
+    async def _attempts(
+        self, store_id: str, read: Callable[[ReadTransaction], Awaitable[T]], snapshot: Snapshot
+    ) -> T:
         attempt = 1
         while True:
             try:
-                async with self._transaction(store_id) as transaction:
+                async with self._transaction(store_id, snapshot) as transaction:
                     return await read(transaction)
             except psycopg.Error as error:
                 failure = translate(error)
@@ -113,13 +134,13 @@ class ReadPool:
                 attempt += 1
 
     @asynccontextmanager
-    async def _transaction(self, store_id: str) -> AsyncIterator[ReadTransaction]:
+    async def _transaction(self, store_id: str, snapshot: Snapshot) -> AsyncIterator[ReadTransaction]:
         try:
             connection = await self._pool.getconn()
         except (PoolTimeout, PoolClosed, TooManyRequests) as error:
             raise Unavailable(f"no connection for reading: {error}") from error
         try:
-            await connection.execute(self._begin)
+            await connection.execute(snapshot.value)
             try:
                 yield ReadTransaction(connection, store_id)
                 await connection.execute("COMMIT")

@@ -237,3 +237,10 @@ class ImportIncomplete(DomainError):
     def __init__(self, import_id: str, why: str) -> None:
         super().__init__(f"the upload of import {import_id!r} is incomplete: {why}")
         self.import_id = import_id
+
+
+class ResumeTokenExpired(DomainError):
+    """A watch cannot go on where it left off: that place is not in this store's log."""
+
+    def __init__(self) -> None:
+        super().__init__("the resume token is of another store or database, or its place in the log is gone")

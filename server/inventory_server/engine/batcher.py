@@ -23,6 +23,7 @@ from inventory_server.engine.errors import (
     NotDecided,
     TransactionConflict,
 )
+from inventory_server.engine.statistics import StoreStatistics
 from inventory_server.engine.transaction import Attempt, run_batch
 
 log = structlog.get_logger(__name__)
@@ -57,7 +58,10 @@ class Entry:
 
 
 class Batcher:
-    """Decides one store's requests, batch by batch. `on_taken` hears how many left the queue."""
+    """Decides one store's requests, batch by batch.
+
+    `on_taken` hears how many left the queue, `on_logged` that the log has grown.
+    """
 
     def __init__(
         self,
@@ -65,11 +69,14 @@ class Batcher:
         connections: EngineConnections,
         limits: BatchLimits,
         on_taken: Callable[[int], None],
+        on_logged: Callable[[str], None],
     ) -> None:
         self._store_id = store_id
         self._connections = connections
         self._limits = limits
         self._on_taken = on_taken
+        self._on_logged = on_logged
+        self.statistics = StoreStatistics()
         self._queue: deque[Entry] = deque()
         self._task: asyncio.Task[None] | None = None
         self._enough = asyncio.Event()
@@ -159,9 +166,12 @@ class Batcher:
             if not entries:
                 return
             attempt = Attempt()
+            if number:
+                self.statistics.retried()
             try:
                 await self._attempt(entries, attempt)
             except Conflict as conflict:
+                self.statistics.conflicted()
                 log.info("batch_conflict", store=self._store_id, attempt=number, sqlstate=conflict.sqlstate)
                 await asyncio.sleep(_backoff_s(number))
             except _Lost as lost:
@@ -180,6 +190,9 @@ class Batcher:
                 return
             else:
                 self._answer(entries, attempt)
+                self.statistics.committed(len(entries) - len(attempt.deferred), attempt.facts)
+                if attempt.facts.logged:
+                    self._on_logged(self._store_id)
                 return
         _fail(entries, CommitOutcomeUnknown() if in_doubt else TransactionConflict())
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from inventory_server.db.connection import EngineConnections
 from inventory_server.domain.commands import Command
@@ -13,6 +14,15 @@ from inventory_server.domain.decide import Request
 from inventory_server.engine.batcher import Batcher, BatchLimits, Entry
 from inventory_server.engine.errors import DeadlinePassed, Overloaded
 from inventory_server.engine.reads import Reader
+from inventory_server.engine.statistics import StoreStatistics
+
+
+class Statistics(NamedTuple):
+    """One store's statistics, since `started_at` of this server's clock."""
+
+    started_at: datetime
+    queue_length: int
+    store: StoreStatistics
 
 
 class Engine:
@@ -26,15 +36,18 @@ class Engine:
         *,
         queue_commands_max: int,
         queue_commands_max_total: int,
+        on_logged: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._connections = connections
         self._reader = reader
         self._limits = limits
         self._queue_commands_max = queue_commands_max
         self._queue_commands_max_total = queue_commands_max_total
+        self._on_logged = on_logged
         self._batchers: dict[str, Batcher] = {}
         self._waiting_count = 0
         self._stopping = False
+        self.started_at = datetime.now(UTC)
 
     async def change(
         self,
@@ -95,6 +108,18 @@ class Engine:
         batcher = self._batchers.get(store_id)
         return batcher.taken_count if batcher else 0
 
+    async def statistics(self, store_id: str, *, deadline_s: float) -> Statistics:
+        """Return what this server did for a store. Raises: StoreNotFound."""
+        batcher = self._batchers.get(store_id) or await self._new_batcher(store_id, deadline_s)
+        return Statistics(self.started_at, len(batcher), batcher.statistics)
+
+    def all_statistics(self) -> dict[str, Statistics]:
+        """Return the same by store, of those that were asked anything."""
+        return {
+            store_id: Statistics(self.started_at, len(batcher), batcher.statistics)
+            for store_id, batcher in self._batchers.copy().items()
+        }
+
     async def drain(self, grace_s: float) -> None:
         """Refuse what comes, decide what waits, for `grace_s` seconds at most; then close the connections."""
         self._stopping = True
@@ -123,7 +148,8 @@ class Engine:
         """An unknown store never gets a batcher, else anybody's typing would cost memory for ever."""
         await self._reader.need_store(store_id, deadline_s=deadline_s)
         return self._batchers.setdefault(
-            store_id, Batcher(store_id, self._connections, self._limits, self._taken)
+            store_id,
+            Batcher(store_id, self._connections, self._limits, self._taken, self._on_logged),
         )
 
     def _taken(self, count: int) -> None:

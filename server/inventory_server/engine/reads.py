@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from inventory_server.db.read_pool import ReadPool, ReadTransaction
+from inventory_server.db.read_pool import ReadPool, ReadTransaction, Snapshot
 from inventory_server.db.sqlstate import Conflict, Unavailable
 from inventory_server.domain.commands import Wanted
 from inventory_server.domain.errors import (
@@ -81,7 +81,7 @@ class Reader:
         rows = await self._run(store_id, read, deadline_s=deadline_s)
         if not rows:
             raise StockTransactionNotFound(f"{product_id} {location} {version}")
-        return _log_record(rows[0])
+        return log_record(rows[0])
 
     async def list_stock_transactions(
         self,
@@ -103,7 +103,7 @@ class Reader:
         async def read(transaction: ReadTransaction) -> list[Row]:
             return (await transaction.fetch([("stock_transaction_page", asked)]))[0]
 
-        return [_log_record(row) for row in await self._run(store_id, read, deadline_s=deadline_s)]
+        return [log_record(row) for row in await self._run(store_id, read, deadline_s=deadline_s)]
 
     async def shortages(
         self, store_id: str, lines: tuple[Line, ...], *, deadline_s: float
@@ -218,9 +218,16 @@ class Reader:
 
         return await self._run(store_id, read, deadline_s=deadline_s)
 
-    async def _run(
-        self, store_id: str | None, read: Callable[[ReadTransaction], Awaitable[T]], *, deadline_s: float
+    async def run(
+        self,
+        store_id: str | None,
+        read: Callable[[ReadTransaction], Awaitable[T]],
+        *,
+        deadline_s: float,
+        snapshot: Snapshot | None = None,
     ) -> T:
+        """Run a read of a store, or of none, in one snapshot; it may run several times."""
+
         async def checked(transaction: ReadTransaction) -> T:
             if store_id is not None and store_id not in self._known_stores:
                 if not (await transaction.fetch([("store_exists", {})]))[0][0][0]:
@@ -229,13 +236,15 @@ class Reader:
             return await read(transaction)
 
         try:
-            return await self._pool.run(store_id or "", checked, deadline_s=deadline_s)
+            return await self._pool.run(store_id or "", checked, deadline_s=deadline_s, snapshot=snapshot)
         except TimeoutError as error:
             raise DeadlinePassed from error
         except Unavailable as error:
             raise DatabaseUnavailable(str(error)) from error
         except Conflict as error:
             raise TransactionConflict(str(error)) from error
+
+    _run = run
 
 
 async def _nothing(_transaction: ReadTransaction) -> None:
@@ -247,7 +256,7 @@ async def _load(transaction: ReadTransaction, wanted: Wanted) -> State:
     return load.state_from(calls, await transaction.fetch(calls))
 
 
-def _log_record(row: Row) -> LogRecord:
+def log_record(row: Row) -> LogRecord:
     (
         product_id, location, version, action, quantity, available, allocated, hand_allocated,
         reservation_id, order_id, reason, reference, request_id, actor, created_at,

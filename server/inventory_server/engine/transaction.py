@@ -11,6 +11,7 @@ from inventory_server.domain.decide import Request, decide
 from inventory_server.domain.errors import InsufficientStock
 from inventory_server.domain.state import State
 from inventory_server.engine import load, save
+from inventory_server.engine.facts import NOTHING, Facts, facts_of
 
 # How many due holds a batch ends for the sake of those who are short; more wait for the next batch.
 DUE_HOLDS_MAX = 64
@@ -26,6 +27,7 @@ class Attempt:
     # Indexes of requests that go first in the next batch: they are short although more due holds exist, or
     # the lines that they turned out to move did not fit.
     deferred: frozenset[int] = frozenset()
+    facts: Facts = NOTHING
 
 
 async def run_batch(
@@ -68,6 +70,7 @@ async def run_batch(
                 }
     verdicts += [None] * (len(requests) - len(fitting))
     saves = save.calls_for(state)
+    attempt.facts = facts_of(state, verdicts)
     attempt.verdicts, attempt.deferred, attempt.commit_sent = verdicts, frozenset(deferred), True
     await connection.commit(store_id, saves)
 

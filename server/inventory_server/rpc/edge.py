@@ -31,6 +31,8 @@ ACTOR_KEY = "x-inventory-actor"
 # What a call gets that names no deadline, and the most that any call gets.
 CALL_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S_MAX = 300.0
+# A caller who takes longer to make room for one message of a stream is cut off.
+WRITE_TIMEOUT_S = 30.0
 # Calls inside the server at once; one more is OVERLOADED. The engine's queues have bounds of their own.
 CALLS_MAX = 8_192
 
@@ -90,11 +92,20 @@ class Edge:
 
     Args:
         call_timeout_s: what a call gets that names no deadline, > 0.
+        write_timeout_s: how long a stream's caller may take to make room for a message; then the answer is
+            OVERLOADED.
         calls_max: calls inside at once.
     """
 
-    def __init__(self, *, call_timeout_s: float = CALL_TIMEOUT_S, calls_max: int = CALLS_MAX) -> None:
+    def __init__(
+        self,
+        *,
+        call_timeout_s: float = CALL_TIMEOUT_S,
+        write_timeout_s: float = WRITE_TIMEOUT_S,
+        calls_max: int = CALLS_MAX,
+    ) -> None:
         self.call_timeout_s = call_timeout_s
+        self.write_timeout_s = write_timeout_s
         self.calls_max = calls_max
         self.calls_inside = 0
 
@@ -175,7 +186,7 @@ class Edge:
                     # Closed here and now, so that what it holds is let go when the caller goes away.
                     async with aclosing(method.act(request, call)) as responses:
                         async for response in responses:
-                            await context.write(response.SerializeToString())
+                            await self._write(context, response)
                     return None
             except Exception as error:
                 refusal = _refusal(method.name, error, timeout)
@@ -184,6 +195,14 @@ class Edge:
             return await context.abort(*refusal)
 
         return handle
+
+    async def _write(self, context: grpc.aio.ServicerContext[bytes, bytes], response: Message) -> None:
+        """Hand a message on as soon as flow control lets it. Raises: Overloaded."""
+        try:
+            async with asyncio.timeout(self.write_timeout_s):
+                await context.write(response.SerializeToString())
+        except TimeoutError as error:
+            raise Overloaded from error
 
     def _deadline_s(self, remaining_s: float) -> float:
         if remaining_s <= 0:

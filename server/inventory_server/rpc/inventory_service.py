@@ -13,28 +13,31 @@ from inventory_server.domain.commands import (
 from inventory_server.rpc import answers, convert
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.import_calls import ImportCalls
-from inventory_server.rpc.ports import Engine, Exporter, ImportReader, Imports, StockReader
+from inventory_server.rpc.ports import Engine, Exporter, Feed, ImportReader, Imports, StockReader
 from inventory_server.rpc.repeat import change_once
 from inventory_server.rpc.stock_calls import StockCalls
+from inventory_server.rpc.watch_calls import WatchCalls
 
 _Move = pb.ConfirmReservationRequest | pb.ReleaseReservationRequest | pb.FulfillReservationRequest
 _MoveCommand = ConfirmReservation | ReleaseReservation | FulfillReservation
 R = TypeVar("R", pb.ConfirmReservationResponse, pb.ReleaseReservationResponse, pb.FulfillReservationResponse)
 
 
-class InventoryServicer(StockCalls, ImportCalls):
+class InventoryServicer(StockCalls, WatchCalls, ImportCalls):
     """Stock, its log, availability and reservations. The .proto says what each call does."""
 
     def __init__(
         self,
         engine: Engine,
         reader: StockReader,
+        feed: Feed,
         imports: Imports,
         import_reader: ImportReader,
         exporter: Exporter,
     ) -> None:
         self._engine = engine
         self._reader = reader
+        self._feed = feed
         self._imports = imports
         self._import_reader = import_reader
         self._exporter = exporter

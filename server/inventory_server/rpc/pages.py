@@ -45,16 +45,16 @@ def position(scope: Sequence[str], page_token: str, first: tuple[Any, ...]) -> t
     """
     if not page_token:
         return first
-    found = _read(scope, page_token)
+    found = read(scope, page_token)
     if not isinstance(found, list) or len(found) != len(first) or not all(map(_is_key, found, first)):
         raise InvalidFields([_FOREIGN])
     return tuple(found)
 
 
-def _read(scope: Sequence[str], page_token: str) -> object:
+def read(scope: Sequence[str], opaque: str) -> object:
     """Return what a token of this scope holds, whatever it is; None for any other text."""
     try:
-        raw = base64.b64decode(page_token + "=" * (-len(page_token) % 4), altchars=b"-_", validate=True)
+        raw = base64.b64decode(opaque + "=" * (-len(opaque) % 4), altchars=b"-_", validate=True)
         digest, payload = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
         return json.loads(payload) if digest == _digest(scope, payload) else None
     except (ValueError, RecursionError):  # binascii.Error and JSONDecodeError are ValueErrors

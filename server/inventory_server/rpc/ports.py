@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
@@ -16,6 +16,8 @@ from inventory_server.domain.reservation import Line, Reservation
 from inventory_server.domain.state import StockView
 from inventory_server.domain.stock import LogRecord
 from inventory_server.domain.stock_import import Batch, RowError, StockImport
+from inventory_server.engine.feed import ResumePoint
+from inventory_server.engine.feed_reads import Part
 from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage
 
 
@@ -62,6 +64,19 @@ class StockReader(Protocol):
     ) -> tuple[Shortage, ...]: ...
 
     async def reservation(self, store_id: str, reservation_id: str, *, deadline_s: float) -> Reservation: ...
+
+
+class Feed(Protocol):
+    """The log as it grows: see engine/feed.py."""
+
+    def watch(
+        self,
+        store_id: str,
+        start: ResumePoint | None,
+        *,
+        from_beginning: bool = False,
+        product_ids: Set[str] = frozenset(),
+    ) -> AsyncGenerator[tuple[ResumePoint, Part]]: ...
 
 
 class OrderReader(Protocol):

@@ -10,7 +10,7 @@ from grpc_reflection.v1alpha import reflection as grpc_reflection  # type: ignor
 from inventory_client.v1 import checkout_service_pb2, inventory_service_pb2
 from inventory_server.rpc.address import AddressRefused, need_loopback
 from inventory_server.rpc.checkout_service import CheckoutServicer
-from inventory_server.rpc.edge import CALL_TIMEOUT_S, CALLS_MAX, Edge
+from inventory_server.rpc.edge import CALL_TIMEOUT_S, CALLS_MAX, WRITE_TIMEOUT_S, Edge
 from inventory_server.rpc.health import SERVICE_NAME as HEALTH
 from inventory_server.rpc.health import Health
 from inventory_server.rpc.inventory_service import InventoryServicer
@@ -45,6 +45,7 @@ async def build_server(
     port: int,
     reflection: bool,
     call_timeout_s: float = CALL_TIMEOUT_S,
+    write_timeout_s: float = WRITE_TIMEOUT_S,
     calls_max: int = CALLS_MAX,
     reuse_port: bool = False,
 ) -> Built:
@@ -55,6 +56,7 @@ async def build_server(
         port: 0 = any that is free.
         reflection: whether to describe the services to generic clients.
         call_timeout_s: what a call gets that names no deadline.
+        write_timeout_s: how long a stream's caller may take to make room for a message.
         calls_max: calls inside at once; one more is OVERLOADED.
         reuse_port: whether other processes may listen on the same port.
     Returns: the server, the port it is bound to, and its health, which is NOT_SERVING.
@@ -62,7 +64,7 @@ async def build_server(
     """
     need_loopback(host, "listen address")
     server = grpc.aio.server(options=_options(reuse_port))
-    edge = Edge(call_timeout_s=call_timeout_s, calls_max=calls_max)
+    edge = Edge(call_timeout_s=call_timeout_s, write_timeout_s=write_timeout_s, calls_max=calls_max)
     edge.add_service(server, inventory, _INVENTORY)
     edge.add_service(server, checkout, _CHECKOUT)
     health = Health(_SERVICES)

@@ -213,6 +213,7 @@ TABLE: Mapping[type[Exception], Row] = {
     domain.ImportIncomplete: Row(
         _REFUSED, _R.ERROR_REASON_IMPORT_INCOMPLETE, metadata={"import_id": "import_id"}
     ),
+    domain.ResumeTokenExpired: Row(grpc.StatusCode.OUT_OF_RANGE, _R.ERROR_REASON_RESUME_TOKEN_EXPIRED),
     # Not decided: the same call is worth sending again. The texts are fixed, since the exceptions' own may
     # speak of the database.
     engine.TransactionConflict: Row(

@@ -18,7 +18,9 @@ SELECT product_id, location, version, action, quantity, available_after, allocat
     hand_allocated_after, reservation_id, order_id, reason, reference, request_id, actor, created_at
 FROM stock_transaction
 WHERE store_id = %(store_id)s AND product_id = %(product_id)s AND location = %(location)s
-    AND version = %(version)s;
+    -- A range with an order: while the table is small, the index of the feed would look as good as the key.
+    AND version BETWEEN %(version)s AND %(version)s
+ORDER BY version;
 
 -- name: stock_transaction_page
 SELECT product_id, location, version, action, quantity, available_after, allocated_after,
