@@ -219,6 +219,14 @@ class ReservationOwnedByOrder(FailedPrecondition):
     """The order flow made this reservation and alone moves it."""
 
 
+class QuantityExceedsHeld(FailedPrecondition):
+    """More units of a line are to be fulfilled than are open."""
+
+
+class ReturnExceedsShipped(FailedPrecondition):
+    """More units of a line are to come back than left the house and didn't come back yet."""
+
+
 class OrderNotPayable(FailedPrecondition):
     """The order can't take this payment, or the server has no payment gateway."""
 

@@ -20,6 +20,7 @@ _EFFECTS: dict[int, tuple[int, int, int]] = {
     _Action.STOCK_ACTION_RELEASE: (1, -1, 0),
     _Action.STOCK_ACTION_EXPIRE: (1, -1, 0),
     _Action.STOCK_ACTION_FULFILL: (0, -1, 0),
+    _Action.STOCK_ACTION_RETURN: (1, 0, 0),
 }
 
 

@@ -322,6 +322,29 @@ def test_reservation_owned_by_order(shop: Shop) -> None:
     assert refusal.metadata == {"reservation_id": reservation_id, "order_id": "o"}
 
 
+@row("QUANTITY_EXCEEDS_HELD")
+def test_quantity_exceeds_held(shop: Shop) -> None:
+    """The line, what was asked of it and what it has; also of a line that isn't there."""
+    shop.stock("a", 5)
+    shop.reserve("r", ("a", 2))
+    for line_number, open_count in ((1, "2"), (2, "0")):
+        with shop.refused("QUANTITY_EXCEEDS_HELD") as refusal:
+            shop.fulfill("r", by_line={line_number: 3})
+        assert refusal.metadata == {"line_number": str(line_number), "requested": "3", "open": open_count}
+
+
+@row("RETURN_EXCEEDS_SHIPPED")
+def test_return_exceeds_shipped(shop: Shop) -> None:
+    """The line, what was to come back and what still can."""
+    shop.stock("a", 5)
+    shop.reserve("r", ("a", 4))
+    shop.fulfill("r", by_line={1: 3})
+    shop.bring_back("r", "t", {1: 1})
+    with shop.refused("RETURN_EXCEEDS_SHIPPED") as refusal:
+        shop.bring_back("r", "t-2", {1: 3})
+    assert refusal.metadata == {"line_number": "1", "requested": "3", "returnable": "2"}
+
+
 # --- the order flow ------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -22,6 +22,7 @@ from inventory_server.domain.commands import (
     CreateCart,
     CreateStock,
     ForgetAnswers,
+    FulfillReservation,
     RemoveCartItem,
     ReserveStock,
     ShipOrder,
@@ -30,7 +31,8 @@ from inventory_server.domain.errors import InsufficientStock
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationState, PaymentState
 from inventory_server.domain.payment_commands import BeginPayment, SettlePayment
-from inventory_server.domain.reservation import Line
+from inventory_server.domain.reservation import Line, LineUnits
+from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.engine.feed_reads import FeedReader, Position
 from inventory_server.engine.payment_reads import FIRST_KEY, PaymentFilters
 from inventory_server.engine.reads import Reader
@@ -135,6 +137,16 @@ def walks_as_owner(connection: psycopg.Connection, text: str) -> set[str]:
         connection.execute("SET ROLE inventory_service")
 
 
+Do = Callable[..., Awaitable[Any]]
+
+
+async def life_of_a_reservation(do: Do) -> None:
+    await do(ReserveStock("r", (Line("a", 1),)))
+    await do(ConfirmReservation("r"), "q3")
+    await do(FulfillReservation("r"), "q7")
+    await do(ReturnReservationItems("r", "t", (LineUnits(1, 1),), restock=True))
+
+
 async def test_every_statement_gets_its_parameters(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,8 +177,7 @@ async def test_every_statement_gets_its_parameters(
 
         await do(CreateStock("a", 9), "q1")
         await do(plus("a"), "q2")
-        await do(ReserveStock("r", (Line("a", 1),)))
-        await do(ConfirmReservation("r"), "q3")
+        await life_of_a_reservation(do)
         await do(CreateCart("c", "EUR"))
         await do(CreateStock("b", 1), "q4")
         await do(AddCartItems("c", (CartItem("a", 2, 5, None), CartItem("b", 1, 5, None))), "q5")

@@ -136,6 +136,8 @@ def _an_element(message: Any, field: FieldDescriptor) -> object:
     if values:
         return values[0]
     if field.message_type is not None:
+        return _fill(GetMessageClass(field.message_type)())
+    if field.message_type is not None:
         return GetMessageClass(field.message_type)()
     return 1 if field.enum_type is not None else "x"
 

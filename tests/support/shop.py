@@ -146,9 +146,34 @@ class Shop:
         request = v1.ReleaseReservationRequest(reservation_id=reservation_id, request_id=request_id)
         return self.inventory.ReleaseReservation(request).reservation
 
-    def fulfill(self, reservation_id: str, request_id: str = "") -> v1.Reservation:
-        request = v1.FulfillReservationRequest(reservation_id=reservation_id, request_id=request_id)
+    def parts(self, by_line: dict[int, int]) -> list[v1.LineQuantity]:
+        return [v1.LineQuantity(line_number=number, quantity=units) for number, units in by_line.items()]
+
+    def fulfill(
+        self, reservation_id: str, request_id: str = "", by_line: dict[int, int] | None = None
+    ) -> v1.Reservation:
+        """Take units out of the house; all that are open if none are named."""
+        request = v1.FulfillReservationRequest(
+            reservation_id=reservation_id, request_id=request_id, lines=self.parts(by_line or {})
+        )
         return self.inventory.FulfillReservation(request).reservation
+
+    def bring_back(
+        self,
+        reservation_id: str,
+        return_id: str,
+        by_line: dict[int, int],
+        restock: bool = True,
+        **more: Any,
+    ) -> v1.ReturnReservationItemsResponse:
+        request = v1.ReturnReservationItemsRequest(
+            reservation_id=reservation_id,
+            return_id=return_id,
+            lines=self.parts(by_line),
+            restock=restock,
+            **more,
+        )
+        return self.inventory.ReturnReservationItems(request)
 
     def reservation(self, reservation_id: str) -> v1.Reservation:
         request = v1.GetReservationRequest(reservation_id=reservation_id)

@@ -37,8 +37,8 @@ from inventory_server.domain.store import StoreSettings
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 DEFAULT = (Location(DEFAULT_LOCATION),)
 TABLES = (
-    "stocks", "levels", "reservations", "carts", "orders", "payments", "shipments", "answers", "locations",
-    "imports", "import_errors",
+    "stocks", "levels", "reservations", "item_returns", "carts", "orders", "payments", "shipments", "answers",
+    "locations", "imports", "import_errors",
 )  # fmt: skip
 
 
@@ -183,12 +183,27 @@ class World:
             for line in reservation.lines:
                 assert min(line.open, line.released, line.fulfilled) >= 0
                 assert line.reserved == line.open + line.released + line.fulfilled, line
+                assert 0 <= line.returned <= line.fulfilled, line
                 held[line.product_id, line.location] += line.open
             open_units = sum(line.open for line in reservation.lines)
             assert bool(open_units) == reservation.is_live, reservation
+            has_left = any(line.fulfilled for line in reservation.lines)
+            assert has_left <= (reservation.state in (ReservationState.COMMITTED, ReservationState.CLOSED))
+            assert has_left >= (reservation.state is ReservationState.CLOSED), reservation
+        self._check_returns()
         for key, level in self.rows["levels"].items():
             assert level.allocated == level.hand_allocated + held.pop(key, 0)
         assert not any(held.values())
+
+    def _check_returns(self) -> None:
+        returned: dict[tuple[str, int], int] = defaultdict(int)
+        for item_return in self.rows["item_returns"].values():
+            for line_number, quantity in item_return.lines:
+                returned[item_return.reservation_id, line_number] += quantity
+        for reservation in self.rows["reservations"].values():
+            for line in reservation.lines:
+                assert line.returned == returned.pop((reservation.reservation_id, line.line_number), 0)
+        assert not returned
 
     def _check_orders(self) -> None:
         live = [r.order_id for r in self.rows["reservations"].values() if r.owned_by_order and r.is_live]
@@ -228,6 +243,7 @@ def replay(level: StockLevel, action: Action, quantity: int) -> StockLevel:
         Action.RELEASE: (1, -1, 0),
         Action.EXPIRE: (1, -1, 0),
         Action.FULFILL: (0, -1, 0),
+        Action.RETURN: (1, 0, 0),
     }[action]
     if action is Action.SET:
         level = level._replace(available=quantity - level.allocated)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from inventory_server.domain import commands, import_commands, payment_commands
+from inventory_server.domain import commands, import_commands, payment_commands, reservation_commands
 from inventory_server.domain.commands import Command, content_hash
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationKind, OperationState
@@ -22,11 +22,13 @@ from inventory_server.domain.payment_commands import (
     ResolvePayment,
     SettlePayment,
 )
-from inventory_server.domain.reservation import Line
+from inventory_server.domain.reservation import Line, LineUnits
+from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.domain.stock import Action
 from inventory_server.domain.stock_import import ImportRow
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+UNITS = (LineUnits(1, 2), LineUnits(2, 1))
 LINES = (Line("a", 2), Line("b", 1, "north"))
 ITEMS = (CartItem("a", 2, 150, None), CartItem("b", 1, 99, "north"))
 
@@ -50,6 +52,11 @@ GOLDEN: list[tuple[Command, str]] = [
     (commands.ConfirmReservation("r"), "e0c57eccce089bc259e030c225a00de5"),
     (commands.ReleaseReservation("r"), "32d33fdfb42879679d837e37f042f4f0"),
     (commands.FulfillReservation("r"), "fde4310866d18c68bc6385f909f749f0"),
+    (commands.FulfillReservation("r", UNITS), "fb78cd02021da04d8e44eff0585d6164"),
+    (
+        ReturnReservationItems("r", "x", UNITS, True, "north", "wrong size", "#7"),
+        "a651b4e9b7ea42163a42936a14414a0c",
+    ),
     (commands.ExpireReservation("r"), "76a075019b5e366fe9b6bc5cab8ccd03"),
     (commands.CreateCart("c", "EUR"), "0838cfdf590772d643b596bc6792bd70"),
     (commands.CreateCart("c", "EUR", True), "63e213cf63c4f72c3d20f4f8b545c050"),
@@ -94,6 +101,7 @@ GOLDEN: list[tuple[Command, str]] = [
 # The id that a row is found by is no content: it is what the content belongs to.
 KEYS = {
     commands.ReserveStock: {"reservation_id"},
+    ReturnReservationItems: {"return_id"},
     commands.CreateCart: {"cart_id"},
     commands.Checkout: {"order_id"},
     commands.ShipOrder: {"shipment_id"},
@@ -126,7 +134,8 @@ FULL: list[Command] = [
     commands.ReserveStock("r", LINES, "o", 60.0, NOON, True),
     commands.ConfirmReservation("r"),
     commands.ReleaseReservation("r"),
-    commands.FulfillReservation("r"),
+    commands.FulfillReservation("r", UNITS),
+    ReturnReservationItems("r", "x", UNITS, True, "north", "wrong size", "#7"),
     commands.ExpireReservation("r"),
     commands.CreateCart("c", "EUR", True),
     commands.AddCartItems("c", ITEMS),
@@ -207,7 +216,7 @@ def test_every_command_is_here() -> None:
     known = {type(command) for command, _ in GOLDEN}
     declared = {
         value
-        for module in (commands, import_commands, payment_commands)
+        for module in (commands, import_commands, payment_commands, reservation_commands)
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Command) and not value.__name__.startswith("_")
     }

@@ -40,7 +40,8 @@ from inventory_server.domain.payment_commands import (
     ResolvePayment,
     SettlePayment,
 )
-from inventory_server.domain.reservation import Line, ReservationState, merge
+from inventory_server.domain.reservation import Line, LineUnits, ReservationState, merge, merge_units
+from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.domain.stock import Action
 from support.world import World, begin, further, repeatable
 
@@ -65,6 +66,9 @@ quantities = st.integers(1, 6)
 lines = st.lists(st.builds(Line, products, quantities, places), min_size=1, max_size=3).map(
     lambda found: merge(tuple(found))
 )
+units = st.lists(st.builds(LineUnits, st.integers(1, 3), st.integers(1, 4)), min_size=1, max_size=3).map(
+    merge_units
+)
 items = st.lists(st.builds(CartItem, products, quantities, st.integers(0, 3), places), min_size=1, max_size=3)
 firsts = few([OperationKind.PURCHASE, OperationKind.AUTHORIZE])
 kinds = few([OperationKind.CAPTURE, OperationKind.VOID, OperationKind.REFUND, OperationKind.CONFIRM])
@@ -81,6 +85,8 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(ConfirmReservation, names),
     st.builds(ReleaseReservation, names),
     st.builds(FulfillReservation, names),
+    st.builds(FulfillReservation, names, units),
+    st.builds(ReturnReservationItems, names, names, units, st.booleans(), places),
     st.builds(ExpireReservation, names),
     st.builds(CreateCart, names, st.just("EUR")),
     st.builds(AddCartItems, names, items.map(tuple)),

@@ -107,6 +107,8 @@ def _cases(root: Descriptor, descriptor: Descriptor, within: tuple[FieldDescript
         target = request
         for step in within:
             target = getattr(target, step.name)
+            if step.is_repeated and not target:
+                fill(target.add())
             target = target[0] if step.is_repeated else fill(target)
         at = path + field.name + suffix
         return Case(f"{root.name}.{at} {what}", request, at, is_valid), target

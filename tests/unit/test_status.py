@@ -37,6 +37,8 @@ EXAMPLES: dict[type[Exception], Exception] = {
     domain.HandAllocationTooSmall: domain.HandAllocationTooSmall(5, 4),
     domain.ReservationNotActive: domain.ReservationNotActive("r-1", "CLOSED"),
     domain.ReservationOwnedByOrder: domain.ReservationOwnedByOrder("r-1", "o-1"),
+    domain.QuantityExceedsHeld: domain.QuantityExceedsHeld(1, 5, 4),
+    domain.ReturnExceedsShipped: domain.ReturnExceedsShipped(1, 5, 4),
     domain.OrderNotPayable: domain.OrderNotPayable("o-1", "no payment gateway is set"),
     domain.OrderNotCancellable: domain.OrderNotCancellable("o-1"),
     domain.OrderNotShippable: domain.OrderNotShippable("o-1", "it was shipped before"),

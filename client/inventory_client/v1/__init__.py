@@ -108,10 +108,14 @@ from inventory_client.v1.payment_gateway_service_pb2 import VoidResponse as Void
 from inventory_client.v1.payment_gateway_service_pb2_grpc import PaymentGatewayServiceServicer as PaymentGatewayServiceServicer
 from inventory_client.v1.payment_gateway_service_pb2_grpc import PaymentGatewayServiceStub as PaymentGatewayServiceStub
 from inventory_client.v1.payment_gateway_service_pb2_grpc import add_PaymentGatewayServiceServicer_to_server as add_PaymentGatewayServiceServicer_to_server
+from inventory_client.v1.reservation_pb2 import LineQuantity as LineQuantity
 from inventory_client.v1.reservation_pb2 import LineRequest as LineRequest
 from inventory_client.v1.reservation_pb2 import Reservation as Reservation
 from inventory_client.v1.reservation_pb2 import ReservationLine as ReservationLine
 from inventory_client.v1.reservation_pb2 import ReservationState as ReservationState
+from inventory_client.v1.reservation_calls_pb2 import ItemReturn as ItemReturn
+from inventory_client.v1.reservation_calls_pb2 import ReturnReservationItemsRequest as ReturnReservationItemsRequest
+from inventory_client.v1.reservation_calls_pb2 import ReturnReservationItemsResponse as ReturnReservationItemsResponse
 from inventory_client.v1.stock_pb2 import Stock as Stock
 from inventory_client.v1.stock_pb2 import StockAction as StockAction
 from inventory_client.v1.stock_pb2 import StockTransaction as StockTransaction

@@ -71,6 +71,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_RESERVATION_OWNED_BY_ORDER: _ErrorReason.ValueType  # 52
     """FAILED_PRECONDITION: the order flow made this reservation and alone moves it."""
+    ERROR_REASON_QUANTITY_EXCEEDS_HELD: _ErrorReason.ValueType  # 53
+    """FAILED_PRECONDITION: more units of a line are to be fulfilled than are open."""
+    ERROR_REASON_RETURN_EXCEEDS_SHIPPED: _ErrorReason.ValueType  # 54
+    """FAILED_PRECONDITION: more units of a line are to come back than left the house
+    and did not come back yet.
+    """
     ERROR_REASON_ORDER_NOT_PAYABLE: _ErrorReason.ValueType  # 60
     """FAILED_PRECONDITION: the order cannot take this payment, or no gateway is set."""
     ERROR_REASON_ORDER_NOT_CANCELLABLE: _ErrorReason.ValueType  # 61
@@ -173,6 +179,12 @@ shortages are listed. Whoever took money for it gives it back.
 """
 ERROR_REASON_RESERVATION_OWNED_BY_ORDER: ErrorReason.ValueType  # 52
 """FAILED_PRECONDITION: the order flow made this reservation and alone moves it."""
+ERROR_REASON_QUANTITY_EXCEEDS_HELD: ErrorReason.ValueType  # 53
+"""FAILED_PRECONDITION: more units of a line are to be fulfilled than are open."""
+ERROR_REASON_RETURN_EXCEEDS_SHIPPED: ErrorReason.ValueType  # 54
+"""FAILED_PRECONDITION: more units of a line are to come back than left the house
+and did not come back yet.
+"""
 ERROR_REASON_ORDER_NOT_PAYABLE: ErrorReason.ValueType  # 60
 """FAILED_PRECONDITION: the order cannot take this payment, or no gateway is set."""
 ERROR_REASON_ORDER_NOT_CANCELLABLE: ErrorReason.ValueType  # 61

@@ -668,7 +668,9 @@ class ReleaseReservationResponse(_message.Message):
     """True where an earlier call with this request_id made the change."""
     @_builtins.property
     def reservation(self) -> _reservation_pb2.Reservation:
-        """The reservation, RELEASED, or EXPIRED where it was so before."""
+        """The reservation: RELEASED, or EXPIRED where it was so before, or CLOSED where
+        units of it left the house before.
+        """
 
     def __init__(
         self,
@@ -692,21 +694,27 @@ class FulfillReservationRequest(_message.Message):
 
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """The reservation."""
     request_id: _builtins.str
     """Names this call so that it can be repeated safely: 1 to 128 visible ASCII.
     The same id with the same content answers as before, with `replayed`.
     """
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[_reservation_pb2.LineQuantity]:
+        """Which units leave the house. Absent = all that are open."""
+
     def __init__(
         self,
         *,
         reservation_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        lines: _abc.Iterable[_reservation_pb2.LineQuantity] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -724,7 +732,7 @@ class FulfillReservationResponse(_message.Message):
     """True where an earlier call with this request_id made the change."""
     @_builtins.property
     def reservation(self) -> _reservation_pb2.Reservation:
-        """The reservation, CLOSED."""
+        """The reservation: CLOSED, or COMMITTED as long as units are open."""
 
     def __init__(
         self,

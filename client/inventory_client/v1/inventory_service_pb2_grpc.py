@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from inventory_client.v1 import inventory_service_pb2 as inventory_dot_v1_dot_inventory__service__pb2
+from inventory_client.v1 import reservation_calls_pb2 as inventory_dot_v1_dot_reservation__calls__pb2
 from inventory_client.v1 import stock_calls_pb2 as inventory_dot_v1_dot_stock__calls__pb2
 from inventory_client.v1 import stock_import_pb2 as inventory_dot_v1_dot_stock__import__pb2
 from inventory_client.v1 import watch_pb2 as inventory_dot_v1_dot_watch__pb2
@@ -109,6 +110,11 @@ class InventoryServiceStub:
                 '/inventory.v1.InventoryService/FulfillReservation',
                 request_serializer=inventory_dot_v1_dot_inventory__service__pb2.FulfillReservationRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_inventory__service__pb2.FulfillReservationResponse.FromString,
+                _registered_method=True)
+        self.ReturnReservationItems = channel.unary_unary(
+                '/inventory.v1.InventoryService/ReturnReservationItems',
+                request_serializer=inventory_dot_v1_dot_reservation__calls__pb2.ReturnReservationItemsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_reservation__calls__pb2.ReturnReservationItemsResponse.FromString,
                 _registered_method=True)
         self.GetReservation = channel.unary_unary(
                 '/inventory.v1.InventoryService/GetReservation',
@@ -247,7 +253,7 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseReservation(self, request, context):
-        """Give back every open unit. On a released or expired one: OK, no change.
+        """Give back every unit that is still open. On a released or expired one: OK, no change.
         Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
         RESERVATION_NOT_ACTIVE (it is CLOSED).
         """
@@ -256,9 +262,21 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FulfillReservation(self, request, context):
-        """Take every open unit out of the house; confirms where that is still to do.
+        """Take open units out of the house, all or those of some lines; confirms where
+        that is still to do. Several times, until nothing is open: then it is CLOSED.
         Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
-        RESERVATION_NOT_ACTIVE, RESERVATION_EXPIRED.
+        RESERVATION_NOT_ACTIVE, RESERVATION_EXPIRED, QUANTITY_EXCEEDS_HELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnReservationItems(self, request, context):
+        """Take fulfilled units back, and stock them again or not. The same return_id with
+        the same content answers as the return was made. Errors: ID_REUSED,
+        RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER, LOCATION_NOT_FOUND (the
+        line's own was deleted: name another), STOCK_NOT_FOUND, RETURN_EXCEEDS_SHIPPED,
+        QUANTITY_OVERFLOW.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -390,6 +408,11 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.FulfillReservation,
                     request_deserializer=inventory_dot_v1_dot_inventory__service__pb2.FulfillReservationRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_inventory__service__pb2.FulfillReservationResponse.SerializeToString,
+            ),
+            'ReturnReservationItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnReservationItems,
+                    request_deserializer=inventory_dot_v1_dot_reservation__calls__pb2.ReturnReservationItemsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_reservation__calls__pb2.ReturnReservationItemsResponse.SerializeToString,
             ),
             'GetReservation': grpc.unary_unary_rpc_method_handler(
                     servicer.GetReservation,
@@ -786,6 +809,33 @@ class InventoryService:
             '/inventory.v1.InventoryService/FulfillReservation',
             inventory_dot_v1_dot_inventory__service__pb2.FulfillReservationRequest.SerializeToString,
             inventory_dot_v1_dot_inventory__service__pb2.FulfillReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnReservationItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/ReturnReservationItems',
+            inventory_dot_v1_dot_reservation__calls__pb2.ReturnReservationItemsRequest.SerializeToString,
+            inventory_dot_v1_dot_reservation__calls__pb2.ReturnReservationItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ Stock, its log, availability and reservations."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from inventory_client.v1 import inventory_service_pb2 as _inventory_service_pb2
+from inventory_client.v1 import reservation_calls_pb2 as _reservation_calls_pb2
 from inventory_client.v1 import stock_calls_pb2 as _stock_calls_pb2
 from inventory_client.v1 import stock_import_pb2 as _stock_import_pb2
 from inventory_client.v1 import watch_pb2 as _watch_pb2
@@ -84,14 +85,22 @@ class InventoryServiceStub:
     RESERVATION_NOT_ACTIVE, RESERVATION_EXPIRED.
     """
     ReleaseReservation: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ReleaseReservationRequest, _inventory_service_pb2.ReleaseReservationResponse]
-    """Give back every open unit. On a released or expired one: OK, no change.
+    """Give back every unit that is still open. On a released or expired one: OK, no change.
     Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
     RESERVATION_NOT_ACTIVE (it is CLOSED).
     """
     FulfillReservation: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.FulfillReservationRequest, _inventory_service_pb2.FulfillReservationResponse]
-    """Take every open unit out of the house; confirms where that is still to do.
+    """Take open units out of the house, all or those of some lines; confirms where
+    that is still to do. Several times, until nothing is open: then it is CLOSED.
     Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
-    RESERVATION_NOT_ACTIVE, RESERVATION_EXPIRED.
+    RESERVATION_NOT_ACTIVE, RESERVATION_EXPIRED, QUANTITY_EXCEEDS_HELD.
+    """
+    ReturnReservationItems: _grpc.UnaryUnaryMultiCallable[_reservation_calls_pb2.ReturnReservationItemsRequest, _reservation_calls_pb2.ReturnReservationItemsResponse]
+    """Take fulfilled units back, and stock them again or not. The same return_id with
+    the same content answers as the return was made. Errors: ID_REUSED,
+    RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER, LOCATION_NOT_FOUND (the
+    line's own was deleted: name another), STOCK_NOT_FOUND, RETURN_EXCEEDS_SHIPPED,
+    QUANTITY_OVERFLOW.
     """
     GetReservation: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.GetReservationRequest, _inventory_service_pb2.GetReservationResponse]
     """Read one reservation. Errors: RESERVATION_NOT_FOUND."""
@@ -175,14 +184,22 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     RESERVATION_NOT_ACTIVE, RESERVATION_EXPIRED.
     """
     ReleaseReservation: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ReleaseReservationRequest, _inventory_service_pb2.ReleaseReservationResponse]  # type: ignore[assignment]
-    """Give back every open unit. On a released or expired one: OK, no change.
+    """Give back every unit that is still open. On a released or expired one: OK, no change.
     Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
     RESERVATION_NOT_ACTIVE (it is CLOSED).
     """
     FulfillReservation: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.FulfillReservationRequest, _inventory_service_pb2.FulfillReservationResponse]  # type: ignore[assignment]
-    """Take every open unit out of the house; confirms where that is still to do.
+    """Take open units out of the house, all or those of some lines; confirms where
+    that is still to do. Several times, until nothing is open: then it is CLOSED.
     Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
-    RESERVATION_NOT_ACTIVE, RESERVATION_EXPIRED.
+    RESERVATION_NOT_ACTIVE, RESERVATION_EXPIRED, QUANTITY_EXCEEDS_HELD.
+    """
+    ReturnReservationItems: _aio.UnaryUnaryMultiCallable[_reservation_calls_pb2.ReturnReservationItemsRequest, _reservation_calls_pb2.ReturnReservationItemsResponse]  # type: ignore[assignment]
+    """Take fulfilled units back, and stock them again or not. The same return_id with
+    the same content answers as the return was made. Errors: ID_REUSED,
+    RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER, LOCATION_NOT_FOUND (the
+    line's own was deleted: name another), STOCK_NOT_FOUND, RETURN_EXCEEDS_SHIPPED,
+    QUANTITY_OVERFLOW.
     """
     GetReservation: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.GetReservationRequest, _inventory_service_pb2.GetReservationResponse]  # type: ignore[assignment]
     """Read one reservation. Errors: RESERVATION_NOT_FOUND."""
@@ -335,7 +352,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_service_pb2.ReleaseReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.ReleaseReservationResponse, _abc.Awaitable[_inventory_service_pb2.ReleaseReservationResponse]]:
-        """Give back every open unit. On a released or expired one: OK, no change.
+        """Give back every unit that is still open. On a released or expired one: OK, no change.
         Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
         RESERVATION_NOT_ACTIVE (it is CLOSED).
         """
@@ -346,9 +363,23 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_service_pb2.FulfillReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.FulfillReservationResponse, _abc.Awaitable[_inventory_service_pb2.FulfillReservationResponse]]:
-        """Take every open unit out of the house; confirms where that is still to do.
+        """Take open units out of the house, all or those of some lines; confirms where
+        that is still to do. Several times, until nothing is open: then it is CLOSED.
         Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
-        RESERVATION_NOT_ACTIVE, RESERVATION_EXPIRED.
+        RESERVATION_NOT_ACTIVE, RESERVATION_EXPIRED, QUANTITY_EXCEEDS_HELD.
+        """
+
+    @_abc_1.abstractmethod
+    def ReturnReservationItems(
+        self,
+        request: _reservation_calls_pb2.ReturnReservationItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reservation_calls_pb2.ReturnReservationItemsResponse, _abc.Awaitable[_reservation_calls_pb2.ReturnReservationItemsResponse]]:
+        """Take fulfilled units back, and stock them again or not. The same return_id with
+        the same content answers as the return was made. Errors: ID_REUSED,
+        RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER, LOCATION_NOT_FOUND (the
+        line's own was deleted: name another), STOCK_NOT_FOUND, RETURN_EXCEEDS_SHIPPED,
+        QUANTITY_OVERFLOW.
         """
 
     @_abc_1.abstractmethod

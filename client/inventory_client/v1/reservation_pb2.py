@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from inventory_client.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1einventory/v1/reservation.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ainventory/v1/options.proto\"{\n\x0bLineRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\'\n\x08quantity\x18\x02 \x01(\x03\x42\x10\x8a\xb5\x18\x0c\x08\x01 \x01(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12\x18\n\x08location\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x42\x0b\n\t_quantity\"\x91\x01\n\x0fReservationLine\x12\x13\n\x0bline_number\x18\x01 \x01(\x05\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x10\n\x08reserved\x18\x04 \x01(\x03\x12\x0c\n\x04open\x18\x05 \x01(\x03\x12\x10\n\x08released\x18\x06 \x01(\x03\x12\x11\n\tfulfilled\x18\x07 \x01(\x03\"\xbf\x02\n\x0bReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x1e.inventory.v1.ReservationState\x12,\n\x05lines\x18\x04 \x03(\x0b\x32\x1d.inventory.v1.ReservationLine\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eowned_by_order\x18\x06 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xcf\x01\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RESERVATION_STATE_HELD\x10\x01\x12\x1f\n\x1bRESERVATION_STATE_COMMITTED\x10\x02\x12\x1c\n\x18RESERVATION_STATE_CLOSED\x10\x03\x12\x1e\n\x1aRESERVATION_STATE_RELEASED\x10\x04\x12\x1d\n\x19RESERVATION_STATE_EXPIRED\x10\x05\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1einventory/v1/reservation.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ainventory/v1/options.proto\"{\n\x0bLineRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\'\n\x08quantity\x18\x02 \x01(\x03\x42\x10\x8a\xb5\x18\x0c\x08\x01 \x01(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12\x18\n\x08location\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x42\x0b\n\t_quantity\"x\n\x0cLineQuantity\x12\"\n\x0bline_number\x18\x01 \x01(\x05\x42\x08\x8a\xb5\x18\x04\x08\x01 \x01H\x00\x88\x01\x01\x12\'\n\x08quantity\x18\x02 \x01(\x03\x42\x10\x8a\xb5\x18\x0c\x08\x01 \x01(\xff\xff\xff\xff\xff\xff\x01H\x01\x88\x01\x01\x42\x0e\n\x0c_line_numberB\x0b\n\t_quantity\"\xa3\x01\n\x0fReservationLine\x12\x13\n\x0bline_number\x18\x01 \x01(\x05\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x10\n\x08reserved\x18\x04 \x01(\x03\x12\x0c\n\x04open\x18\x05 \x01(\x03\x12\x10\n\x08released\x18\x06 \x01(\x03\x12\x11\n\tfulfilled\x18\x07 \x01(\x03\x12\x10\n\x08returned\x18\x08 \x01(\x03\"\xbf\x02\n\x0bReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x1e.inventory.v1.ReservationState\x12,\n\x05lines\x18\x04 \x03(\x0b\x32\x1d.inventory.v1.ReservationLine\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eowned_by_order\x18\x06 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xcf\x01\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RESERVATION_STATE_HELD\x10\x01\x12\x1f\n\x1bRESERVATION_STATE_COMMITTED\x10\x02\x12\x1c\n\x18RESERVATION_STATE_CLOSED\x10\x03\x12\x1e\n\x1aRESERVATION_STATE_RELEASED\x10\x04\x12\x1d\n\x19RESERVATION_STATE_EXPIRED\x10\x05\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,12 +40,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LINEREQUEST'].fields_by_name['quantity']._serialized_options = b'\212\265\030\014\010\001 \001(\377\377\377\377\377\377\001'
   _globals['_LINEREQUEST'].fields_by_name['location']._loaded_options = None
   _globals['_LINEREQUEST'].fields_by_name['location']._serialized_options = b'\212\265\030\002\020\002'
-  _globals['_RESERVATIONSTATE']._serialized_start=705
-  _globals['_RESERVATIONSTATE']._serialized_end=912
+  _globals['_LINEQUANTITY'].fields_by_name['line_number']._loaded_options = None
+  _globals['_LINEQUANTITY'].fields_by_name['line_number']._serialized_options = b'\212\265\030\004\010\001 \001'
+  _globals['_LINEQUANTITY'].fields_by_name['quantity']._loaded_options = None
+  _globals['_LINEQUANTITY'].fields_by_name['quantity']._serialized_options = b'\212\265\030\014\010\001 \001(\377\377\377\377\377\377\001'
+  _globals['_RESERVATIONSTATE']._serialized_start=845
+  _globals['_RESERVATIONSTATE']._serialized_end=1052
   _globals['_LINEREQUEST']._serialized_start=109
   _globals['_LINEREQUEST']._serialized_end=232
-  _globals['_RESERVATIONLINE']._serialized_start=235
-  _globals['_RESERVATIONLINE']._serialized_end=380
-  _globals['_RESERVATION']._serialized_start=383
-  _globals['_RESERVATION']._serialized_end=702
+  _globals['_LINEQUANTITY']._serialized_start=234
+  _globals['_LINEQUANTITY']._serialized_end=354
+  _globals['_RESERVATIONLINE']._serialized_start=357
+  _globals['_RESERVATIONLINE']._serialized_end=520
+  _globals['_RESERVATION']._serialized_start=523
+  _globals['_RESERVATION']._serialized_end=842
 # @@protoc_insertion_point(module_scope)

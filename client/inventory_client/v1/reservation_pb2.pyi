@@ -93,6 +93,41 @@ class LineRequest(_message.Message):
 Global___LineRequest: _TypeAlias = LineRequest  # noqa: Y015
 
 @_typing.final
+class LineQuantity(_message.Message):
+    """Units of one line, where a call moves a part of a reservation or of an order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_NUMBER_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    line_number: _builtins.int
+    """The line's number, from 1; units of one named twice are added up. Absent = an
+    error.
+    """
+    quantity: _builtins.int
+    """Units, 1 to 2^43-1. Absent = an error, never 0."""
+    def __init__(
+        self,
+        *,
+        line_number: _builtins.int | None = ...,
+        quantity: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_line_number", b"_line_number", "_quantity", b"_quantity", "line_number", b"line_number", "quantity", b"quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_line_number", b"_line_number", "_quantity", b"_quantity", "line_number", b"line_number", "quantity", b"quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__line_number: _TypeAlias = _typing.Literal["line_number"]  # noqa: Y015
+    _WhichOneofArgType__line_number: _TypeAlias = _typing.Literal["_line_number", b"_line_number"]  # noqa: Y015
+    _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
+    _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__line_number) -> _WhichOneofReturnType__line_number | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
+
+Global___LineQuantity: _TypeAlias = LineQuantity  # noqa: Y015
+
+@_typing.final
 class ReservationLine(_message.Message):
     """A line of a reservation. reserved = open + released + fulfilled."""
 
@@ -105,6 +140,7 @@ class ReservationLine(_message.Message):
     OPEN_FIELD_NUMBER: _builtins.int
     RELEASED_FIELD_NUMBER: _builtins.int
     FULFILLED_FIELD_NUMBER: _builtins.int
+    RETURNED_FIELD_NUMBER: _builtins.int
     line_number: _builtins.int
     """The line's key within its reservation, from 1."""
     product_id: _builtins.str
@@ -118,7 +154,9 @@ class ReservationLine(_message.Message):
     released: _builtins.int
     """Units given back: released or expired."""
     fulfilled: _builtins.int
-    """Units that left the house."""
+    """Units that left the house, those that came back since among them."""
+    returned: _builtins.int
+    """Units that came back, restocked or not: at most `fulfilled`."""
     def __init__(
         self,
         *,
@@ -129,10 +167,11 @@ class ReservationLine(_message.Message):
         open: _builtins.int = ...,
         released: _builtins.int = ...,
         fulfilled: _builtins.int = ...,
+        returned: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fulfilled", b"fulfilled", "line_number", b"line_number", "location", b"location", "open", b"open", "product_id", b"product_id", "released", b"released", "reserved", b"reserved"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fulfilled", b"fulfilled", "line_number", b"line_number", "location", b"location", "open", b"open", "product_id", b"product_id", "released", b"released", "reserved", b"reserved", "returned", b"returned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -46,6 +46,8 @@ class _StockActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StockActi
     """A hold ran out: available + quantity, allocated - quantity."""
     STOCK_ACTION_FULFILL: _StockAction.ValueType  # 10
     """A reservation's units left the house: allocated - quantity, and so the total."""
+    STOCK_ACTION_RETURN: _StockAction.ValueType  # 11
+    """Units that had left the house came back: available + quantity."""
 
 class StockAction(_StockAction, metaclass=_StockActionEnumTypeWrapper):
     """What changed a level. The table of 'needs' and effects is in docs/concepts.md."""
@@ -72,6 +74,8 @@ STOCK_ACTION_EXPIRE: StockAction.ValueType  # 9
 """A hold ran out: available + quantity, allocated - quantity."""
 STOCK_ACTION_FULFILL: StockAction.ValueType  # 10
 """A reservation's units left the house: allocated - quantity, and so the total."""
+STOCK_ACTION_RETURN: StockAction.ValueType  # 11
+"""Units that had left the house came back: available + quantity."""
 Global___StockAction: _TypeAlias = StockAction  # noqa: Y015
 
 @_typing.final

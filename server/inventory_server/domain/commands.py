@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from inventory_server.domain.limits import DEFAULT_LOCATION
 from inventory_server.domain.order import CartItem
-from inventory_server.domain.reservation import Line
+from inventory_server.domain.reservation import Line, LineUnits
 from inventory_server.domain.stock import Action
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Wanted:
     reservations: set[str] = field(default_factory=set)
     # Reservations whose products are needed too, since their units may move.
     reservations_moved: set[str] = field(default_factory=set)
+    item_returns: set[str] = field(default_factory=set)
     carts: set[str] = field(default_factory=set)
     # Carts whose products are needed too, for a check of the stock.
     carts_checked: set[str] = field(default_factory=set)
@@ -177,8 +178,15 @@ class ReleaseReservation(_MoveReservation):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
 class FulfillReservation(_MoveReservation):
-    __slots__ = ()
+    """`units` are merged; none = all that are open."""
+
+    units: tuple[LineUnits, ...] = ()
+
+    def content(self) -> tuple[object, ...]:
+        units = tuple(tuple(each) for each in self.units)
+        return (self.reservation_id, units) if units else (self.reservation_id,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from inventory_server.domain import (
     decide_stock,
     import_commands,
     payment_commands,
+    reservation_commands,
 )
 from inventory_server.domain.commands import Command, content_hash
 from inventory_server.domain.errors import DomainError, IdReused
@@ -32,6 +33,7 @@ _HANDLERS: dict[type[Command], Callable[[State, Any, str | None], object]] = {
     commands.ConfirmReservation: decide_reservation.confirm_reservation,
     commands.ReleaseReservation: decide_reservation.release_reservation,
     commands.FulfillReservation: decide_reservation.fulfill_reservation,
+    reservation_commands.ReturnReservationItems: decide_reservation.return_reservation_items,
     commands.ExpireReservation: decide_reservation.expire_reservation,
     commands.CreateCart: decide_cart.create_cart,
     commands.AddCartItems: decide_cart.add_cart_items,

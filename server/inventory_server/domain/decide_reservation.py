@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from inventory_server.domain.commands import (
     ConfirmReservation,
@@ -21,10 +22,18 @@ from inventory_server.domain.errors import (
     ReservationNotFound,
     ReservationOwnedByOrder,
 )
-from inventory_server.domain.holding import give_back, hold, take_out
+from inventory_server.domain.holding import bring_back, give_back, hold, take_out
 from inventory_server.domain.limits import HOLD_S_DEFAULT, HOLD_S_MAX
-from inventory_server.domain.reservation import Line, Reservation, ReservationState
+from inventory_server.domain.reservation import ItemReturn, Line, Reservation, ReservationState
+from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.domain.state import State
+
+
+class Returned(NamedTuple):
+    """A return, and the reservation as it stands with it."""
+
+    item_return: ItemReturn
+    reservation: Reservation
 
 
 def reserve_stock(state: State, command: ReserveStock, _request_id: str | None) -> Reservation:
@@ -70,7 +79,30 @@ def release_reservation(state: State, command: ReleaseReservation, _request_id: 
 
 
 def fulfill_reservation(state: State, command: FulfillReservation, _request_id: str | None) -> Reservation:
-    return take_out(state, _confirm(state, _callers_own(state, command.reservation_id)))
+    confirmed = _confirm(state, _callers_own(state, command.reservation_id))
+    return take_out(state, confirmed, command.units or None)
+
+
+def return_reservation_items(
+    state: State, command: ReturnReservationItems, _request_id: str | None
+) -> Returned:
+    content = content_hash(command)
+    seen = state.item_returns.get(command.return_id)
+    if seen is not None and seen.content_hash != content:
+        raise IdReused("return_id", command.return_id)
+    reservation = _callers_own(state, command.reservation_id)
+    if seen is not None:
+        return Returned(seen, reservation)
+    item_return = ItemReturn(
+        command.return_id, command.reservation_id, command.units, command.restock, command.location,
+        command.reason, command.reference, state.actor, content, state.now,
+    )  # fmt: skip
+    state.item_returns.put(item_return.return_id, item_return)
+    reservation = bring_back(
+        state, reservation, command.units, restock=command.restock, location=command.location,
+        reason=command.reason, reference=command.reference,
+    )  # fmt: skip
+    return Returned(item_return, reservation)
 
 
 def expire_reservation(

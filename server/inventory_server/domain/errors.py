@@ -148,6 +148,24 @@ class ReservationOwnedByOrder(DomainError):
         self.order_id = order_id
 
 
+class QuantityExceedsHeld(DomainError):
+    def __init__(self, line_number: int, requested: int, open_count: int) -> None:
+        super().__init__(f"{requested} units of line {line_number} to fulfill, {open_count} are open")
+        self.line_number = line_number
+        self.requested = requested
+        self.open_count = open_count
+
+
+class ReturnExceedsShipped(DomainError):
+    def __init__(self, line_number: int, requested: int, returnable: int) -> None:
+        super().__init__(
+            f"{requested} units of line {line_number} to return, {returnable} can still come back"
+        )
+        self.line_number = line_number
+        self.requested = requested
+        self.returnable = returnable
+
+
 class OrderNotPayable(DomainError):
     def __init__(self, order_id: str, why: str) -> None:
         super().__init__(f"order {order_id!r} cannot be paid: {why}")

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from inventory_server.domain import stock
-from inventory_server.domain.errors import InsufficientStock
-from inventory_server.domain.reservation import Line, Reservation, ReservationLine, ReservationState
+from inventory_server.domain.errors import (
+    InsufficientStock,
+    QuantityExceedsHeld,
+    ReturnExceedsShipped,
+    StockNotFound,
+)
+from inventory_server.domain.reservation import (
+    Line,
+    LineUnits,
+    Reservation,
+    ReservationLine,
+    ReservationState,
+)
 from inventory_server.domain.sourcing import source
 from inventory_server.domain.state import State
 from inventory_server.domain.stock import Action
@@ -53,7 +64,11 @@ def hold(
 
 
 def give_back(state: State, reservation: Reservation, ended: ReservationState) -> Reservation:
-    """Make every open unit available again; the reservation ends as RELEASED or EXPIRED."""
+    """Make every open unit available again.
+
+    Returns: the reservation as it ended: RELEASED or EXPIRED as said, but CLOSED where units of it left the
+        house before.
+    """
     action = Action.EXPIRE if ended is ReservationState.EXPIRED else Action.RELEASE
     lines = []
     for line in reservation.lines:
@@ -63,23 +78,111 @@ def give_back(state: State, reservation: Reservation, ended: ReservationState) -
                 line.product_id, line.location, action, line.open, level, reservation=reservation
             )
         lines.append(line._replace(open=0, released=line.released + line.open))
+    if any(line.fulfilled for line in lines):
+        ended = ReservationState.CLOSED
     given = replace(reservation, state=ended, lines=tuple(lines), updated_at=state.now)
     state.reservations.put(given.reservation_id, given)
     return given
 
 
-def take_out(state: State, reservation: Reservation) -> Reservation:
-    """Take every open unit out of the house; the reservation is CLOSED."""
+def take_out(state: State, reservation: Reservation, units: Sequence[LineUnits] | None = None) -> Reservation:
+    """Take open units out of the house.
+
+    Args:
+        reservation: COMMITTED, or HELD: what leaves the house is confirmed by it.
+        units: how many of which lines, merged; None: all that are open.
+    Returns: the reservation; CLOSED if nothing of it is open any more, else COMMITTED.
+    Raises: QuantityExceedsHeld.
+    """
+    asked = _by_number(reservation, units, QuantityExceedsHeld, lambda line: line.open)
     lines = []
     for line in reservation.lines:
-        if line.open:
-            level = stock.fulfill(state.level(line.product_id, line.location), line.open)
+        count = asked.get(line.line_number, 0)
+        if count:
+            level = stock.fulfill(state.level(line.product_id, line.location), count)
             state.write_level(
-                line.product_id, line.location, Action.FULFILL, line.open, level, reservation=reservation
+                line.product_id, line.location, Action.FULFILL, count, level, reservation=reservation
             )
-        lines.append(line._replace(open=0, fulfilled=line.fulfilled + line.open))
-    closed = replace(
-        reservation, state=ReservationState.CLOSED, lines=tuple(lines), expire_time=None, updated_at=state.now
+        lines.append(line._replace(open=line.open - count, fulfilled=line.fulfilled + count))
+    is_open = any(line.open for line in lines)
+    taken = replace(
+        reservation,
+        state=ReservationState.COMMITTED if is_open else ReservationState.CLOSED,
+        lines=tuple(lines),
+        expire_time=None,
+        updated_at=state.now,
     )
-    state.reservations.put(closed.reservation_id, closed)
-    return closed
+    state.reservations.put(taken.reservation_id, taken)
+    return taken
+
+
+def bring_back(
+    state: State,
+    reservation: Reservation,
+    units: Sequence[LineUnits],
+    *,
+    restock: bool,
+    location: str | None = None,
+    reason: str = "",
+    reference: str = "",
+) -> Reservation:
+    """Take fulfilled units back; restocked they are available again.
+
+    Args:
+        units: how many of which lines, merged.
+        restock: False: they count as returned, and no level changes.
+        location: where they are put, disabled or not; None: where each line was served.
+        reason, reference: for the log.
+    Returns: the reservation, in the state that it was in.
+    Raises: LocationNotFound (a line's own may have been deleted: name another), StockNotFound,
+        ReturnExceedsShipped, QuantityOverflow.
+    """
+    if restock:
+        _need_places(state, reservation, units, location)
+    asked = _by_number(reservation, units, ReturnExceedsShipped, lambda line: line.fulfilled - line.returned)
+    lines = []
+    for line in reservation.lines:
+        count = asked.get(line.line_number, 0)
+        if count and restock:
+            slug = location or line.location
+            level = stock.increment(state.level(line.product_id, slug), count)
+            state.write_level(
+                line.product_id, slug, Action.RETURN, count, level,
+                reservation=reservation, reason=reason, reference=reference,
+            )  # fmt: skip
+        lines.append(line._replace(returned=line.returned + count))
+    returned = replace(reservation, lines=tuple(lines), updated_at=state.now)
+    state.reservations.put(returned.reservation_id, returned)
+    return returned
+
+
+def _need_places(
+    state: State, reservation: Reservation, units: Sequence[LineUnits], location: str | None
+) -> None:
+    """Raise LocationNotFound or StockNotFound where a line's units have nowhere to go."""
+    state.need_location(location)
+    named = {line_number for line_number, _ in units}
+    for line in reservation.lines:
+        if line.line_number in named:
+            state.need_location(location or line.location)
+            if state.managed(line.product_id) is None:
+                raise StockNotFound(line.product_id)
+
+
+def _by_number(
+    reservation: Reservation,
+    units: Sequence[LineUnits] | None,
+    refusal: type[QuantityExceedsHeld | ReturnExceedsShipped],
+    limit: Callable[[ReservationLine], int],
+) -> dict[int, int]:
+    """Return how many units of which line are meant; a line that there isn't has none.
+
+    Raises: refusal, for the first line of which more is asked than its limit.
+    """
+    most = {line.line_number: limit(line) for line in reservation.lines}
+    if units is None:
+        return most
+    for line_number, quantity in units:
+        if quantity > most.get(line_number, 0):
+            raise refusal(line_number, quantity, most.get(line_number, 0))
+    return dict(units)

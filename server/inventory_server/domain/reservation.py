@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -29,8 +30,15 @@ class Line(NamedTuple):
     location: str | None = None
 
 
+class LineUnits(NamedTuple):
+    """Units of one line of a reservation, named by the line's number."""
+
+    line_number: int
+    quantity: int
+
+
 class ReservationLine(NamedTuple):
-    """A line held. reserved = open + released + fulfilled."""
+    """A line held. reserved = open + released + fulfilled; returned <= fulfilled."""
 
     line_number: int
     product_id: str
@@ -39,6 +47,7 @@ class ReservationLine(NamedTuple):
     open: int
     released: int = 0
     fulfilled: int = 0
+    returned: int = 0
     # The location that the caller named, so that a hold that expired is sourced afresh as it was asked for.
     named_location: str | None = None
 
@@ -70,6 +79,30 @@ class Reservation:
             and self.expire_time is not None
             and self.expire_time <= now
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ItemReturn:
+    """Fulfilled units that came back. `location`: where they were put; None = where each line was served."""
+
+    return_id: str
+    reservation_id: str
+    lines: tuple[LineUnits, ...]
+    restocked: bool
+    location: str | None
+    reason: str
+    reference: str
+    actor: str
+    content_hash: bytes
+    created_at: datetime
+
+
+def merge_units(units: Iterable[LineUnits]) -> tuple[LineUnits, ...]:
+    """Add up what is named of one line, in the order first named."""
+    merged: dict[int, int] = {}
+    for line_number, quantity in units:
+        merged[line_number] = merged.get(line_number, 0) + quantity
+    return tuple(LineUnits(*item) for item in merged.items())
 
 
 def merge(lines: tuple[Line, ...]) -> tuple[Line, ...]:

@@ -15,7 +15,7 @@ from inventory_server.domain.errors import LocationNotFound, OrderNotFound
 from inventory_server.domain.location import Location
 from inventory_server.domain.order import Cart, OrderView, SalesOrder, Shipment
 from inventory_server.domain.payment import Payment
-from inventory_server.domain.reservation import Reservation
+from inventory_server.domain.reservation import ItemReturn, Reservation
 from inventory_server.domain.stock import Action, LogEntry, Stock, StockLevel
 from inventory_server.domain.stock_import import RowError, StockImport
 from inventory_server.domain.store import StoreSettings
@@ -115,6 +115,7 @@ class State:
     levels: Table[LevelKey, StockLevel] = field(default_factory=Table)
     level_times: dict[LevelKey, datetime] = field(default_factory=dict)
     reservations: Table[str, Reservation] = field(default_factory=Table)
+    item_returns: Table[str, ItemReturn] = field(default_factory=Table)
     carts: Table[str, Cart] = field(default_factory=Table)
     orders: Table[str, SalesOrder] = field(default_factory=Table)
     payments: Table[str, Payment] = field(default_factory=Table)
@@ -135,6 +136,7 @@ class State:
         Table[str, Stock]
         | Table[LevelKey, StockLevel]
         | Table[str, Reservation]
+        | Table[str, ItemReturn]
         | Table[str, Cart]
         | Table[str, SalesOrder]
         | Table[str, Payment]
@@ -147,6 +149,7 @@ class State:
         return (
             self.levels,
             self.reservations,
+            self.item_returns,
             self.stocks,
             self.carts,
             self.orders,

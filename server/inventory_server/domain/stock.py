@@ -26,6 +26,7 @@ class Action(StrEnum):
     RELEASE = "RELEASE"
     EXPIRE = "EXPIRE"
     FULFILL = "FULFILL"
+    RETURN = "RETURN"
 
 
 class StockLevel(NamedTuple):

@@ -18,7 +18,13 @@ from inventory_server.domain.order import (
     ShipmentLine,
 )
 from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment
-from inventory_server.domain.reservation import Reservation, ReservationLine, ReservationState
+from inventory_server.domain.reservation import (
+    ItemReturn,
+    LineUnits,
+    Reservation,
+    ReservationLine,
+    ReservationState,
+)
 from inventory_server.domain.state import State, StoredAnswer
 from inventory_server.domain.stock import Stock, StockLevel
 from inventory_server.domain.stock_import import ImportState, StockImport
@@ -47,6 +53,8 @@ def calls_for(wanted: Wanted) -> list[Call]:
         calls.append(("reservations_of_orders", {"orders": orders}))
     if reservations:
         calls.append(("reservations", {"reservations": reservations}))
+    if wanted.item_returns:
+        calls.append(("item_returns", {"item_returns": sorted(wanted.item_returns)}))
     if orders or wanted.payments or wanted.refunds:
         asked = {"orders": orders, "payments": sorted(wanted.payments), "refunds": sorted(wanted.refunds)}
         calls.append(("payments", asked))
@@ -118,6 +126,14 @@ def _reservations(state: State, rows: Sequence[Row]) -> None:
             expire_time, content_hash, created_at, updated_at, expiry_suspended,
         )  # fmt: skip
         state.reservations.load(reservation_id, reservation)
+
+
+def _item_returns(state: State, rows: Sequence[Row]) -> None:
+    for return_id, group in groupby(rows, key=itemgetter(0)):
+        lines = list(group)
+        _, reservation_id, *rest = lines[0][:9]
+        units = tuple(LineUnits(*line[9:]) for line in lines)
+        state.item_returns.load(return_id, ItemReturn(return_id, reservation_id, units, *rest))
 
 
 def _carts(state: State, rows: Sequence[Row]) -> None:
@@ -195,6 +211,7 @@ _FILLERS: dict[str, Callable[[State, Sequence[Row]], None]] = {
     "levels_touched": _levels,
     "reservations": _reservations,
     "reservations_of_orders": _reservations,
+    "item_returns": _item_returns,
     "carts": _carts,
     "orders": _orders,
     "payments": _payments,

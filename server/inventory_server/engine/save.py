@@ -84,6 +84,7 @@ def _stock(state: State) -> tuple[Save, ...]:
 
 def _reservations(state: State) -> tuple[Save, ...]:
     written = [reservation for _, reservation in state.reservations.written()]
+    returns = [item_return for _, item_return in state.item_returns.inserted()]
     return (
         (
             "put_reservations",
@@ -99,8 +100,25 @@ def _reservations(state: State) -> tuple[Save, ...]:
         ),
         (
             "put_reservation_lines",
-            "reservation_id line_number product_id location reserved open released fulfilled named_location",
+            "reservation_id line_number product_id location reserved open released fulfilled returned"
+            " named_location",
             [(r.reservation_id, *line) for r in written for line in r.lines],
+        ),
+        (
+            "insert_item_returns",
+            "return_id reservation_id restocked location reason reference actor content_hash created_at",
+            [
+                (
+                    r.return_id, r.reservation_id, r.restocked, r.location, r.reason, r.reference, r.actor,
+                    r.content_hash, r.created_at,
+                )
+                for r in returns
+            ],
+        ),
+        (
+            "insert_item_return_lines",
+            "return_id line_number quantity",
+            [(r.return_id, *line) for r in returns for line in r.lines],
         ),
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from inventory_client.v1 import (
     error_pb2,
     order_pb2,
     payment_pb2,
+    reservation_calls_pb2,
     reservation_pb2,
     stock_pb2,
 )
@@ -32,7 +33,12 @@ from inventory_server.domain.payment import (
     Payment,
     PaymentState,
 )
-from inventory_server.domain.reservation import Reservation, ReservationLine, ReservationState
+from inventory_server.domain.reservation import (
+    ItemReturn,
+    Reservation,
+    ReservationLine,
+    ReservationState,
+)
 from inventory_server.domain.state import StockView
 from inventory_server.domain.stock import Action, LogRecord
 
@@ -141,7 +147,26 @@ def _reservation_line(line: ReservationLine) -> reservation_pb2.ReservationLine:
         open=line.open,
         released=line.released,
         fulfilled=line.fulfilled,
+        returned=line.returned,
     )
+
+
+def item_return(returned: ItemReturn) -> reservation_calls_pb2.ItemReturn:
+    message = reservation_calls_pb2.ItemReturn(
+        return_id=returned.return_id,
+        reservation_id=returned.reservation_id,
+        lines=[
+            reservation_pb2.LineQuantity(line_number=number, quantity=quantity)
+            for number, quantity in returned.lines
+        ],
+        restocked=returned.restocked,
+        location=returned.location or "",
+        reason=returned.reason,
+        reference=returned.reference,
+        actor=returned.actor,
+    )
+    _set_time(message.create_time, returned.created_at)
+    return message
 
 
 # --- the order flow ------------------------------------------------------------------------------

@@ -14,14 +14,21 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_client.v1 import checkout_service_pb2 as checkout
 from inventory_client.v1 import inventory_service_pb2 as inventory
-from inventory_client.v1 import payment_calls_pb2, payment_pb2, stock_calls_pb2, stock_pb2
-from inventory_client.v1.reservation_pb2 import LineRequest
+from inventory_client.v1 import (
+    payment_calls_pb2,
+    payment_pb2,
+    reservation_calls_pb2,
+    stock_calls_pb2,
+    stock_pb2,
+)
+from inventory_client.v1.reservation_pb2 import LineQuantity, LineRequest
 from inventory_server.domain import commands
 from inventory_server.domain.limits import DEFAULT_LOCATION, HOLD_S_MAX, HOLD_S_MIN
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationKind, OperationState, PaymentState
 from inventory_server.domain.payment_commands import ResolvePayment
-from inventory_server.domain.reservation import Line, merge
+from inventory_server.domain.reservation import Line, LineUnits, merge, merge_units
+from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.domain.stock import Action
 from inventory_server.engine.payment_reads import PaymentFilters
 from inventory_server.rpc.rules import InvalidFields, Violation
@@ -110,6 +117,28 @@ def reserve_stock(request: inventory.ReserveStockRequest) -> commands.ReserveSto
         ttl_s=ttl_s,
         expire_time=expire_time,
         never_expires=request.never_expires,
+    )
+
+
+def units(requested: Iterable[LineQuantity]) -> tuple[LineUnits, ...]:
+    """Decode and merge units by the number of their line."""
+    return merge_units(LineUnits(line.line_number, line.quantity) for line in requested)
+
+
+def return_reservation_items(
+    request: reservation_calls_pb2.ReturnReservationItemsRequest,
+) -> ReturnReservationItems:
+    """Decode a return. Raises: InvalidFields, for a location where nothing is restocked."""
+    if request.location and not request.restock:
+        raise InvalidFields([Violation("location", "must be absent where `restock` is false")])
+    return ReturnReservationItems(
+        reservation_id=request.reservation_id,
+        return_id=request.return_id,
+        units=units(request.lines),
+        restock=request.restock,
+        location=request.location or None,
+        reason=request.reason,
+        reference=request.reference,
     )
 
 

@@ -166,6 +166,16 @@ TABLE: Mapping[type[Exception], Row] = {
         _R.ERROR_REASON_RESERVATION_OWNED_BY_ORDER,
         metadata={"reservation_id": "reservation_id", "order_id": "order_id"},
     ),
+    domain.QuantityExceedsHeld: Row(
+        _REFUSED,
+        _R.ERROR_REASON_QUANTITY_EXCEEDS_HELD,
+        metadata={"line_number": "line_number", "requested": "requested", "open": "open_count"},
+    ),
+    domain.ReturnExceedsShipped: Row(
+        _REFUSED,
+        _R.ERROR_REASON_RETURN_EXCEEDS_SHIPPED,
+        metadata={"line_number": "line_number", "requested": "requested", "returnable": "returnable"},
+    ),
     # The order flow
     domain.OrderNotPayable: Row(
         _REFUSED, _R.ERROR_REASON_ORDER_NOT_PAYABLE, metadata={"order_id": "order_id"}

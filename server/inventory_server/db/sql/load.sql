@@ -71,7 +71,8 @@ ORDER BY product_id, location
 -- name: reservations
 SELECT r.reservation_id, r.order_id, r.owned_by_order, r.state, r.expire_time, r.content_hash,
     r.created_at, r.updated_at, r.expiry_suspended,
-    l.line_number, l.product_id, l.location, l.reserved, l.open, l.released, l.fulfilled, l.named_location
+    l.line_number, l.product_id, l.location, l.reserved, l.open, l.released, l.fulfilled, l.returned,
+    l.named_location
 FROM reservation r
 JOIN LATERAL (
     SELECT * FROM reservation_line
@@ -84,7 +85,8 @@ ORDER BY r.reservation_id, l.line_number
 -- name: reservations_of_orders
 SELECT r.reservation_id, r.order_id, r.owned_by_order, r.state, r.expire_time, r.content_hash,
     r.created_at, r.updated_at, r.expiry_suspended,
-    l.line_number, l.product_id, l.location, l.reserved, l.open, l.released, l.fulfilled, l.named_location
+    l.line_number, l.product_id, l.location, l.reserved, l.open, l.released, l.fulfilled, l.returned,
+    l.named_location
 FROM reservation r
 JOIN LATERAL (
     SELECT * FROM reservation_line

@@ -42,13 +42,13 @@ SET state = EXCLUDED.state, expire_time = EXCLUDED.expire_time, updated_at = EXC
 
 -- name: put_reservation_lines
 INSERT INTO reservation_line
-    (store_id, reservation_id, line_number, product_id, reserved, named_location, location, open, released, fulfilled)
+    (store_id, reservation_id, line_number, product_id, reserved, named_location, location, open, released, fulfilled, returned)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(reservation_id)s::text[], %(line_number)s::integer[], %(product_id)s::text[], %(reserved)s::bigint[], %(named_location)s::text[], %(location)s::text[], %(open)s::bigint[], %(released)s::bigint[], %(fulfilled)s::bigint[]
+    %(reservation_id)s::text[], %(line_number)s::integer[], %(product_id)s::text[], %(reserved)s::bigint[], %(named_location)s::text[], %(location)s::text[], %(open)s::bigint[], %(released)s::bigint[], %(fulfilled)s::bigint[], %(returned)s::bigint[]
 ) AS r
 ON CONFLICT ON CONSTRAINT reservation_line_pkey DO UPDATE
-SET location = EXCLUDED.location, open = EXCLUDED.open, released = EXCLUDED.released, fulfilled = EXCLUDED.fulfilled;
+SET location = EXCLUDED.location, open = EXCLUDED.open, released = EXCLUDED.released, fulfilled = EXCLUDED.fulfilled, returned = EXCLUDED.returned;
 
 -- name: put_carts
 INSERT INTO cart

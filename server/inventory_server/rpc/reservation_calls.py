@@ -1,0 +1,84 @@
+"""InventoryService's calls on reservations: each decodes, asks the engine or the reader, and encodes."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from inventory_client.v1 import inventory_service_pb2 as service_pb
+from inventory_client.v1 import reservation_calls_pb2 as pb
+from inventory_server.domain.commands import (
+    Command,
+    ConfirmReservation,
+    FulfillReservation,
+    ReleaseReservation,
+)
+from inventory_server.rpc import answers, convert
+from inventory_server.rpc.edge import Call
+from inventory_server.rpc.ports import Engine, StockReader
+from inventory_server.rpc.repeat import change_once
+
+R = TypeVar(
+    "R",
+    service_pb.ConfirmReservationResponse,
+    service_pb.ReleaseReservationResponse,
+    service_pb.FulfillReservationResponse,
+)
+
+
+class ReservationCalls:
+    """A part of InventoryServicer. The .proto says what each call does."""
+
+    _engine: Engine
+    _reader: StockReader
+
+    async def reserve_stock(
+        self, request: service_pb.ReserveStockRequest, call: Call
+    ) -> service_pb.ReserveStockResponse:
+        command = convert.reserve_stock(request)
+        held = await self._engine.change(call.store_id, command, deadline_s=call.deadline_s, actor=call.actor)
+        return service_pb.ReserveStockResponse(reservation=answers.reservation(held))
+
+    async def confirm_reservation(
+        self, request: service_pb.ConfirmReservationRequest, call: Call
+    ) -> service_pb.ConfirmReservationResponse:
+        command = ConfirmReservation(request.reservation_id)
+        return await self._move(call, command, request.request_id, service_pb.ConfirmReservationResponse)
+
+    async def release_reservation(
+        self, request: service_pb.ReleaseReservationRequest, call: Call
+    ) -> service_pb.ReleaseReservationResponse:
+        command = ReleaseReservation(request.reservation_id)
+        return await self._move(call, command, request.request_id, service_pb.ReleaseReservationResponse)
+
+    async def fulfill_reservation(
+        self, request: service_pb.FulfillReservationRequest, call: Call
+    ) -> service_pb.FulfillReservationResponse:
+        command = FulfillReservation(request.reservation_id, convert.units(request.lines))
+        return await self._move(call, command, request.request_id, service_pb.FulfillReservationResponse)
+
+    async def return_reservation_items(
+        self, request: pb.ReturnReservationItemsRequest, call: Call
+    ) -> pb.ReturnReservationItemsResponse:
+        command = convert.return_reservation_items(request)
+        returned = await self._engine.change(
+            call.store_id, command, deadline_s=call.deadline_s, actor=call.actor
+        )
+        return pb.ReturnReservationItemsResponse(
+            item_return=answers.item_return(returned.item_return),
+            reservation=answers.reservation(returned.reservation),
+        )
+
+    async def get_reservation(
+        self, request: service_pb.GetReservationRequest, call: Call
+    ) -> service_pb.GetReservationResponse:
+        held = await self._reader.reservation(
+            call.store_id, request.reservation_id, deadline_s=call.deadline_s
+        )
+        return service_pb.GetReservationResponse(reservation=answers.reservation(held))
+
+    async def _move(self, call: Call, command: Command, request_id: str, response: type[R]) -> R:
+        """Confirm, release or fulfill: the three differ in their command and in the name of their answer."""
+        return await change_once(
+            self._engine, call, command, request_id, response,
+            lambda held: response(reservation=answers.reservation(held)),
+        )  # fmt: skip
