@@ -191,6 +191,10 @@ class StockExists(AlreadyExists):
     """The product has a stock record."""
 
 
+class LocationExists(AlreadyExists):
+    """A location has this slug."""
+
+
 class InsufficientStock(FailedPrecondition):
     """Sold out, final; `shortages` lists the short lines, `shortage_count` counts them all."""
 
@@ -200,11 +204,19 @@ class TotalBelowAllocated(FailedPrecondition):
 
 
 class QuantityOverflow(FailedPrecondition):
-    """A level, a cart's line or an amount would pass its limit."""
+    """A level, a cart's line, an amount or the number of a store's locations would pass its limit."""
 
 
 class HandAllocationTooSmall(FailedPrecondition):
     """`deallocate` asks for more than was allocated by hand."""
+
+
+class LocationDisabled(FailedPrecondition):
+    """A disabled location allocates nothing new."""
+
+
+class LocationNotEmpty(FailedPrecondition):
+    """Units are kept at the location."""
 
 
 class ReservationNotActive(FailedPrecondition):

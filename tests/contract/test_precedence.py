@@ -65,6 +65,47 @@ def test_create_stock_transaction(shop: Shop) -> None:
         shop.inventory.CreateStockTransaction(request)
 
 
+def test_locations(shop: Shop) -> None:
+    """Invalid, ID_REUSED, not found or there already, etag, what is kept."""
+    shop.location("north")
+    shop.location("south", request_id="used")
+    shop.stock("a", 0)
+    shop.change("a", "SET", 1, location="north")
+
+    def create(slug: str, request_id: str, **fields: Any) -> None:
+        shop.location(slug, request_id=request_id, **fields)
+
+    def update(slug: str, request_id: str, path: str = "name") -> None:
+        request = v1.UpdateLocationRequest(slug=slug, etag="old", request_id=request_id)
+        request.update_mask.paths.append(path)
+        shop.inventory.UpdateLocation(request)
+
+    def delete(slug: str, request_id: str, etag: str = "old") -> None:
+        shop.inventory.DeleteLocation(v1.DeleteLocationRequest(slug=slug, etag=etag, request_id=request_id))
+
+    with shop.refused("INVALID_FIELD"):
+        create("north", "used", priority=1_000_001)
+    with shop.refused("ID_REUSED"):
+        create("north", "used")
+    with shop.refused("LOCATION_EXISTS"):
+        create("north", "fresh")
+    shop.inventory.UpdateLocation(v1.UpdateLocationRequest(slug="south", name="S", request_id="used"))
+    delete("south", "used", "")
+    with shop.refused("INVALID_FIELD"):
+        update("ghost", "used", "slug")
+    with shop.refused("INVALID_FIELD"):
+        delete("default", "used")
+    for call in (update, delete):
+        with shop.refused("ID_REUSED"):
+            call("ghost", "used")
+        with shop.refused("LOCATION_NOT_FOUND"):
+            call("ghost", "fresh")
+        with shop.refused("ETAG_MISMATCH"):
+            call("north", "fresh")
+    with shop.refused("LOCATION_NOT_EMPTY"):
+        delete("north", "fresh", "")
+
+
 def test_reserve_stock(shop: Shop) -> None:
     """Invalid, ID_REUSED, location, stock."""
     shop.stock("a", 1)

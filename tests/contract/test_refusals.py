@@ -184,11 +184,40 @@ def test_import_not_found(shop: Shop) -> None:
 
 @row("STOCK_EXISTS")
 def test_stock_exists(shop: Shop) -> None:
-    """The one reason that answers ALREADY_EXISTS."""
+    """A product has one record."""
     shop.stock("a", 5)
     with shop.refused("STOCK_EXISTS") as refusal:
         shop.stock("a", 6)
     assert refusal.metadata == {"product_id": "a"}
+
+
+@row("LOCATION_EXISTS")
+def test_location_exists(shop: Shop) -> None:
+    """A slug names one location."""
+    with shop.refused("LOCATION_EXISTS") as refusal:
+        shop.location("default")
+    assert refusal.metadata == {"location": "default"}
+
+
+@row("LOCATION_DISABLED")
+def test_location_disabled(shop: Shop) -> None:
+    """An allocation by hand, where nothing new is allocated."""
+    shop.stock("a", 5)
+    shop.disable("default")
+    with shop.refused("LOCATION_DISABLED") as refusal:
+        shop.change("a", "ALLOCATE", 1)
+    assert refusal.metadata == {"location": "default"}
+
+
+@row("LOCATION_NOT_EMPTY")
+def test_location_not_empty(shop: Shop) -> None:
+    """A location that keeps a unit."""
+    shop.location("north")
+    shop.stock("a", 0)
+    shop.change("a", "INCREMENT", 1, location="north")
+    with shop.refused("LOCATION_NOT_EMPTY") as refusal:
+        shop.delete_location("north")
+    assert refusal.metadata == {"location": "north"}
 
 
 @row("INSUFFICIENT_STOCK")

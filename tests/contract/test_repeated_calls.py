@@ -40,6 +40,9 @@ NAMED: dict[str, Named] = {
         ),
         _set(reason="another"),
     ),
+    "CreateLocation": Named(v1.CreateLocationRequest(slug="new", name="New"), _set(name="Other")),
+    "UpdateLocation": Named(v1.UpdateLocationRequest(slug="spare", name="New"), _set(name="Other")),
+    "DeleteLocation": Named(v1.DeleteLocationRequest(slug="spare"), _set(slug="ghost")),
     "ConfirmReservation": Named(
         v1.ConfirmReservationRequest(reservation_id="r"), _set(reservation_id="ghost")
     ),
@@ -81,6 +84,7 @@ AT_THE_GATEWAY = ("CapturePayment", "VoidPayment", "ConfirmPayment", "ResolvePay
 def arranged(shop: Shop) -> None:
     """A stock of `a`, a hold `r`, a cart `c`, a paid order `o`, and payments to go on with."""
     shop.stock("a", 90)
+    shop.location("spare")
     shop.reserve("r", ("a", 1))
     shop.cart("c", ("a", 1))
     shop.paid_order("o", ("a", 1))
@@ -152,6 +156,7 @@ def test_other_content_under_a_request_id(shop: Shop, method: str) -> None:
 def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool) -> None:
     """One takes effect and 49 are replays of it, in one batch or in many."""
     staged.stock("a", 90)
+    staged.location("spare")
     staged.reserve("r", ("a", 1))
     staged.cart("c", ("a", 1))
     staged.order("o", ("a", 1))
@@ -169,6 +174,9 @@ def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool)
     effect = {
         "CreateStock": lambda: len(staged.log("new")) == 1,
         "CreateStockTransaction": lambda: staged.actions("a") == [("RESERVE", 1), ("INCREMENT", 3)],
+        "CreateLocation": lambda: set(staged.locations()) == {"default", "spare", "new"},
+        "UpdateLocation": lambda: staged.locations()["spare"].name == "New",
+        "DeleteLocation": lambda: set(staged.locations()) == {"default"},
         "ConfirmReservation": lambda: staged.actions("a") == [("RESERVE", 1)],
         "ReleaseReservation": lambda: staged.actions("a") == [("RESERVE", 1), ("RELEASE", 1)],
         "FulfillReservation": lambda: staged.actions("a") == [("RESERVE", 1), ("FULFILL", 1)],

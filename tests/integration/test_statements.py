@@ -28,6 +28,8 @@ from inventory_server.domain.commands import (
     ShipOrder,
 )
 from inventory_server.domain.errors import InsufficientStock
+from inventory_server.domain.location import Location
+from inventory_server.domain.location_commands import CreateLocation, DeleteLocation
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationState, PaymentState
 from inventory_server.domain.payment_commands import BeginPayment, SettlePayment
@@ -140,6 +142,11 @@ def walks_as_owner(connection: psycopg.Connection, text: str) -> set[str]:
 Do = Callable[..., Awaitable[Any]]
 
 
+async def life_of_a_location(do: Do) -> None:
+    await do(CreateLocation(Location("brief", address_lines=("1 Quay", "Port"))))
+    await do(DeleteLocation("brief"))
+
+
 async def life_of_a_reservation(do: Do) -> None:
     await do(ReserveStock("r", (Line("a", 1),)))
     await do(ConfirmReservation("r"), "q3")
@@ -177,6 +184,7 @@ async def test_every_statement_gets_its_parameters(
 
         await do(CreateStock("a", 9), "q1")
         await do(plus("a"), "q2")
+        await life_of_a_location(do)
         await life_of_a_reservation(do)
         await do(CreateCart("c", "EUR"))
         await do(CreateStock("b", 1), "q4")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -44,6 +44,12 @@ class Observer:
         self._connection.execute(
             sql.SQL("UPDATE {} SET {} WHERE store_id = %(store)s").format(sql.Identifier(table), assignments),
             {"store": store, **values},
+        )
+
+    def add_locations(self, store: str, slugs: Sequence[str]) -> None:
+        """Give a store many locations at once."""
+        self._connection.execute(
+            "INSERT INTO location (store_id, slug) SELECT %s, unnest(%s::text[])", (store, list(slugs))
         )
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -101,6 +102,8 @@ def _fill(message: Any) -> Any:
 def _least(field: FieldDescriptor, rules: Any) -> object:
     if field.type == FieldDescriptor.TYPE_STRING:
         return "EUR" if rules.format == options_pb2.TEXT_FORMAT_CURRENCY else "x"
+    if rules.HasField("double_min"):
+        return rules.double_min
     return rules.min if rules.HasField("min") else 1
 
 
@@ -111,23 +114,46 @@ def _breakings(message: Any, within: str) -> Iterator[tuple[str, Callable[[Any],
         if field.is_repeated:
             yield from _repeated(message, field, rules, path)
             continue
-        if field.message_type is not None and field.message_type.file.package == "inventory.v1":
-            for inner, breaking in _breakings(getattr(message, name), f"{path}."):
-                yield inner, lambda m, n=name, b=breaking: b(getattr(m, n))
-            continue
         if rules.required:
             yield path, lambda m, n=name: m.ClearField(n)
-        bad: list[object] = list(_BAD_TEXT.get(rules.format, []))
-        if rules.bytes_max:
-            bad += ["x" * (rules.bytes_max + 1), "a\0"]
-        if rules.HasField("min"):
-            bad.append(rules.min - 1)
-        if rules.HasField("max"):
-            bad.append(rules.max + 1)
-        if field.enum_type is not None:
-            bad.append(999)
-        for value in bad:
+        if field.message_type is not None:
+            if field.message_type.file.package == "inventory.v1":
+                yield from _of_message(message, field, path)
+            continue
+        for value in _bad_values(field, rules):
             yield path, lambda m, n=name, v=value: setattr(m, n, v)
+
+
+def _bad_values(field: FieldDescriptor, rules: Any) -> Iterator[object]:
+    yield from _BAD_TEXT.get(rules.format, [])
+    if rules.bytes_max:
+        yield from ("x" * (rules.bytes_max + 1), "a\0")
+    if rules.HasField("min"):
+        yield rules.min - 1
+    if rules.HasField("max"):
+        yield rules.max + 1
+    if rules.HasField("double_min"):
+        yield from (math.nextafter(rules.double_min, -math.inf), -math.inf, math.nan)
+    if rules.HasField("double_max"):
+        yield from (math.nextafter(rules.double_max, math.inf), math.inf)
+    if field.enum_type is not None:
+        yield 999
+
+
+def _of_message(
+    message: Any, field: FieldDescriptor, path: str
+) -> Iterator[tuple[str, Callable[[Any], None]]]:
+    """Yield what breaks a rule within a message field that is otherwise valid."""
+    valid = getattr(message, field.name)
+    if not message.HasField(field.name):
+        valid = _fill(GetMessageClass(field.message_type)())
+    for at, breaking in _breakings(valid, f"{path}."):
+
+        def break_within(m: Any, break_it: Callable[[Any], None] = breaking) -> None:
+            getattr(m, field.name).CopyFrom(valid)
+            break_it(getattr(m, field.name))
+
+        yield at, break_within
 
 
 def _an_element(message: Any, field: FieldDescriptor) -> object:
@@ -152,6 +178,9 @@ def _repeated(
         yield path, lambda m: getattr(m, name).extend([_an_element(m, field)] * (rules.items_max + 1))
     if field.enum_type is not None:
         yield f"{path}[0]", lambda m: getattr(m, name).append(999)
+    if rules.bytes_max:
+        for text in ("x" * (rules.bytes_max + 1), "a\0"):
+            yield f"{path}[0]", lambda m, t=text: getattr(m, name).append(t)
     values = getattr(message, name)
     if field.message_type is None:
         for text in _BAD_TEXT.get(rules.format, []):

@@ -107,6 +107,22 @@ class Shop:
         """Return (action, quantity) of the product's log, from its second entry on (after CREATE)."""
         return [(word(entry, "action"), entry.quantity) for entry in self.log(product_id)[1:]]
 
+    # --- locations ---------------------------------------------------------------------------------
+
+    def location(self, slug: str, **more: Any) -> v1.Location:
+        return self.inventory.CreateLocation(v1.CreateLocationRequest(slug=slug, **more)).location
+
+    def locations(self) -> dict[str, v1.Location]:
+        """Return the first 1,000 by slug."""
+        page = self.inventory.ListLocations(v1.ListLocationsRequest(page_size=1000))
+        return {location.slug: location for location in page.locations}
+
+    def disable(self, slug: str) -> None:
+        self.inventory.UpdateLocation(v1.UpdateLocationRequest(slug=slug, disabled=True))
+
+    def delete_location(self, slug: str, etag: str = "") -> None:
+        self.inventory.DeleteLocation(v1.DeleteLocationRequest(slug=slug, etag=etag))
+
     # --- reservations ------------------------------------------------------------------------------
 
     def lines(self, *items: Item) -> list[v1.LineRequest]:

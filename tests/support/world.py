@@ -65,6 +65,8 @@ class World:
         """Take over what a batch would have saved."""
         for name, rows in self.rows.items():
             rows.update(dict(getattr(state, name).written()))
+            for key in getattr(state, name).deleted():
+                del rows[key]
         self.log += state.log
 
     def batch(self, *requests: Request | Command) -> list[Any]:

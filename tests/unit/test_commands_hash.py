@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 
-from inventory_server.domain import commands, import_commands, payment_commands, reservation_commands
+from inventory_server.domain import (
+    commands,
+    import_commands,
+    location_commands,
+    payment_commands,
+    reservation_commands,
+)
 from inventory_server.domain.commands import Command, content_hash
+from inventory_server.domain.location import Location
+from inventory_server.domain.location_commands import CreateLocation, DeleteLocation, UpdateLocation
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationKind, OperationState
 from inventory_server.domain.payment_commands import (
@@ -30,6 +38,7 @@ from inventory_server.domain.stock_import import ImportRow
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 UNITS = (LineUnits(1, 2), LineUnits(2, 1))
 LINES = (Line("a", 2), Line("b", 1, "north"))
+NORTH = Location("north", False, 3, "North", "#7", "cold", ("1 Quay", "Port"), 59.9, 10.7)
 ITEMS = (CartItem("a", 2, 150, None), CartItem("b", 1, 99, "north"))
 
 ROWS = (ImportRow(1, 1, "a", (("default", 5),)), ImportRow(2, 2, "b", (("default", 7),)))
@@ -45,6 +54,9 @@ GOLDEN: list[tuple[Command, str]] = [
         commands.CreateStockTransaction("a", Action.SET, 5, "north", "count", "#7", 3),
         "4005da2da19f9b5143bb8e5585cb90a9",
     ),
+    (CreateLocation(NORTH), "0616fed5afbfdda0e1a4ffd98f7ca510"),
+    (UpdateLocation("north", (("name", "N"), ("enabled", True)), "etag"), "c9769746d651c20acb969177b5529af7"),
+    (DeleteLocation("north"), "069577d495f2fd6708f96c708707a3f9"),
     (commands.ReserveStock("r", LINES), "0d00bae3d495b8cfe90e849d5da0cb17"),
     (commands.ReserveStock("r", LINES, order_id="o", ttl_s=60.0), "d48983c5c366230944136ee9617c596e"),
     (commands.ReserveStock("r", LINES, expire_time=NOON), "2c7703d06b1d341e041272b819395ff4"),
@@ -131,6 +143,9 @@ KEYS = {
 FULL: list[Command] = [
     commands.CreateStock("a", 5),
     commands.CreateStockTransaction("a", Action.SET, 5, "north", "count", "#7", 3),
+    CreateLocation(NORTH),
+    UpdateLocation("north", (("name", "N"), ("enabled", True)), "etag"),
+    DeleteLocation("north", "etag"),
     commands.ReserveStock("r", LINES, "o", 60.0, NOON, True),
     commands.ConfirmReservation("r"),
     commands.ReleaseReservation("r"),
@@ -216,7 +231,7 @@ def test_every_command_is_here() -> None:
     known = {type(command) for command, _ in GOLDEN}
     declared = {
         value
-        for module in (commands, import_commands, payment_commands, reservation_commands)
+        for module in (commands, import_commands, location_commands, payment_commands, reservation_commands)
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Command) and not value.__name__.startswith("_")
     }

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from inventory_server.domain import commands, import_commands, payment_commands, reservation_commands
+from inventory_server.domain import (
+    commands,
+    import_commands,
+    location_commands,
+    payment_commands,
+    reservation_commands,
+)
 from inventory_server.domain import decide as decide_module
 from inventory_server.domain.commands import (
     AddCartItems,
@@ -201,7 +207,7 @@ def test_every_command_has_its_handler() -> None:
     """No command can be queued that decide does not know."""
     declared = {
         value
-        for module in (commands, import_commands, payment_commands, reservation_commands)
+        for module in (commands, import_commands, location_commands, payment_commands, reservation_commands)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Command) and not name.startswith("_")
     }

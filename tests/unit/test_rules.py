@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -80,6 +81,8 @@ def least(field: FieldDescriptor) -> Any:
     rule = rules_of(field)
     if field.type == FieldDescriptor.TYPE_STRING:
         return GOOD_TEXT[rule.format][0] if rule.format else "x"
+    if field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
+        return rule.double_min
     if field.enum_type is not None:
         return 1
     return max(rule.min, 1)
@@ -106,10 +109,12 @@ def _cases(root: Descriptor, descriptor: Descriptor, within: tuple[FieldDescript
         request = fill(GetMessageClass(root)())
         target = request
         for step in within:
-            target = getattr(target, step.name)
-            if step.is_repeated and not target:
-                fill(target.add())
-            target = target[0] if step.is_repeated else fill(target)
+            inner = getattr(target, step.name)
+            if step.is_repeated:
+                target = inner[0] if inner else fill(inner.add())
+            else:
+                inner.SetInParent()
+                target = fill(inner)
         at = path + field.name + suffix
         return Case(f"{root.name}.{at} {what}", request, at, is_valid), target
 
@@ -137,7 +142,7 @@ def _repeated_cases(field: FieldDescriptor, case: Any) -> Iterator[Case]:
             made, target = case(f"= {value[:10]!r}", field, is_valid, "[0]")
             getattr(target, field.name)[:1] = [value]
             yield made
-        made, target = case("= ''", field, False, "[0]")
+        made, target = case("= ''", field, not rule.format, "[0]")
         getattr(target, field.name)[:1] = [""]
         yield made
 
@@ -168,6 +173,11 @@ def _values(field: FieldDescriptor, rule: options_pb2.FieldRules) -> Iterator[tu
         for value in {low, low - 1, high, high + 1, 0, -1, -(2**bits), 2**bits - 1}:
             if -(2**bits) <= value < 2**bits:
                 yield value, low <= value <= high or (value == 0 and not field.has_presence)
+    elif field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
+        low, high = rule.double_min, rule.double_max
+        past = (math.nextafter(low, -math.inf), math.nextafter(high, math.inf))
+        yield from ((value, True) for value in (low, high, -0.0))
+        yield from ((value, False) for value in (*past, -math.inf, math.inf, math.nan))
     else:
         assert field.type == FieldDescriptor.TYPE_BOOL
 
@@ -323,7 +333,12 @@ def field(
         (field(FieldDescriptor.TYPE_STRING, each_alone=True), "no messages"),
         (field(FieldDescriptor.TYPE_MESSAGE, type_name=".t.T", each_alone=True), "no messages"),
         (field(FieldDescriptor.TYPE_INT64, min=2, max=1), "no value between"),
-        (field(FieldDescriptor.TYPE_DOUBLE), "type that the rules do not know"),
+        (field(FieldDescriptor.TYPE_FLOAT), "type that the rules do not know"),
+        (field(FieldDescriptor.TYPE_DOUBLE), "needs a range"),
+        (field(FieldDescriptor.TYPE_DOUBLE, double_min=0), "needs a range"),
+        (field(FieldDescriptor.TYPE_DOUBLE, double_min=2, double_max=1), "needs a range"),
+        (field(FieldDescriptor.TYPE_DOUBLE, min=1, double_min=0, double_max=1), "is no integer"),
+        (field(FieldDescriptor.TYPE_INT64, double_max=1), "is no double"),
         (field(FieldDescriptor.TYPE_MESSAGE, type_name=".t.T"), "holds itself"),
         (field(FieldDescriptor.TYPE_MESSAGE, type_name=".t.T", min=1), "no rule of a scalar"),
         (field(FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.LABEL_REPEATED, ".t.T.Entry"), "is a map"),

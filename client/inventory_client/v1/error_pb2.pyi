@@ -51,6 +51,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: no import has this id, or its upload is not whole yet."""
     ERROR_REASON_STOCK_EXISTS: _ErrorReason.ValueType  # 30
     """ALREADY_EXISTS: the product has a stock record."""
+    ERROR_REASON_LOCATION_EXISTS: _ErrorReason.ValueType  # 31
+    """ALREADY_EXISTS: a location has this slug."""
     ERROR_REASON_INSUFFICIENT_STOCK: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION: sold out. Final, never a retry. One StockShortage per
     short line, at most 4 KiB of them; `shortage_count` in the metadata counts all.
@@ -58,11 +60,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TOTAL_BELOW_ALLOCATED: _ErrorReason.ValueType  # 41
     """FAILED_PRECONDITION: `set` would go below what is allocated."""
     ERROR_REASON_QUANTITY_OVERFLOW: _ErrorReason.ValueType  # 42
-    """FAILED_PRECONDITION: a level, a cart's line, an amount or an export would pass
-    its limit.
+    """FAILED_PRECONDITION: a level, a cart's line, an amount, an export or the number
+    of a store's locations would pass its limit.
     """
     ERROR_REASON_HAND_ALLOCATION_TOO_SMALL: _ErrorReason.ValueType  # 43
     """FAILED_PRECONDITION: `deallocate` asks for more than was allocated by hand."""
+    ERROR_REASON_LOCATION_DISABLED: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION: a disabled location allocates nothing new."""
+    ERROR_REASON_LOCATION_NOT_EMPTY: _ErrorReason.ValueType  # 46
+    """FAILED_PRECONDITION: units are kept at the location."""
     ERROR_REASON_RESERVATION_NOT_ACTIVE: _ErrorReason.ValueType  # 50
     """FAILED_PRECONDITION: the reservation has ended (released, expired or closed)."""
     ERROR_REASON_RESERVATION_EXPIRED: _ErrorReason.ValueType  # 51
@@ -159,6 +165,8 @@ ERROR_REASON_IMPORT_NOT_FOUND: ErrorReason.ValueType  # 19
 """NOT_FOUND: no import has this id, or its upload is not whole yet."""
 ERROR_REASON_STOCK_EXISTS: ErrorReason.ValueType  # 30
 """ALREADY_EXISTS: the product has a stock record."""
+ERROR_REASON_LOCATION_EXISTS: ErrorReason.ValueType  # 31
+"""ALREADY_EXISTS: a location has this slug."""
 ERROR_REASON_INSUFFICIENT_STOCK: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: sold out. Final, never a retry. One StockShortage per
 short line, at most 4 KiB of them; `shortage_count` in the metadata counts all.
@@ -166,11 +174,15 @@ short line, at most 4 KiB of them; `shortage_count` in the metadata counts all.
 ERROR_REASON_TOTAL_BELOW_ALLOCATED: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION: `set` would go below what is allocated."""
 ERROR_REASON_QUANTITY_OVERFLOW: ErrorReason.ValueType  # 42
-"""FAILED_PRECONDITION: a level, a cart's line, an amount or an export would pass
-its limit.
+"""FAILED_PRECONDITION: a level, a cart's line, an amount, an export or the number
+of a store's locations would pass its limit.
 """
 ERROR_REASON_HAND_ALLOCATION_TOO_SMALL: ErrorReason.ValueType  # 43
 """FAILED_PRECONDITION: `deallocate` asks for more than was allocated by hand."""
+ERROR_REASON_LOCATION_DISABLED: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION: a disabled location allocates nothing new."""
+ERROR_REASON_LOCATION_NOT_EMPTY: ErrorReason.ValueType  # 46
+"""FAILED_PRECONDITION: units are kept at the location."""
 ERROR_REASON_RESERVATION_NOT_ACTIVE: ErrorReason.ValueType  # 50
 """FAILED_PRECONDITION: the reservation has ended (released, expired or closed)."""
 ERROR_REASON_RESERVATION_EXPIRED: ErrorReason.ValueType  # 51

@@ -25,6 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from inventory_client.v1 import error_pb2 as inventory_dot_v1_dot_error__pb2
+from inventory_client.v1 import location_pb2 as inventory_dot_v1_dot_location__pb2
 from inventory_client.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 from inventory_client.v1 import reservation_pb2 as inventory_dot_v1_dot_reservation__pb2
 from inventory_client.v1 import reservation_calls_pb2 as inventory_dot_v1_dot_reservation__calls__pb2
@@ -34,7 +35,7 @@ from inventory_client.v1 import stock_import_pb2 as inventory_dot_v1_dot_stock__
 from inventory_client.v1 import watch_pb2 as inventory_dot_v1_dot_watch__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$inventory/v1/inventory_service.proto\x12\x0cinventory.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18inventory/v1/error.proto\x1a\x1ainventory/v1/options.proto\x1a\x1einventory/v1/reservation.proto\x1a$inventory/v1/reservation_calls.proto\x1a\x18inventory/v1/stock.proto\x1a\x1einventory/v1/stock_calls.proto\x1a\x1finventory/v1/stock_import.proto\x1a\x18inventory/v1/watch.proto\"\xa0\x01\n\x12\x43reateStockRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\'\n\x08quantity\x18\x02 \x01(\x03\x42\x10\x8a\xb5\x18\x0c\x08\x01 \x00(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12\x18\n\x08location\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x42\x0b\n\t_quantity\"K\n\x13\x43reateStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"/\n\x0fGetStockRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"6\n\x10GetStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\"8\n\x14\x42\x61tchGetStockRequest\x12 \n\x0bproduct_ids\x18\x01 \x03(\tB\x0b\x8a\xb5\x18\x07\x10\x01\x30\x01\x38\xe8\x07\"Y\n\x15\x42\x61tchGetStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x1b\n\x13missing_product_ids\x18\x02 \x03(\t\"J\n\x10ListStockRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\x8a\xb5\x18\x02 \x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x08\"Q\n\x11ListStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcf\x02\n\x1d\x43reateStockTransactionRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x31\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x19.inventory.v1.StockActionB\x06\x8a\xb5\x18\x02\x08\x01\x12\'\n\x08quantity\x18\x03 \x01(\x03\x42\x10\x8a\xb5\x18\x0c\x08\x01 \x00(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12\x18\n\x08location\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x17\n\x06reason\x18\x05 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x04\x12\x1a\n\treference\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x01\x12\x1c\n\nrequest_id\x18\x07 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12%\n\x10\x65xpected_version\x18\x08 \x01(\x03\x42\x06\x8a\xb5\x18\x02 \x00H\x01\x88\x01\x01\x42\x0b\n\t_quantityB\x13\n\x11_expected_version\"m\n\x1e\x43reateStockTransactionResponse\x12\x39\n\x11stock_transaction\x18\x01 \x01(\x0b\x32\x1e.inventory.v1.StockTransaction\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x80\x01\n\x1aGetStockTransactionRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x18\n\x08location\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x1e\n\x07version\x18\x03 \x01(\x03\x42\x08\x8a\xb5\x18\x04\x08\x01 \x01H\x00\x88\x01\x01\x42\n\n\x08_version\"X\n\x1bGetStockTransactionResponse\x12\x39\n\x11stock_transaction\x18\x01 \x01(\x0b\x32\x1e.inventory.v1.StockTransaction\"t\n\x1cListStockTransactionsRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x19\n\tpage_size\x18\x02 \x01(\x05\x42\x06\x8a\xb5\x18\x02 \x00\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x08\"t\n\x1dListStockTransactionsResponse\x12:\n\x12stock_transactions\x18\x01 \x03(\x0b\x32\x1e.inventory.v1.StockTransaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x18\x43heckAvailabilityRequest\x12\x33\n\x05lines\x18\x01 \x03(\x0b\x32\x19.inventory.v1.LineRequestB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\"_\n\x19\x43heckAvailabilityResponse\x12\x12\n\nsufficient\x18\x01 \x01(\x08\x12.\n\tshortages\x18\x02 \x03(\x0b\x32\x1b.inventory.v1.StockShortage\"\x86\x02\n\x13ReserveStockRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x33\n\x05lines\x18\x02 \x03(\x0b\x32\x19.inventory.v1.LineRequestB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\x12\x18\n\x08order_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12(\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x31\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x17\n\rnever_expires\x18\x06 \x01(\x08H\x00\x42\x08\n\x06\x65xpiry\"F\n\x14ReserveStockResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\"[\n\x19\x43onfirmReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"^\n\x1a\x43onfirmReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"[\n\x19ReleaseReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"^\n\x1aReleaseReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x8f\x01\n\x19\x46ulfillReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x32\n\x05lines\x18\x03 \x03(\x0b\x32\x1a.inventory.v1.LineQuantityB\x07\x8a\xb5\x18\x03\x38\xe8\x07\"^\n\x1a\x46ulfillReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"9\n\x15GetReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"H\n\x16GetReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation2\xcd\x10\n\x10InventoryService\x12R\n\x0b\x43reateStock\x12 .inventory.v1.CreateStockRequest\x1a!.inventory.v1.CreateStockResponse\x12N\n\x08GetStock\x12\x1d.inventory.v1.GetStockRequest\x1a\x1e.inventory.v1.GetStockResponse\"\x03\x90\x02\x01\x12]\n\rBatchGetStock\x12\".inventory.v1.BatchGetStockRequest\x1a#.inventory.v1.BatchGetStockResponse\"\x03\x90\x02\x01\x12Q\n\tListStock\x12\x1e.inventory.v1.ListStockRequest\x1a\x1f.inventory.v1.ListStockResponse\"\x03\x90\x02\x01\x12s\n\x16\x43reateStockTransaction\x12+.inventory.v1.CreateStockTransactionRequest\x1a,.inventory.v1.CreateStockTransactionResponse\x12\x85\x01\n\x1c\x42\x61tchCreateStockTransactions\x12\x31.inventory.v1.BatchCreateStockTransactionsRequest\x1a\x32.inventory.v1.BatchCreateStockTransactionsResponse\x12o\n\x13GetStockTransaction\x12(.inventory.v1.GetStockTransactionRequest\x1a).inventory.v1.GetStockTransactionResponse\"\x03\x90\x02\x01\x12u\n\x15ListStockTransactions\x12*.inventory.v1.ListStockTransactionsRequest\x1a+.inventory.v1.ListStockTransactionsResponse\"\x03\x90\x02\x01\x12i\n\x11\x43heckAvailability\x12&.inventory.v1.CheckAvailabilityRequest\x1a\'.inventory.v1.CheckAvailabilityResponse\"\x03\x90\x02\x01\x12Z\n\x0cReserveStock\x12!.inventory.v1.ReserveStockRequest\x1a\".inventory.v1.ReserveStockResponse\"\x03\x90\x02\x02\x12g\n\x12\x43onfirmReservation\x12\'.inventory.v1.ConfirmReservationRequest\x1a(.inventory.v1.ConfirmReservationResponse\x12g\n\x12ReleaseReservation\x12\'.inventory.v1.ReleaseReservationRequest\x1a(.inventory.v1.ReleaseReservationResponse\x12g\n\x12\x46ulfillReservation\x12\'.inventory.v1.FulfillReservationRequest\x1a(.inventory.v1.FulfillReservationResponse\x12x\n\x16ReturnReservationItems\x12+.inventory.v1.ReturnReservationItemsRequest\x1a,.inventory.v1.ReturnReservationItemsResponse\"\x03\x90\x02\x02\x12`\n\x0eGetReservation\x12#.inventory.v1.GetReservationRequest\x1a$.inventory.v1.GetReservationResponse\"\x03\x90\x02\x01\x12Y\n\x0bImportStock\x12 .inventory.v1.ImportStockRequest\x1a!.inventory.v1.ImportStockResponse\"\x03\x90\x02\x02(\x01\x12Q\n\tGetImport\x12\x1e.inventory.v1.GetImportRequest\x1a\x1f.inventory.v1.GetImportResponse\"\x03\x90\x02\x01\x12W\n\x0bListImports\x12 .inventory.v1.ListImportsRequest\x1a!.inventory.v1.ListImportsResponse\"\x03\x90\x02\x01\x12\x66\n\x10ListImportErrors\x12%.inventory.v1.ListImportErrorsRequest\x1a&.inventory.v1.ListImportErrorsResponse\"\x03\x90\x02\x01\x12Y\n\x0b\x45xportStock\x12 .inventory.v1.ExportStockRequest\x1a!.inventory.v1.ExportStockResponse\"\x03\x90\x02\x01\x30\x01\x12V\n\nWatchStock\x12\x1f.inventory.v1.WatchStockRequest\x1a .inventory.v1.WatchStockResponse\"\x03\x90\x02\x01\x30\x01\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$inventory/v1/inventory_service.proto\x12\x0cinventory.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18inventory/v1/error.proto\x1a\x1binventory/v1/location.proto\x1a\x1ainventory/v1/options.proto\x1a\x1einventory/v1/reservation.proto\x1a$inventory/v1/reservation_calls.proto\x1a\x18inventory/v1/stock.proto\x1a\x1einventory/v1/stock_calls.proto\x1a\x1finventory/v1/stock_import.proto\x1a\x18inventory/v1/watch.proto\"\xa0\x01\n\x12\x43reateStockRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\'\n\x08quantity\x18\x02 \x01(\x03\x42\x10\x8a\xb5\x18\x0c\x08\x01 \x00(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12\x18\n\x08location\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x42\x0b\n\t_quantity\"K\n\x13\x43reateStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"/\n\x0fGetStockRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"6\n\x10GetStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\"8\n\x14\x42\x61tchGetStockRequest\x12 \n\x0bproduct_ids\x18\x01 \x03(\tB\x0b\x8a\xb5\x18\x07\x10\x01\x30\x01\x38\xe8\x07\"Y\n\x15\x42\x61tchGetStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x1b\n\x13missing_product_ids\x18\x02 \x03(\t\"J\n\x10ListStockRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\x8a\xb5\x18\x02 \x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x08\"Q\n\x11ListStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcf\x02\n\x1d\x43reateStockTransactionRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x31\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x19.inventory.v1.StockActionB\x06\x8a\xb5\x18\x02\x08\x01\x12\'\n\x08quantity\x18\x03 \x01(\x03\x42\x10\x8a\xb5\x18\x0c\x08\x01 \x00(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12\x18\n\x08location\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x17\n\x06reason\x18\x05 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x04\x12\x1a\n\treference\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x01\x12\x1c\n\nrequest_id\x18\x07 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12%\n\x10\x65xpected_version\x18\x08 \x01(\x03\x42\x06\x8a\xb5\x18\x02 \x00H\x01\x88\x01\x01\x42\x0b\n\t_quantityB\x13\n\x11_expected_version\"m\n\x1e\x43reateStockTransactionResponse\x12\x39\n\x11stock_transaction\x18\x01 \x01(\x0b\x32\x1e.inventory.v1.StockTransaction\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x80\x01\n\x1aGetStockTransactionRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x18\n\x08location\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x1e\n\x07version\x18\x03 \x01(\x03\x42\x08\x8a\xb5\x18\x04\x08\x01 \x01H\x00\x88\x01\x01\x42\n\n\x08_version\"X\n\x1bGetStockTransactionResponse\x12\x39\n\x11stock_transaction\x18\x01 \x01(\x0b\x32\x1e.inventory.v1.StockTransaction\"t\n\x1cListStockTransactionsRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x19\n\tpage_size\x18\x02 \x01(\x05\x42\x06\x8a\xb5\x18\x02 \x00\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x08\"t\n\x1dListStockTransactionsResponse\x12:\n\x12stock_transactions\x18\x01 \x03(\x0b\x32\x1e.inventory.v1.StockTransaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x18\x43heckAvailabilityRequest\x12\x33\n\x05lines\x18\x01 \x03(\x0b\x32\x19.inventory.v1.LineRequestB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\"_\n\x19\x43heckAvailabilityResponse\x12\x12\n\nsufficient\x18\x01 \x01(\x08\x12.\n\tshortages\x18\x02 \x03(\x0b\x32\x1b.inventory.v1.StockShortage\"\x86\x02\n\x13ReserveStockRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x33\n\x05lines\x18\x02 \x03(\x0b\x32\x19.inventory.v1.LineRequestB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\x12\x18\n\x08order_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12(\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x31\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x17\n\rnever_expires\x18\x06 \x01(\x08H\x00\x42\x08\n\x06\x65xpiry\"F\n\x14ReserveStockResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\"[\n\x19\x43onfirmReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"^\n\x1a\x43onfirmReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"[\n\x19ReleaseReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"^\n\x1aReleaseReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x8f\x01\n\x19\x46ulfillReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x32\n\x05lines\x18\x03 \x03(\x0b\x32\x1a.inventory.v1.LineQuantityB\x07\x8a\xb5\x18\x03\x38\xe8\x07\"^\n\x1a\x46ulfillReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"9\n\x15GetReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"H\n\x16GetReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation2\x9c\x14\n\x10InventoryService\x12R\n\x0b\x43reateStock\x12 .inventory.v1.CreateStockRequest\x1a!.inventory.v1.CreateStockResponse\x12N\n\x08GetStock\x12\x1d.inventory.v1.GetStockRequest\x1a\x1e.inventory.v1.GetStockResponse\"\x03\x90\x02\x01\x12]\n\rBatchGetStock\x12\".inventory.v1.BatchGetStockRequest\x1a#.inventory.v1.BatchGetStockResponse\"\x03\x90\x02\x01\x12Q\n\tListStock\x12\x1e.inventory.v1.ListStockRequest\x1a\x1f.inventory.v1.ListStockResponse\"\x03\x90\x02\x01\x12s\n\x16\x43reateStockTransaction\x12+.inventory.v1.CreateStockTransactionRequest\x1a,.inventory.v1.CreateStockTransactionResponse\x12\x85\x01\n\x1c\x42\x61tchCreateStockTransactions\x12\x31.inventory.v1.BatchCreateStockTransactionsRequest\x1a\x32.inventory.v1.BatchCreateStockTransactionsResponse\x12o\n\x13GetStockTransaction\x12(.inventory.v1.GetStockTransactionRequest\x1a).inventory.v1.GetStockTransactionResponse\"\x03\x90\x02\x01\x12u\n\x15ListStockTransactions\x12*.inventory.v1.ListStockTransactionsRequest\x1a+.inventory.v1.ListStockTransactionsResponse\"\x03\x90\x02\x01\x12[\n\x0e\x43reateLocation\x12#.inventory.v1.CreateLocationRequest\x1a$.inventory.v1.CreateLocationResponse\x12W\n\x0bGetLocation\x12 .inventory.v1.GetLocationRequest\x1a!.inventory.v1.GetLocationResponse\"\x03\x90\x02\x01\x12]\n\rListLocations\x12\".inventory.v1.ListLocationsRequest\x1a#.inventory.v1.ListLocationsResponse\"\x03\x90\x02\x01\x12[\n\x0eUpdateLocation\x12#.inventory.v1.UpdateLocationRequest\x1a$.inventory.v1.UpdateLocationResponse\x12[\n\x0e\x44\x65leteLocation\x12#.inventory.v1.DeleteLocationRequest\x1a$.inventory.v1.DeleteLocationResponse\x12i\n\x11\x43heckAvailability\x12&.inventory.v1.CheckAvailabilityRequest\x1a\'.inventory.v1.CheckAvailabilityResponse\"\x03\x90\x02\x01\x12Z\n\x0cReserveStock\x12!.inventory.v1.ReserveStockRequest\x1a\".inventory.v1.ReserveStockResponse\"\x03\x90\x02\x02\x12g\n\x12\x43onfirmReservation\x12\'.inventory.v1.ConfirmReservationRequest\x1a(.inventory.v1.ConfirmReservationResponse\x12g\n\x12ReleaseReservation\x12\'.inventory.v1.ReleaseReservationRequest\x1a(.inventory.v1.ReleaseReservationResponse\x12g\n\x12\x46ulfillReservation\x12\'.inventory.v1.FulfillReservationRequest\x1a(.inventory.v1.FulfillReservationResponse\x12x\n\x16ReturnReservationItems\x12+.inventory.v1.ReturnReservationItemsRequest\x1a,.inventory.v1.ReturnReservationItemsResponse\"\x03\x90\x02\x02\x12`\n\x0eGetReservation\x12#.inventory.v1.GetReservationRequest\x1a$.inventory.v1.GetReservationResponse\"\x03\x90\x02\x01\x12Y\n\x0bImportStock\x12 .inventory.v1.ImportStockRequest\x1a!.inventory.v1.ImportStockResponse\"\x03\x90\x02\x02(\x01\x12Q\n\tGetImport\x12\x1e.inventory.v1.GetImportRequest\x1a\x1f.inventory.v1.GetImportResponse\"\x03\x90\x02\x01\x12W\n\x0bListImports\x12 .inventory.v1.ListImportsRequest\x1a!.inventory.v1.ListImportsResponse\"\x03\x90\x02\x01\x12\x66\n\x10ListImportErrors\x12%.inventory.v1.ListImportErrorsRequest\x1a&.inventory.v1.ListImportErrorsResponse\"\x03\x90\x02\x01\x12Y\n\x0b\x45xportStock\x12 .inventory.v1.ExportStockRequest\x1a!.inventory.v1.ExportStockResponse\"\x03\x90\x02\x01\x30\x01\x12V\n\nWatchStock\x12\x1f.inventory.v1.WatchStockRequest\x1a .inventory.v1.WatchStockResponse\"\x03\x90\x02\x01\x30\x01\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -120,6 +121,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVENTORYSERVICE'].methods_by_name['GetStockTransaction']._serialized_options = b'\220\002\001'
   _globals['_INVENTORYSERVICE'].methods_by_name['ListStockTransactions']._loaded_options = None
   _globals['_INVENTORYSERVICE'].methods_by_name['ListStockTransactions']._serialized_options = b'\220\002\001'
+  _globals['_INVENTORYSERVICE'].methods_by_name['GetLocation']._loaded_options = None
+  _globals['_INVENTORYSERVICE'].methods_by_name['GetLocation']._serialized_options = b'\220\002\001'
+  _globals['_INVENTORYSERVICE'].methods_by_name['ListLocations']._loaded_options = None
+  _globals['_INVENTORYSERVICE'].methods_by_name['ListLocations']._serialized_options = b'\220\002\001'
   _globals['_INVENTORYSERVICE'].methods_by_name['CheckAvailability']._loaded_options = None
   _globals['_INVENTORYSERVICE'].methods_by_name['CheckAvailability']._serialized_options = b'\220\002\001'
   _globals['_INVENTORYSERVICE'].methods_by_name['ReserveStock']._loaded_options = None
@@ -140,58 +145,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVENTORYSERVICE'].methods_by_name['ExportStock']._serialized_options = b'\220\002\001'
   _globals['_INVENTORYSERVICE'].methods_by_name['WatchStock']._loaded_options = None
   _globals['_INVENTORYSERVICE'].methods_by_name['WatchStock']._serialized_options = b'\220\002\001'
-  _globals['_CREATESTOCKREQUEST']._serialized_start=361
-  _globals['_CREATESTOCKREQUEST']._serialized_end=521
-  _globals['_CREATESTOCKRESPONSE']._serialized_start=523
-  _globals['_CREATESTOCKRESPONSE']._serialized_end=598
-  _globals['_GETSTOCKREQUEST']._serialized_start=600
-  _globals['_GETSTOCKREQUEST']._serialized_end=647
-  _globals['_GETSTOCKRESPONSE']._serialized_start=649
-  _globals['_GETSTOCKRESPONSE']._serialized_end=703
-  _globals['_BATCHGETSTOCKREQUEST']._serialized_start=705
-  _globals['_BATCHGETSTOCKREQUEST']._serialized_end=761
-  _globals['_BATCHGETSTOCKRESPONSE']._serialized_start=763
-  _globals['_BATCHGETSTOCKRESPONSE']._serialized_end=852
-  _globals['_LISTSTOCKREQUEST']._serialized_start=854
-  _globals['_LISTSTOCKREQUEST']._serialized_end=928
-  _globals['_LISTSTOCKRESPONSE']._serialized_start=930
-  _globals['_LISTSTOCKRESPONSE']._serialized_end=1011
-  _globals['_CREATESTOCKTRANSACTIONREQUEST']._serialized_start=1014
-  _globals['_CREATESTOCKTRANSACTIONREQUEST']._serialized_end=1349
-  _globals['_CREATESTOCKTRANSACTIONRESPONSE']._serialized_start=1351
-  _globals['_CREATESTOCKTRANSACTIONRESPONSE']._serialized_end=1460
-  _globals['_GETSTOCKTRANSACTIONREQUEST']._serialized_start=1463
-  _globals['_GETSTOCKTRANSACTIONREQUEST']._serialized_end=1591
-  _globals['_GETSTOCKTRANSACTIONRESPONSE']._serialized_start=1593
-  _globals['_GETSTOCKTRANSACTIONRESPONSE']._serialized_end=1681
-  _globals['_LISTSTOCKTRANSACTIONSREQUEST']._serialized_start=1683
-  _globals['_LISTSTOCKTRANSACTIONSREQUEST']._serialized_end=1799
-  _globals['_LISTSTOCKTRANSACTIONSRESPONSE']._serialized_start=1801
-  _globals['_LISTSTOCKTRANSACTIONSRESPONSE']._serialized_end=1917
-  _globals['_CHECKAVAILABILITYREQUEST']._serialized_start=1919
-  _globals['_CHECKAVAILABILITYREQUEST']._serialized_end=1998
-  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_start=2000
-  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_end=2095
-  _globals['_RESERVESTOCKREQUEST']._serialized_start=2098
-  _globals['_RESERVESTOCKREQUEST']._serialized_end=2360
-  _globals['_RESERVESTOCKRESPONSE']._serialized_start=2362
-  _globals['_RESERVESTOCKRESPONSE']._serialized_end=2432
-  _globals['_CONFIRMRESERVATIONREQUEST']._serialized_start=2434
-  _globals['_CONFIRMRESERVATIONREQUEST']._serialized_end=2525
-  _globals['_CONFIRMRESERVATIONRESPONSE']._serialized_start=2527
-  _globals['_CONFIRMRESERVATIONRESPONSE']._serialized_end=2621
-  _globals['_RELEASERESERVATIONREQUEST']._serialized_start=2623
-  _globals['_RELEASERESERVATIONREQUEST']._serialized_end=2714
-  _globals['_RELEASERESERVATIONRESPONSE']._serialized_start=2716
-  _globals['_RELEASERESERVATIONRESPONSE']._serialized_end=2810
-  _globals['_FULFILLRESERVATIONREQUEST']._serialized_start=2813
-  _globals['_FULFILLRESERVATIONREQUEST']._serialized_end=2956
-  _globals['_FULFILLRESERVATIONRESPONSE']._serialized_start=2958
-  _globals['_FULFILLRESERVATIONRESPONSE']._serialized_end=3052
-  _globals['_GETRESERVATIONREQUEST']._serialized_start=3054
-  _globals['_GETRESERVATIONREQUEST']._serialized_end=3111
-  _globals['_GETRESERVATIONRESPONSE']._serialized_start=3113
-  _globals['_GETRESERVATIONRESPONSE']._serialized_end=3185
-  _globals['_INVENTORYSERVICE']._serialized_start=3188
-  _globals['_INVENTORYSERVICE']._serialized_end=5313
+  _globals['_CREATESTOCKREQUEST']._serialized_start=390
+  _globals['_CREATESTOCKREQUEST']._serialized_end=550
+  _globals['_CREATESTOCKRESPONSE']._serialized_start=552
+  _globals['_CREATESTOCKRESPONSE']._serialized_end=627
+  _globals['_GETSTOCKREQUEST']._serialized_start=629
+  _globals['_GETSTOCKREQUEST']._serialized_end=676
+  _globals['_GETSTOCKRESPONSE']._serialized_start=678
+  _globals['_GETSTOCKRESPONSE']._serialized_end=732
+  _globals['_BATCHGETSTOCKREQUEST']._serialized_start=734
+  _globals['_BATCHGETSTOCKREQUEST']._serialized_end=790
+  _globals['_BATCHGETSTOCKRESPONSE']._serialized_start=792
+  _globals['_BATCHGETSTOCKRESPONSE']._serialized_end=881
+  _globals['_LISTSTOCKREQUEST']._serialized_start=883
+  _globals['_LISTSTOCKREQUEST']._serialized_end=957
+  _globals['_LISTSTOCKRESPONSE']._serialized_start=959
+  _globals['_LISTSTOCKRESPONSE']._serialized_end=1040
+  _globals['_CREATESTOCKTRANSACTIONREQUEST']._serialized_start=1043
+  _globals['_CREATESTOCKTRANSACTIONREQUEST']._serialized_end=1378
+  _globals['_CREATESTOCKTRANSACTIONRESPONSE']._serialized_start=1380
+  _globals['_CREATESTOCKTRANSACTIONRESPONSE']._serialized_end=1489
+  _globals['_GETSTOCKTRANSACTIONREQUEST']._serialized_start=1492
+  _globals['_GETSTOCKTRANSACTIONREQUEST']._serialized_end=1620
+  _globals['_GETSTOCKTRANSACTIONRESPONSE']._serialized_start=1622
+  _globals['_GETSTOCKTRANSACTIONRESPONSE']._serialized_end=1710
+  _globals['_LISTSTOCKTRANSACTIONSREQUEST']._serialized_start=1712
+  _globals['_LISTSTOCKTRANSACTIONSREQUEST']._serialized_end=1828
+  _globals['_LISTSTOCKTRANSACTIONSRESPONSE']._serialized_start=1830
+  _globals['_LISTSTOCKTRANSACTIONSRESPONSE']._serialized_end=1946
+  _globals['_CHECKAVAILABILITYREQUEST']._serialized_start=1948
+  _globals['_CHECKAVAILABILITYREQUEST']._serialized_end=2027
+  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_start=2029
+  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_end=2124
+  _globals['_RESERVESTOCKREQUEST']._serialized_start=2127
+  _globals['_RESERVESTOCKREQUEST']._serialized_end=2389
+  _globals['_RESERVESTOCKRESPONSE']._serialized_start=2391
+  _globals['_RESERVESTOCKRESPONSE']._serialized_end=2461
+  _globals['_CONFIRMRESERVATIONREQUEST']._serialized_start=2463
+  _globals['_CONFIRMRESERVATIONREQUEST']._serialized_end=2554
+  _globals['_CONFIRMRESERVATIONRESPONSE']._serialized_start=2556
+  _globals['_CONFIRMRESERVATIONRESPONSE']._serialized_end=2650
+  _globals['_RELEASERESERVATIONREQUEST']._serialized_start=2652
+  _globals['_RELEASERESERVATIONREQUEST']._serialized_end=2743
+  _globals['_RELEASERESERVATIONRESPONSE']._serialized_start=2745
+  _globals['_RELEASERESERVATIONRESPONSE']._serialized_end=2839
+  _globals['_FULFILLRESERVATIONREQUEST']._serialized_start=2842
+  _globals['_FULFILLRESERVATIONREQUEST']._serialized_end=2985
+  _globals['_FULFILLRESERVATIONRESPONSE']._serialized_start=2987
+  _globals['_FULFILLRESERVATIONRESPONSE']._serialized_end=3081
+  _globals['_GETRESERVATIONREQUEST']._serialized_start=3083
+  _globals['_GETRESERVATIONREQUEST']._serialized_end=3140
+  _globals['_GETRESERVATIONRESPONSE']._serialized_start=3142
+  _globals['_GETRESERVATIONRESPONSE']._serialized_end=3214
+  _globals['_INVENTORYSERVICE']._serialized_start=3217
+  _globals['_INVENTORYSERVICE']._serialized_end=5805
 # @@protoc_insertion_point(module_scope)

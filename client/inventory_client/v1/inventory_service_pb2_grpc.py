@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from inventory_client.v1 import inventory_service_pb2 as inventory_dot_v1_dot_inventory__service__pb2
+from inventory_client.v1 import location_pb2 as inventory_dot_v1_dot_location__pb2
 from inventory_client.v1 import reservation_calls_pb2 as inventory_dot_v1_dot_reservation__calls__pb2
 from inventory_client.v1 import stock_calls_pb2 as inventory_dot_v1_dot_stock__calls__pb2
 from inventory_client.v1 import stock_import_pb2 as inventory_dot_v1_dot_stock__import__pb2
@@ -85,6 +86,31 @@ class InventoryServiceStub:
                 '/inventory.v1.InventoryService/ListStockTransactions',
                 request_serializer=inventory_dot_v1_dot_inventory__service__pb2.ListStockTransactionsRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_inventory__service__pb2.ListStockTransactionsResponse.FromString,
+                _registered_method=True)
+        self.CreateLocation = channel.unary_unary(
+                '/inventory.v1.InventoryService/CreateLocation',
+                request_serializer=inventory_dot_v1_dot_location__pb2.CreateLocationRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_location__pb2.CreateLocationResponse.FromString,
+                _registered_method=True)
+        self.GetLocation = channel.unary_unary(
+                '/inventory.v1.InventoryService/GetLocation',
+                request_serializer=inventory_dot_v1_dot_location__pb2.GetLocationRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_location__pb2.GetLocationResponse.FromString,
+                _registered_method=True)
+        self.ListLocations = channel.unary_unary(
+                '/inventory.v1.InventoryService/ListLocations',
+                request_serializer=inventory_dot_v1_dot_location__pb2.ListLocationsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_location__pb2.ListLocationsResponse.FromString,
+                _registered_method=True)
+        self.UpdateLocation = channel.unary_unary(
+                '/inventory.v1.InventoryService/UpdateLocation',
+                request_serializer=inventory_dot_v1_dot_location__pb2.UpdateLocationRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_location__pb2.UpdateLocationResponse.FromString,
+                _registered_method=True)
+        self.DeleteLocation = channel.unary_unary(
+                '/inventory.v1.InventoryService/DeleteLocation',
+                request_serializer=inventory_dot_v1_dot_location__pb2.DeleteLocationRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_location__pb2.DeleteLocationResponse.FromString,
                 _registered_method=True)
         self.CheckAvailability = channel.unary_unary(
                 '/inventory.v1.InventoryService/CheckAvailability',
@@ -196,8 +222,8 @@ class InventoryServiceServicer:
     def CreateStockTransaction(self, request, context):
         """Change one level by hand and log it; INCREMENT and SET open a level that is
         missing. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND, ETAG_MISMATCH,
-        INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED, HAND_ALLOCATION_TOO_SMALL,
-        QUANTITY_OVERFLOW.
+        LOCATION_DISABLED (ALLOCATE), INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED,
+        HAND_ALLOCATION_TOO_SMALL, QUANTITY_OVERFLOW.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,6 +247,45 @@ class InventoryServiceServicer:
 
     def ListStockTransactions(self, request, context):
         """List a product's log, oldest first. A product without entries has an empty log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateLocation(self, request, context):
+        """Make a location. Errors: ID_REUSED, LOCATION_EXISTS, QUANTITY_OVERFLOW (a store
+        has at most 1,024).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLocation(self, request, context):
+        """Read one location. Errors: LOCATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLocations(self, request, context):
+        """List all locations, by slug, or by their distance from a point.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateLocation(self, request, context):
+        """Change what is known of a location, its priority, or whether it is disabled.
+        Errors: ID_REUSED, LOCATION_NOT_FOUND, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteLocation(self, request, context):
+        """Delete a location that keeps no unit; carts and unpaid orders that name it are
+        short of it then. Errors: ID_REUSED, LOCATION_NOT_FOUND, ETAG_MISMATCH,
+        LOCATION_NOT_EMPTY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -383,6 +448,31 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.ListStockTransactions,
                     request_deserializer=inventory_dot_v1_dot_inventory__service__pb2.ListStockTransactionsRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_inventory__service__pb2.ListStockTransactionsResponse.SerializeToString,
+            ),
+            'CreateLocation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateLocation,
+                    request_deserializer=inventory_dot_v1_dot_location__pb2.CreateLocationRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_location__pb2.CreateLocationResponse.SerializeToString,
+            ),
+            'GetLocation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLocation,
+                    request_deserializer=inventory_dot_v1_dot_location__pb2.GetLocationRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_location__pb2.GetLocationResponse.SerializeToString,
+            ),
+            'ListLocations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLocations,
+                    request_deserializer=inventory_dot_v1_dot_location__pb2.ListLocationsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_location__pb2.ListLocationsResponse.SerializeToString,
+            ),
+            'UpdateLocation': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateLocation,
+                    request_deserializer=inventory_dot_v1_dot_location__pb2.UpdateLocationRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_location__pb2.UpdateLocationResponse.SerializeToString,
+            ),
+            'DeleteLocation': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteLocation,
+                    request_deserializer=inventory_dot_v1_dot_location__pb2.DeleteLocationRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_location__pb2.DeleteLocationResponse.SerializeToString,
             ),
             'CheckAvailability': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckAvailability,
@@ -674,6 +764,141 @@ class InventoryService:
             '/inventory.v1.InventoryService/ListStockTransactions',
             inventory_dot_v1_dot_inventory__service__pb2.ListStockTransactionsRequest.SerializeToString,
             inventory_dot_v1_dot_inventory__service__pb2.ListStockTransactionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateLocation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/CreateLocation',
+            inventory_dot_v1_dot_location__pb2.CreateLocationRequest.SerializeToString,
+            inventory_dot_v1_dot_location__pb2.CreateLocationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLocation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/GetLocation',
+            inventory_dot_v1_dot_location__pb2.GetLocationRequest.SerializeToString,
+            inventory_dot_v1_dot_location__pb2.GetLocationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLocations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/ListLocations',
+            inventory_dot_v1_dot_location__pb2.ListLocationsRequest.SerializeToString,
+            inventory_dot_v1_dot_location__pb2.ListLocationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateLocation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/UpdateLocation',
+            inventory_dot_v1_dot_location__pb2.UpdateLocationRequest.SerializeToString,
+            inventory_dot_v1_dot_location__pb2.UpdateLocationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteLocation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/DeleteLocation',
+            inventory_dot_v1_dot_location__pb2.DeleteLocationRequest.SerializeToString,
+            inventory_dot_v1_dot_location__pb2.DeleteLocationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ Stock, its log, availability and reservations."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from inventory_client.v1 import inventory_service_pb2 as _inventory_service_pb2
+from inventory_client.v1 import location_pb2 as _location_pb2
 from inventory_client.v1 import reservation_calls_pb2 as _reservation_calls_pb2
 from inventory_client.v1 import stock_calls_pb2 as _stock_calls_pb2
 from inventory_client.v1 import stock_import_pb2 as _stock_import_pb2
@@ -58,8 +59,8 @@ class InventoryServiceStub:
     CreateStockTransaction: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.CreateStockTransactionRequest, _inventory_service_pb2.CreateStockTransactionResponse]
     """Change one level by hand and log it; INCREMENT and SET open a level that is
     missing. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND, ETAG_MISMATCH,
-    INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED, HAND_ALLOCATION_TOO_SMALL,
-    QUANTITY_OVERFLOW.
+    LOCATION_DISABLED (ALLOCATE), INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED,
+    HAND_ALLOCATION_TOO_SMALL, QUANTITY_OVERFLOW.
     """
     BatchCreateStockTransactions: _grpc.UnaryUnaryMultiCallable[_stock_calls_pb2.BatchCreateStockTransactionsRequest, _stock_calls_pb2.BatchCreateStockTransactionsResponse]
     """Change up to 1,000 levels by hand, each by itself: decided in order, each with
@@ -70,6 +71,23 @@ class InventoryServiceStub:
     """Read one log entry. Errors: STOCK_TRANSACTION_NOT_FOUND."""
     ListStockTransactions: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockTransactionsRequest, _inventory_service_pb2.ListStockTransactionsResponse]
     """List a product's log, oldest first. A product without entries has an empty log."""
+    CreateLocation: _grpc.UnaryUnaryMultiCallable[_location_pb2.CreateLocationRequest, _location_pb2.CreateLocationResponse]
+    """Make a location. Errors: ID_REUSED, LOCATION_EXISTS, QUANTITY_OVERFLOW (a store
+    has at most 1,024).
+    """
+    GetLocation: _grpc.UnaryUnaryMultiCallable[_location_pb2.GetLocationRequest, _location_pb2.GetLocationResponse]
+    """Read one location. Errors: LOCATION_NOT_FOUND."""
+    ListLocations: _grpc.UnaryUnaryMultiCallable[_location_pb2.ListLocationsRequest, _location_pb2.ListLocationsResponse]
+    """List all locations, by slug, or by their distance from a point."""
+    UpdateLocation: _grpc.UnaryUnaryMultiCallable[_location_pb2.UpdateLocationRequest, _location_pb2.UpdateLocationResponse]
+    """Change what is known of a location, its priority, or whether it is disabled.
+    Errors: ID_REUSED, LOCATION_NOT_FOUND, ETAG_MISMATCH.
+    """
+    DeleteLocation: _grpc.UnaryUnaryMultiCallable[_location_pb2.DeleteLocationRequest, _location_pb2.DeleteLocationResponse]
+    """Delete a location that keeps no unit; carts and unpaid orders that name it are
+    short of it then. Errors: ID_REUSED, LOCATION_NOT_FOUND, ETAG_MISMATCH,
+    LOCATION_NOT_EMPTY.
+    """
     CheckAvailability: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.CheckAvailabilityRequest, _inventory_service_pb2.CheckAvailabilityResponse]
     """Say for every line whether it could be had now. No side effect, no promise.
     Errors: LOCATION_NOT_FOUND.
@@ -157,8 +175,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     CreateStockTransaction: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.CreateStockTransactionRequest, _inventory_service_pb2.CreateStockTransactionResponse]  # type: ignore[assignment]
     """Change one level by hand and log it; INCREMENT and SET open a level that is
     missing. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND, ETAG_MISMATCH,
-    INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED, HAND_ALLOCATION_TOO_SMALL,
-    QUANTITY_OVERFLOW.
+    LOCATION_DISABLED (ALLOCATE), INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED,
+    HAND_ALLOCATION_TOO_SMALL, QUANTITY_OVERFLOW.
     """
     BatchCreateStockTransactions: _aio.UnaryUnaryMultiCallable[_stock_calls_pb2.BatchCreateStockTransactionsRequest, _stock_calls_pb2.BatchCreateStockTransactionsResponse]  # type: ignore[assignment]
     """Change up to 1,000 levels by hand, each by itself: decided in order, each with
@@ -169,6 +187,23 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """Read one log entry. Errors: STOCK_TRANSACTION_NOT_FOUND."""
     ListStockTransactions: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockTransactionsRequest, _inventory_service_pb2.ListStockTransactionsResponse]  # type: ignore[assignment]
     """List a product's log, oldest first. A product without entries has an empty log."""
+    CreateLocation: _aio.UnaryUnaryMultiCallable[_location_pb2.CreateLocationRequest, _location_pb2.CreateLocationResponse]  # type: ignore[assignment]
+    """Make a location. Errors: ID_REUSED, LOCATION_EXISTS, QUANTITY_OVERFLOW (a store
+    has at most 1,024).
+    """
+    GetLocation: _aio.UnaryUnaryMultiCallable[_location_pb2.GetLocationRequest, _location_pb2.GetLocationResponse]  # type: ignore[assignment]
+    """Read one location. Errors: LOCATION_NOT_FOUND."""
+    ListLocations: _aio.UnaryUnaryMultiCallable[_location_pb2.ListLocationsRequest, _location_pb2.ListLocationsResponse]  # type: ignore[assignment]
+    """List all locations, by slug, or by their distance from a point."""
+    UpdateLocation: _aio.UnaryUnaryMultiCallable[_location_pb2.UpdateLocationRequest, _location_pb2.UpdateLocationResponse]  # type: ignore[assignment]
+    """Change what is known of a location, its priority, or whether it is disabled.
+    Errors: ID_REUSED, LOCATION_NOT_FOUND, ETAG_MISMATCH.
+    """
+    DeleteLocation: _aio.UnaryUnaryMultiCallable[_location_pb2.DeleteLocationRequest, _location_pb2.DeleteLocationResponse]  # type: ignore[assignment]
+    """Delete a location that keeps no unit; carts and unpaid orders that name it are
+    short of it then. Errors: ID_REUSED, LOCATION_NOT_FOUND, ETAG_MISMATCH,
+    LOCATION_NOT_EMPTY.
+    """
     CheckAvailability: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.CheckAvailabilityRequest, _inventory_service_pb2.CheckAvailabilityResponse]  # type: ignore[assignment]
     """Say for every line whether it could be had now. No side effect, no promise.
     Errors: LOCATION_NOT_FOUND.
@@ -283,8 +318,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_inventory_service_pb2.CreateStockTransactionResponse, _abc.Awaitable[_inventory_service_pb2.CreateStockTransactionResponse]]:
         """Change one level by hand and log it; INCREMENT and SET open a level that is
         missing. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND, ETAG_MISMATCH,
-        INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED, HAND_ALLOCATION_TOO_SMALL,
-        QUANTITY_OVERFLOW.
+        LOCATION_DISABLED (ALLOCATE), INSUFFICIENT_STOCK, TOTAL_BELOW_ALLOCATED,
+        HAND_ALLOCATION_TOO_SMALL, QUANTITY_OVERFLOW.
         """
 
     @_abc_1.abstractmethod
@@ -313,6 +348,53 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.ListStockTransactionsResponse, _abc.Awaitable[_inventory_service_pb2.ListStockTransactionsResponse]]:
         """List a product's log, oldest first. A product without entries has an empty log."""
+
+    @_abc_1.abstractmethod
+    def CreateLocation(
+        self,
+        request: _location_pb2.CreateLocationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_location_pb2.CreateLocationResponse, _abc.Awaitable[_location_pb2.CreateLocationResponse]]:
+        """Make a location. Errors: ID_REUSED, LOCATION_EXISTS, QUANTITY_OVERFLOW (a store
+        has at most 1,024).
+        """
+
+    @_abc_1.abstractmethod
+    def GetLocation(
+        self,
+        request: _location_pb2.GetLocationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_location_pb2.GetLocationResponse, _abc.Awaitable[_location_pb2.GetLocationResponse]]:
+        """Read one location. Errors: LOCATION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListLocations(
+        self,
+        request: _location_pb2.ListLocationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_location_pb2.ListLocationsResponse, _abc.Awaitable[_location_pb2.ListLocationsResponse]]:
+        """List all locations, by slug, or by their distance from a point."""
+
+    @_abc_1.abstractmethod
+    def UpdateLocation(
+        self,
+        request: _location_pb2.UpdateLocationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_location_pb2.UpdateLocationResponse, _abc.Awaitable[_location_pb2.UpdateLocationResponse]]:
+        """Change what is known of a location, its priority, or whether it is disabled.
+        Errors: ID_REUSED, LOCATION_NOT_FOUND, ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteLocation(
+        self,
+        request: _location_pb2.DeleteLocationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_location_pb2.DeleteLocationResponse, _abc.Awaitable[_location_pb2.DeleteLocationResponse]]:
+        """Delete a location that keeps no unit; carts and unpaid orders that name it are
+        short of it then. Errors: ID_REUSED, LOCATION_NOT_FOUND, ETAG_MISMATCH,
+        LOCATION_NOT_EMPTY.
+        """
 
     @_abc_1.abstractmethod
     def CheckAvailability(

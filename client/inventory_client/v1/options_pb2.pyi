@@ -63,6 +63,8 @@ class FieldRules(_message.Message):
     ITEMS_MIN_FIELD_NUMBER: _builtins.int
     ITEMS_MAX_FIELD_NUMBER: _builtins.int
     EACH_ALONE_FIELD_NUMBER: _builtins.int
+    DOUBLE_MIN_FIELD_NUMBER: _builtins.int
+    DOUBLE_MAX_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be there: a message or `optional` scalar set, a string not
     empty, an enum not UNSPECIFIED. Absent = it may be left out.
@@ -84,6 +86,12 @@ class FieldRules(_message.Message):
     rules is an error of its own in the answer, and the call goes on. Absent = the
     call is refused.
     """
+    double_min: _builtins.float
+    """The least value of a double, in the field's own unit. Every double has a range,
+    which NaN is outside of.
+    """
+    double_max: _builtins.float
+    """The greatest value of a double, in the field's own unit."""
     def __init__(
         self,
         *,
@@ -95,15 +103,25 @@ class FieldRules(_message.Message):
         items_min: _builtins.int = ...,
         items_max: _builtins.int = ...,
         each_alone: _builtins.bool = ...,
+        double_min: _builtins.float | None = ...,
+        double_max: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "max", b"max", "min", b"min"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_double_max", b"_double_max", "_double_min", b"_double_min", "_max", b"_max", "_min", b"_min", "double_max", b"double_max", "double_min", b"double_min", "max", b"max", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "bytes_max", b"bytes_max", "each_alone", b"each_alone", "format", b"format", "items_max", b"items_max", "items_min", b"items_min", "max", b"max", "min", b"min", "required", b"required"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_double_max", b"_double_max", "_double_min", b"_double_min", "_max", b"_max", "_min", b"_min", "bytes_max", b"bytes_max", "double_max", b"double_max", "double_min", b"double_min", "each_alone", b"each_alone", "format", b"format", "items_max", b"items_max", "items_min", b"items_min", "max", b"max", "min", b"min", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__double_max: _TypeAlias = _typing.Literal["double_max"]  # noqa: Y015
+    _WhichOneofArgType__double_max: _TypeAlias = _typing.Literal["_double_max", b"_double_max"]  # noqa: Y015
+    _WhichOneofReturnType__double_min: _TypeAlias = _typing.Literal["double_min"]  # noqa: Y015
+    _WhichOneofArgType__double_min: _TypeAlias = _typing.Literal["_double_min", b"_double_min"]  # noqa: Y015
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
     _WhichOneofReturnType__min: _TypeAlias = _typing.Literal["min"]  # noqa: Y015
     _WhichOneofArgType__min: _TypeAlias = _typing.Literal["_min", b"_min"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__double_max) -> _WhichOneofReturnType__double_max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__double_min) -> _WhichOneofReturnType__double_min | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max) -> _WhichOneofReturnType__max | None: ...
     @_typing.overload

@@ -10,6 +10,7 @@ from inventory_server.domain.errors import (
     EtagMismatch,
     InsufficientStock,
     InvalidValue,
+    LocationDisabled,
     Shortage,
     StockExists,
     StockNotFound,
@@ -49,6 +50,8 @@ def create_stock_transaction(
     level = state.level(command.product_id, command.location)
     if command.expected_version not in (None, level.version):
         raise EtagMismatch("expected_version", level.version)
+    if command.action is Action.ALLOCATE and not state.is_serving(command.location):
+        raise LocationDisabled(command.location)
     try:
         after = _BY_HAND[command.action](level, command.quantity)
     except stock.NotEnough:

@@ -93,6 +93,24 @@ class StockExists(DomainError):
         self.product_id = product_id
 
 
+class LocationExists(DomainError):
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"location {slug!r} exists already")
+        self.slug = slug
+
+
+class LocationDisabled(DomainError):
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"location {slug!r} is disabled and allocates nothing new")
+        self.slug = slug
+
+
+class LocationNotEmpty(DomainError):
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"location {slug!r} keeps units")
+        self.slug = slug
+
+
 class InsufficientStock(DomainError):
     """Sold out: final, never a retry.
 

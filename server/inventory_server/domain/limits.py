@@ -6,6 +6,8 @@ from __future__ import annotations
 QUANTITY_MAX = 2**43 - 1
 AMOUNT_MINOR_MAX = 2**53 - 1
 
+LOCATIONS_MAX = 1_024
+
 LINES_MAX = 1_000
 CART_ITEMS_MAX = 1_000
 

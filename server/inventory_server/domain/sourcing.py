@@ -25,7 +25,6 @@ def source(
     Returns: a slug per line (in the order given) and no shortage; or the shortages, in the order given.
     """
     taken: dict[tuple[str, str], int] = {}
-    enabled = state.serving
     found: list[str] = [""] * len(lines)
     shortages: dict[int, Shortage] = {}
     # sorted() is stable: named locations first, otherwise the order given
@@ -34,7 +33,7 @@ def source(
         managed = state.managed(product_id) is not None
         most = 0
         if managed:
-            for slug in enabled if named is None else [s for s in enabled if s == named]:
+            for slug in state.serving(product_id) if named is None else _named(state, named):
                 key = (product_id, slug)
                 free = state.level(product_id, slug).available - taken.get(key, 0)
                 if also_free:
@@ -47,3 +46,7 @@ def source(
         if not found[index]:
             shortages[index] = Shortage(product_id, named, quantity, most, managed)
     return found, tuple(shortages[index] for index in sorted(shortages))
+
+
+def _named(state: State, slug: str) -> Sequence[str]:
+    return (slug,) if state.is_serving(slug) else ()

@@ -6,7 +6,7 @@ refused, so each command is all or nothing although its batch is one transaction
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, TypeVar
@@ -22,6 +22,7 @@ from inventory_server.domain.store import StoreSettings
 
 K = TypeVar("K")
 V = TypeVar("V")
+LevelKey = tuple[str, str]
 
 
 class Table(Generic[K, V]):
@@ -31,8 +32,9 @@ class Table(Generic[K, V]):
 
     def __init__(self) -> None:
         self.loaded: dict[K, V] = {}
-        self._rows: dict[K, V] = {}
-        self._draft: dict[K, V] = {}
+        # None = deleted.
+        self._rows: dict[K, V | None] = {}
+        self._draft: dict[K, V | None] = {}
         self._changed: dict[K, None] = {}
 
     def load(self, key: K, row: V) -> None:
@@ -42,18 +44,27 @@ class Table(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """Return the row as the command at hand sees it."""
-        return self._draft.get(key) or self._rows.get(key)
+        return self._draft[key] if key in self._draft else self._rows.get(key)
+
+    def items(self) -> Iterator[tuple[K, V]]:
+        """Yield every row with its key as the command at hand sees it, in the order loaded or made."""
+        for key, row in self._rows.items():
+            seen = self._draft.get(key, row)
+            if seen is not None:
+                yield key, seen
+        for key, row in self._draft.items():
+            if row is not None and key not in self._rows:
+                yield key, row
 
     def values(self) -> Iterator[V]:
         """Yield every row as the command at hand sees it, in the order loaded or made."""
-        for key, row in self._rows.items():
-            yield self._draft.get(key, row)
-        for key, row in self._draft.items():
-            if key not in self._rows:
-                yield row
+        return (row for _, row in self.items())
 
     def put(self, key: K, row: V) -> None:
         self._draft[key] = row
+
+    def delete(self, key: K) -> None:
+        self._draft[key] = None
 
     @property
     def is_drafted(self) -> bool:
@@ -69,11 +80,38 @@ class Table(Generic[K, V]):
 
     def inserted(self) -> list[tuple[K, V]]:
         """Return the rows that the database does not have yet, in the order made."""
-        return [(key, self._rows[key]) for key in self._changed if key not in self.loaded]
+        return [(key, row) for key, row in self.written() if key not in self.loaded]
 
     def written(self) -> list[tuple[K, V]]:
         """Return the rows that the database does not have so, in the order first touched."""
-        return [(key, self._rows[key]) for key in self._changed if self.loaded.get(key) != self._rows[key]]
+        changed = ((key, self._rows[key]) for key in self._changed)
+        return [(key, row) for key, row in changed if row is not None and self.loaded.get(key) != row]
+
+    def deleted(self) -> list[K]:
+        """Return the keys of the rows that the database still has, in the order first touched."""
+        return [key for key in self._changed if self._rows[key] is None and key in self.loaded]
+
+
+class Levels(Table[LevelKey, StockLevel]):
+    """Levels, and of each product the locations that it has one at."""
+
+    __slots__ = ("_opened",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._opened: dict[str, dict[str, None]] = {}
+
+    def load(self, key: LevelKey, row: StockLevel) -> None:
+        super().load(key, row)
+        self._opened.setdefault(key[0], {})[key[1]] = None
+
+    def put(self, key: LevelKey, row: StockLevel) -> None:
+        super().put(key, row)
+        self._opened.setdefault(key[0], {})[key[1]] = None
+
+    def opened(self, product_id: str) -> Collection[str]:
+        """Return the slugs where a product has, or had in a draft, a level: those elsewhere are empty."""
+        return self._opened.get(product_id, ())
 
 
 class StockView(NamedTuple):
@@ -97,9 +135,6 @@ class StoredAnswer(NamedTuple):
     response: bytes
 
 
-LevelKey = tuple[str, str]
-
-
 @dataclass(slots=True)
 class State:
     """One store as one batch sees it.
@@ -112,7 +147,7 @@ class State:
     actor: str = ""
     locations: Table[str, Location] = field(default_factory=Table)
     stocks: Table[str, Stock] = field(default_factory=Table)
-    levels: Table[LevelKey, StockLevel] = field(default_factory=Table)
+    levels: Levels = field(default_factory=Levels)
     level_times: dict[LevelKey, datetime] = field(default_factory=dict)
     reservations: Table[str, Reservation] = field(default_factory=Table)
     item_returns: Table[str, ItemReturn] = field(default_factory=Table)
@@ -127,7 +162,8 @@ class State:
     log: list[LogEntry] = field(default_factory=list)
     answers_forgotten_before: datetime | None = None
     _log_kept: int = 0
-    _serving: list[str] | None = None
+    _ranks: dict[str, tuple[int, str]] | None = None
+    _serving: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
 
     @property
     def _tables(
@@ -168,7 +204,7 @@ class State:
     def keep(self) -> None:
         """The command at hand succeeded: what it drafted stands."""
         if self.locations.is_drafted:
-            self._serving = None
+            self._ranks = None
         for table in self._tables:
             if table.is_drafted:
                 table.keep()
@@ -177,7 +213,7 @@ class State:
     def drop(self) -> None:
         """The command at hand was refused: nothing of it stays."""
         if self.locations.is_drafted:
-            self._serving = None
+            self._ranks = None
         for table in self._tables:
             table.drop()
         del self.log[self._log_kept :]
@@ -194,12 +230,29 @@ class State:
             raise LocationNotFound(slug)
 
     @property
-    def serving(self) -> list[str]:
-        """The slugs of the enabled locations, by priority, then slug: the order in which lines are served."""
-        if self._serving is None or self.locations.is_drafted:
-            enabled = sorted((each.priority, each.slug) for each in self.locations.values() if each.enabled)
-            self._serving = [slug for _, slug in enabled]
-        return self._serving
+    def _enabled(self) -> dict[str, tuple[int, str]]:
+        """The enabled locations: each slug with what it is sorted by where lines are served."""
+        if self._ranks is None or self.locations.is_drafted:
+            self._ranks = {each.slug: each.rank for each in self.locations.values() if each.enabled}
+            self._serving.clear()
+        return self._ranks
+
+    def is_serving(self, slug: str) -> bool:
+        """Whether lines may be served from a location: it is there and enabled."""
+        return slug in self._enabled
+
+    def serving(self, product_id: str) -> list[str]:
+        """Return where lines of a product may be served from, by priority, then slug.
+
+        Only locations where the product has a level: a store may have 1,024, and most keep few of them all.
+        """
+        enabled, opened = self._enabled, self.levels.opened(product_id)
+        seen = self._serving.get(product_id)
+        # Levels are opened and never closed, so as many are the same.
+        if seen is None or seen[0] != len(opened):
+            slugs = sorted((slug for slug in opened if slug in enabled), key=enabled.__getitem__)
+            seen = self._serving[product_id] = (len(opened), slugs)
+        return seen[1]
 
     def managed(self, product_id: str) -> Stock | None:
         """Return a product's record, unless there is none or it is deleted: unmanaged is not zero."""
@@ -212,11 +265,11 @@ class State:
             return None
         available = allocated = 0
         updated_at = stock.updated_at
-        for location in self.locations.values():
-            level = self.level(product_id, location.slug)
+        for slug in self.levels.opened(product_id):
+            level = self.level(product_id, slug)
             available += level.available
             allocated += level.allocated
-            updated_at = max(updated_at, self.level_times.get((product_id, location.slug), updated_at))
+            updated_at = max(updated_at, self.level_times.get((product_id, slug), updated_at))
         return StockView(product_id, available, allocated, stock.created_at, updated_at)
 
     def order_view(self, order_id: str) -> OrderView:

@@ -30,6 +30,9 @@ from inventory_server.domain.stock import Stock, StockLevel
 from inventory_server.domain.stock_import import ImportState, StockImport
 from inventory_server.domain.store import StoreSettings
 
+# As many levels of a location that keep something: more than one batch could have emptied.
+LEVELS_KEPT_MAX = 10_001
+
 Call = tuple[str, dict[str, Any]]
 Row = tuple[Any, ...]
 
@@ -73,6 +76,9 @@ def calls_for(wanted: Wanted) -> list[Call]:
         calls += [("stocks_touched", touched), ("levels_touched", touched)]
     elif wanted.products:
         calls += [("stocks", products), ("levels", products)]
+    if wanted.locations_emptied:
+        slugs = {"locations": sorted(wanted.locations_emptied), "limit": LEVELS_KEPT_MAX}
+        calls.append(("levels_kept", slugs))
     return calls
 
 
@@ -209,6 +215,7 @@ _FILLERS: dict[str, Callable[[State, Sequence[Row]], None]] = {
     "stocks_touched": _stocks,
     "levels": _levels,
     "levels_touched": _levels,
+    "levels_kept": _levels,
     "reservations": _reservations,
     "reservations_of_orders": _reservations,
     "item_returns": _item_returns,

@@ -16,6 +16,7 @@ from inventory_server.domain.errors import (
     StockTransactionNotFound,
     StoreNotFound,
 )
+from inventory_server.domain.location import Location
 from inventory_server.domain.order import Cart, OrderView
 from inventory_server.domain.payment import Payment
 from inventory_server.domain.reservation import Line, Reservation
@@ -104,6 +105,10 @@ class Reader:
             return (await transaction.fetch([("stock_transaction_page", asked)]))[0]
 
         return [log_record(row) for row in await self._run(store_id, read, deadline_s=deadline_s)]
+
+    async def locations(self, store_id: str, *, deadline_s: float) -> dict[str, Location]:
+        """Return all locations by slug."""
+        return dict((await self._load(store_id, Wanted(), deadline_s)).locations.items())
 
     async def shortages(
         self, store_id: str, lines: tuple[Line, ...], *, deadline_s: float

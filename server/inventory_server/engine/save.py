@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from inventory_server.domain.location import Location
 from inventory_server.domain.order import Cart, CartItem, OrderLine, SalesOrder
 from inventory_server.domain.payment import Operation, Payment
 from inventory_server.domain.state import State
@@ -30,6 +31,10 @@ def calls_for(state: State) -> list[Call]:
             _answers(state),
         )
     )
+    # One by one: unnest flattens an array of address lines. At most a handful come at once.
+    calls += [("put_location", _location(location)) for _, location in state.locations.written()]
+    if gone := state.locations.deleted():
+        calls.append(("delete_locations", {"slug": gone}))
     if state.answers_forgotten_before is not None:
         calls.append(
             ("forget_answers", {"before": state.answers_forgotten_before, "limit": ANSWERS_FORGOTTEN_MAX})
@@ -80,6 +85,10 @@ def _stock(state: State) -> tuple[Save, ...]:
             ],
         ),
     )  # fmt: skip
+
+
+def _location(location: Location) -> dict[str, Any]:
+    return {**location._asdict(), "address_lines": list(location.address_lines)}
 
 
 def _reservations(state: State) -> tuple[Save, ...]:

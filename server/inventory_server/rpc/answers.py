@@ -10,6 +10,7 @@ from inventory_client.v1 import (
     cart_pb2,
     checkout_service_pb2,
     error_pb2,
+    location_pb2,
     order_pb2,
     payment_pb2,
     reservation_calls_pb2,
@@ -17,6 +18,7 @@ from inventory_client.v1 import (
     stock_pb2,
 )
 from inventory_server.domain.errors import Shortage
+from inventory_server.domain.location import Location
 from inventory_server.domain.order import (
     Cart,
     CartState,
@@ -117,6 +119,25 @@ def shortage(short: Shortage) -> error_pb2.StockShortage:
         available=short.available,
         managed=short.managed,
     )
+
+
+def location(place: Location, distance_m: int | None = None) -> location_pb2.Location:
+    message = location_pb2.Location(
+        slug=place.slug,
+        name=place.name,
+        external_ref=place.external_ref,
+        description=place.description,
+        address_lines=place.address_lines,
+        priority=place.priority,
+        disabled=not place.enabled,
+        etag=place.etag,
+        distance_m=distance_m,
+    )
+    if place.point is not None:
+        message.geolocation.latitude, message.geolocation.longitude = place.point
+    _set_time(message.create_time, place.created_at)
+    _set_time(message.update_time, place.updated_at)
+    return message
 
 
 # --- reservations --------------------------------------------------------------------------------

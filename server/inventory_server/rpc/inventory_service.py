@@ -6,14 +6,15 @@ from inventory_client.v1 import inventory_service_pb2 as pb
 from inventory_server.rpc import answers, convert
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.import_calls import ImportCalls
+from inventory_server.rpc.location_calls import LocationCalls
 from inventory_server.rpc.ports import Engine, Exporter, Feed, ImportReader, Imports, StockReader
 from inventory_server.rpc.reservation_calls import ReservationCalls
 from inventory_server.rpc.stock_calls import StockCalls
 from inventory_server.rpc.watch_calls import WatchCalls
 
 
-class InventoryServicer(StockCalls, ReservationCalls, WatchCalls, ImportCalls):
-    """Stock, its log, availability and reservations. The .proto says what each call does."""
+class InventoryServicer(StockCalls, LocationCalls, ReservationCalls, WatchCalls, ImportCalls):
+    """Stock, its log, locations, availability and reservations. The .proto says what each call does."""
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from inventory_server.domain.commands import Command
 from inventory_server.domain.decide import Request
 from inventory_server.domain.errors import Shortage
+from inventory_server.domain.location import Location
 from inventory_server.domain.order import Cart, OrderView
 from inventory_server.domain.payment import OperationKind, Payment
 from inventory_server.domain.reservation import Line, Reservation
@@ -58,6 +59,8 @@ class StockReader(Protocol):
     async def list_stock_transactions(
         self, store_id: str, product_id: str, *, after: tuple[str, int], limit: int, deadline_s: float
     ) -> list[LogRecord]: ...
+
+    async def locations(self, store_id: str, *, deadline_s: float) -> dict[str, Location]: ...
 
     async def shortages(
         self, store_id: str, lines: tuple[Line, ...], *, deadline_s: float

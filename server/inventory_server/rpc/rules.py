@@ -114,8 +114,16 @@ def _field(field: FieldDescriptor, within: tuple[str, ...]) -> Check | None:
 
 
 def _need_no_scalar_rules(field: FieldDescriptor, rules: FieldRules) -> None:
-    if rules.format or rules.bytes_max or rules.HasField("min") or rules.HasField("max"):
+    if rules.format or rules.bytes_max or _has_range(rules) or _has_double_range(rules):
         raise TypeError(f"{field.full_name} is a message and takes no rule of a scalar")
+
+
+def _has_range(rules: FieldRules) -> bool:
+    return rules.HasField("min") or rules.HasField("max")
+
+
+def _has_double_range(rules: FieldRules) -> bool:
+    return rules.HasField("double_min") or rules.HasField("double_max")
 
 
 # --- one value -----------------------------------------------------------------------------------
@@ -125,14 +133,19 @@ def _value(field: FieldDescriptor, rules: FieldRules) -> tuple[_Holds | None, st
     """Return what one present value must hold (None = anything goes), and the words for it."""
     is_text = field.type == FieldDescriptor.TYPE_STRING
     is_integer = field.cpp_type in _INTEGERS
+    is_double = field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE
     if (rules.format or rules.bytes_max) and not is_text:
         raise TypeError(f"{field.full_name} is no string and takes neither format nor bytes_max")
-    if (rules.HasField("min") or rules.HasField("max")) and not is_integer:
+    if _has_range(rules) and not is_integer:
         raise TypeError(f"{field.full_name} is no integer and takes neither min nor max")
+    if _has_double_range(rules) and not is_double:
+        raise TypeError(f"{field.full_name} is no double and takes neither double_min nor double_max")
     if is_text:
         return _text(rules)
     if is_integer:
         return _integer(field, rules)
+    if is_double:
+        return _double(field, rules)
     if field.enum_type is not None:
         numbers = frozenset(value.number for value in field.enum_type.values) - {0}
         # The parser lets unknown numbers through: proto3 enums are open.
@@ -173,6 +186,14 @@ def _integer(field: FieldDescriptor, rules: FieldRules) -> tuple[_Holds | None, 
     if not rules.HasField("min"):
         return (lambda number: number <= high), f"must be at most {high}"
     return (lambda number: low <= number <= high), f"must be {low} to {high}"
+
+
+def _double(field: FieldDescriptor, rules: FieldRules) -> tuple[_Holds, str]:
+    low, high = rules.double_min, rules.double_max
+    if not (rules.HasField("double_min") and rules.HasField("double_max") and low <= high):
+        raise TypeError(f"{field.full_name} is a double and needs a range: double_min to double_max")
+    # NaN is in no range.
+    return (lambda number: low <= number <= high), f"must be {low:g} to {high:g}"
 
 
 # --- one field -----------------------------------------------------------------------------------

@@ -132,6 +132,11 @@ TABLE: Mapping[type[Exception], Row] = {
         _R.ERROR_REASON_STOCK_EXISTS,
         metadata={"product_id": "product_id"},
     ),
+    domain.LocationExists: Row(
+        grpc.StatusCode.ALREADY_EXISTS, _R.ERROR_REASON_LOCATION_EXISTS, metadata={"location": "slug"}
+    ),
+    domain.LocationDisabled: Row(_REFUSED, _R.ERROR_REASON_LOCATION_DISABLED, metadata={"location": "slug"}),
+    domain.LocationNotEmpty: Row(_REFUSED, _R.ERROR_REASON_LOCATION_NOT_EMPTY, metadata={"location": "slug"}),
     domain.InsufficientStock: Row(
         _REFUSED,
         _R.ERROR_REASON_INSUFFICIENT_STOCK,

@@ -15,6 +15,8 @@ CREATE TABLE location (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT location_pkey PRIMARY KEY (store_id, slug),
+    CONSTRAINT location_slug_format CHECK (slug ~ '^[A-Za-z0-9_-]{1,128}$'),
+    CONSTRAINT location_priority_range CHECK (priority BETWEEN -1000000 AND 1000000),
     CONSTRAINT location_address_lines_limit CHECK (cardinality(address_lines) <= 8),
     CONSTRAINT location_geolocation_range CHECK (
         (latitude IS NULL) = (longitude IS NULL)
@@ -40,7 +42,10 @@ ALTER TABLE stock
     ADD CONSTRAINT stock_low_stock_threshold_range CHECK (low_stock_threshold BETWEEN 0 AND 8796093022207);
 UPDATE stock SET updated_at = created_at;
 
+-- What is kept at a location: for its deletion, and for lists of it. A level's key never changes, so updates stay HOT.
+CREATE INDEX stock_level_by_location ON stock_level (store_id, location, product_id);
+
 ALTER TABLE stock_transaction ADD COLUMN actor text NOT NULL DEFAULT '';
 
-GRANT SELECT ON location TO inventory_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON location TO inventory_service;
 GRANT UPDATE ON stock TO inventory_service;

@@ -1,0 +1,55 @@
+"""What callers ask for about locations, and transfers between them. See commands.py for what a command is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from inventory_server.domain.commands import Command, Wanted
+from inventory_server.domain.location import Location
+
+
+@dataclass(frozen=True, slots=True)
+class CreateLocation(Command):
+    """`location` as it is to be; its times are the transaction's."""
+
+    has_request_id: ClassVar[bool] = True
+
+    location: Location
+
+    def content(self) -> tuple[object, ...]:
+        return tuple(self.location)
+
+    def want(self, wanted: Wanted) -> None:
+        """Nothing: every batch loads the store's locations."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateLocation(Command):
+    """`changes` are (field of Location, value); an `etag` of None is not checked."""
+
+    has_request_id: ClassVar[bool] = True
+
+    slug: str
+    changes: tuple[tuple[str, Any], ...]
+    etag: str | None = None
+
+    def content(self) -> tuple[object, ...]:
+        return (self.slug, self.changes, self.etag)
+
+    def want(self, wanted: Wanted) -> None:
+        """Nothing: every batch loads the store's locations."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteLocation(Command):
+    has_request_id: ClassVar[bool] = True
+
+    slug: str
+    etag: str | None = None
+
+    def content(self) -> tuple[object, ...]:
+        return (self.slug, self.etag)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.locations_emptied.add(self.slug)
