@@ -52,6 +52,27 @@ class Observer:
             "INSERT INTO location (store_id, slug) SELECT %s, unnest(%s::text[])", (store, list(slugs))
         )
 
+    def hold_for_order(self, store: str, reservation_id: str, order_id: str, expires_in_s: float) -> None:
+        """Give a hold to an order, as a cancellation in its favour would, to run out by then."""
+        self._connection.execute(
+            "UPDATE reservation SET owned_by_order = true, expire_time = now() + make_interval(secs => %s)"
+            " WHERE store_id = %s AND reservation_id = %s",
+            (expires_in_s, store, reservation_id),
+        )
+        self._connection.execute(
+            "UPDATE sales_order SET reservation_id = %s WHERE store_id = %s AND order_id = %s",
+            (reservation_id, store, order_id),
+        )
+
+    def is_past(self, store: str, reservation_id: str) -> bool:
+        """Whether a hold's time is over, by the database's clock."""
+        row = self._connection.execute(
+            "SELECT expire_time <= clock_timestamp() FROM reservation"
+            " WHERE store_id = %s AND reservation_id = %s",
+            (store, reservation_id),
+        ).fetchone()
+        return bool(row and row[0])
+
     @contextmanager
     def level_locked(self, store: str, product_id: str) -> Iterator[psycopg.Connection]:
         """Hold a level's row, so that whoever loads it waits."""
