@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from inventory_client import v1
 from inventory_loadtest.evidence import FinalState, Violation, payment_state_name
@@ -113,9 +113,9 @@ def payments_belong(state: FinalState) -> Iterator[Violation]:
         if found != set(order.payment_ids) or len(set(order.payment_ids)) != len(order.payment_ids):
             text = f"it lists {sorted(order.payment_ids)}, of it are {sorted(found)}"
             yield Violation("payments-belong", order_id, text)
-        captured_minor = state.captured_minor(order_id)
-        expected = _payment_state(captured_minor, order.total_minor)
+        expected = _payment_state(state.payments_by_order.get(order_id, ()), order.total_minor)
         if order.total_minor and order.payment_state != expected:
+            captured_minor = state.captured_minor(order_id)
             text = (
                 f"payment state {order.payment_state} with {captured_minor} of {order.total_minor} captured"
             )
@@ -125,9 +125,21 @@ def payments_belong(state: FinalState) -> Iterator[Violation]:
             yield Violation("payments-belong", payment_id, f"its order {payment.order_id} is not there")
 
 
-def _payment_state(captured_minor: int, total_minor: int) -> v1.OrderPaymentState.ValueType:
-    if captured_minor == 0:
-        return v1.OrderPaymentState.ORDER_PAYMENT_STATE_UNPAID
-    if captured_minor < total_minor:
-        return v1.OrderPaymentState.ORDER_PAYMENT_STATE_PARTIALLY_PAID
-    return v1.OrderPaymentState.ORDER_PAYMENT_STATE_PAID
+def _payment_state(payments: Sequence[v1.Payment], total_minor: int) -> v1.OrderPaymentState.ValueType:
+    captured_minor = sum(payment.captured_minor for payment in payments)
+    authorized_minor = sum(payment.authorized_minor for payment in payments)
+    refunded_minor = sum(payment.refunded_minor for payment in payments)
+    state = v1.OrderPaymentState
+    if refunded_minor:
+        is_whole = refunded_minor == captured_minor
+        return (
+            state.ORDER_PAYMENT_STATE_REFUNDED if is_whole else state.ORDER_PAYMENT_STATE_PARTIALLY_REFUNDED
+        )
+    if captured_minor == total_minor:
+        return state.ORDER_PAYMENT_STATE_PAID
+    if captured_minor + authorized_minor == total_minor:
+        return state.ORDER_PAYMENT_STATE_AUTHORIZED
+    if captured_minor:
+        return state.ORDER_PAYMENT_STATE_PARTIALLY_PAID
+    is_begun = authorized_minor > 0
+    return state.ORDER_PAYMENT_STATE_PARTIALLY_AUTHORIZED if is_begun else state.ORDER_PAYMENT_STATE_UNPAID

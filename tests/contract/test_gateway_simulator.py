@@ -211,6 +211,33 @@ async def test_a_duplicate_is_absorbed(gateway, ledger, name) -> None:
     assert deliveries(ledger, name) == {"settled": 1, "absorbed": 1}
 
 
+async def test_a_payment_goes_on(gateway, ledger, name) -> None:
+    """Authorize, capture a part, refund it: each is steered by the first's words, and stands in the books."""
+    first = purchase(name, "sim:accept,refund-lost-reply")
+    authorize = v1.AuthorizeRequest.FromString(first.SerializeToString())
+    assert (await gateway.Authorize(authorize)).outcome.result == R.GATEWAY_RESULT_ACCEPTED
+    told = {"store_id": "default", "order_id": first.order_id, "payment_id": first.payment_id}
+    capture = v1.CaptureRequest(operation_id=f"op-{name}-2", amount_minor=1500, currency="EUR", **told)
+    answers = await asyncio.gather(*(gateway.Capture(capture) for _ in range(5)))
+    assert {a.outcome.result for a in answers} == {R.GATEWAY_RESULT_ACCEPTED}
+    void = v1.VoidRequest(operation_id=f"op-{name}-3", amount_minor=1999, currency="EUR", **told)
+    assert (await gateway.Void(void)).outcome.result == R.GATEWAY_RESULT_DECLINED
+    refund = v1.RefundRequest(operation_id=f"op-{name}-4", amount_minor=1500, currency="EUR", **told)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await gateway.Refund(refund)
+    assert (await gateway.Refund(refund)).outcome.result == R.GATEWAY_RESULT_ACCEPTED
+    confirm = v1.ConfirmRequest(operation_id=f"op-{name}-5", amount_minor=1999, currency="EUR", **told)
+    assert (await gateway.Confirm(confirm)).outcome.result == R.GATEWAY_RESULT_DECLINED
+    moved = [taken(ledger, f"{name}{end}") for end in ("", "-2", "-3", "-4", "-5")]
+    assert moved == [0, 1500, 0, -1500, 0]
+    assert deliveries(ledger, f"{name}-2") == {"settled": 1, "absorbed": 4}
+    entries = [json.loads(line) for line in ledger.read_text().splitlines()]
+    kinds = [
+        e["operation"] for e in entries if e["payment_id"] == first.payment_id and e["kind"] == "settled"
+    ]
+    assert kinds == ["Authorize", "Capture", "Void", "Refund", "Confirm"]
+
+
 def test_sigterm_is_exit_status_0_with_a_call_in_flight() -> None:
     """Asked to stop, it stops, whatever is in flight, and prints no more."""
     process = start()

@@ -227,6 +227,11 @@ def money_taken_for_no_payment_at_all(world: World) -> None:
     world.state.takings.append(Taking("op", "late", "late.p1", 100))
 
 
+@doctored("gateway-agrees")
+def a_refund_that_the_gateway_does_not_know(world: World) -> None:
+    give_back(world, "paid.p1", 1)
+
+
 @doctored("payments-belong")
 def an_order_that_forgot_its_payment(world: World) -> None:
     del world.state.orders["paid"].payment_ids[:]
@@ -337,6 +342,26 @@ def test_an_unknown_outcome_may_be_either() -> None:
             amount_minor=100,
         )
         assert judge(world.history, world.state) == []
+
+
+def give_back(world: World, payment_id: str, amount_minor: int) -> None:
+    """Refund a part of a captured payment, as the server tells it."""
+    payment = world.state.payments[payment_id]
+    payment.state = v1.PaymentState.PAYMENT_STATE_PARTIALLY_REFUNDED
+    payment.refunded_minor = amount_minor
+    order = world.state.orders[payment.order_id]
+    order.refunded_minor = amount_minor
+    order.payment_state = v1.OrderPaymentState.ORDER_PAYMENT_STATE_PARTIALLY_REFUNDED
+
+
+def test_a_refund_that_the_gateway_knows() -> None:
+    """Money given back stands in both books; the units are still the customer's."""
+    world = sound_world()
+    give_back(world, "paid.p1", 1)
+    assert world.state.takings is not None
+    world.state.takings.append(Taking("op-back", "paid", "paid.p1", -1))
+    # A cart of the race is paid or not: that one was acknowledged as captured is another law's matter.
+    assert {violation.law for violation in judge(world.history, world.state)} == {"acknowledged-found"}
 
 
 def test_shipped_units_are_kept_units() -> None:
