@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from inventory_server.db.arrays import literal
 from inventory_server.db.queries import statement
 from inventory_server.db.sqlstate import ConnectionLost, DatabaseError, Unavailable, translate
 
@@ -145,9 +146,11 @@ class EngineConnection:
                     await self._connection.execute(first, prepare=False)
                 for name, params in calls:
                     cursor = self._connection.cursor(binary=True)
-                    await cursor.execute(
-                        statement(name).locking, {"store_id": store_id, **params}, prepare=True
-                    )
+                    named = {
+                        key: literal(value) if type(value) is list else value for key, value in params.items()
+                    }
+                    named["store_id"] = store_id
+                    await cursor.execute(statement(name).locking, named, prepare=True)
                     cursors.append(cursor)
                 if last:
                     await self._connection.execute(last, prepare=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from inventory_server.domain import stock
 from inventory_server.domain.commands import content_hash
 from inventory_server.domain.errors import (
@@ -13,7 +15,7 @@ from inventory_server.domain.errors import (
 )
 from inventory_server.domain.import_commands import CreateImport, FailImport, ImportChunk
 from inventory_server.domain.state import State
-from inventory_server.domain.stock import Action, Stock
+from inventory_server.domain.stock import Action, Stock, StockLevel
 from inventory_server.domain.stock_import import (
     IMPORT_ERRORS_MAX,
     ImportRow,
@@ -57,9 +59,10 @@ def import_chunk(state: State, command: ImportChunk, _: str | None) -> StockImpo
         return job
     failed_count = job.failed_count
     for row in command.rows:
-        error = _error(state, row)
+        levels = [state.level(row.product_id, slug) for slug, _ in row.levels]
+        error = _error(state, row, levels)
         if error is None:
-            _apply(state, job, row)
+            _apply(state, job, row, levels)
         else:
             if failed_count < IMPORT_ERRORS_MAX:
                 state.import_errors.put((job.upload_id, row.number), error)
@@ -102,23 +105,22 @@ def _has_its_turn(state: State, job: StockImport) -> bool:
     )
 
 
-def _error(state: State, row: ImportRow) -> RowError | None:
-    """Return the first thing that keeps a row from being applied."""
-    for index, (slug, total) in enumerate(row.levels):
-        allocated = state.level(row.product_id, slug).allocated
+def _error(state: State, row: ImportRow, levels: Sequence[StockLevel]) -> RowError | None:
+    """Return the first thing that keeps a row from being applied; `levels` are as they stand."""
+    for index, ((slug, total), level) in enumerate(zip(row.levels, levels, strict=True)):
         if state.locations.get(slug) is None:
             field, reason = "location", RowReason.LOCATION_NOT_FOUND
             message = str(LocationNotFound(slug))
-        elif total < allocated:
+        elif total < level.allocated:
             field, reason = "total", RowReason.TOTAL_BELOW_ALLOCATED
-            message = str(TotalBelowAllocated(total, allocated))
+            message = str(TotalBelowAllocated(total, level.allocated))
         else:
             continue
         return RowError(row.number, row.line, row.product_id, f"levels[{index}].{field}", reason, message)
     return None
 
 
-def _apply(state: State, job: StockImport, row: ImportRow) -> None:
+def _apply(state: State, job: StockImport, row: ImportRow, levels: Sequence[StockLevel]) -> None:
     """Set the totals of a row that nothing is wrong with; a product that is not managed is made first."""
     known = state.managed(row.product_id)
     record = known or Stock(row.product_id, state.now, state.now)
@@ -126,8 +128,7 @@ def _apply(state: State, job: StockImport, row: ImportRow) -> None:
         record = record._replace(low_stock_threshold=row.low_stock_threshold, updated_at=state.now)
     if record is not known:
         state.stocks.put(row.product_id, record)
-    for index, (slug, total) in enumerate(row.levels):
-        level = state.level(row.product_id, slug)
+    for index, ((slug, total), level) in enumerate(zip(row.levels, levels, strict=True)):
         if known is None and index == 0:
             action, after = Action.CREATE, stock.increment(level, total)
         else:

@@ -88,7 +88,7 @@ class NotEnough(Exception):
 def increment(level: StockLevel, count: int) -> StockLevel:
     if level.total + count > QUANTITY_MAX:
         raise QuantityOverflow("the level's total", QUANTITY_MAX)
-    return level._replace(available=level.available + count, version=level.version + 1)
+    return StockLevel(level.available + count, level.allocated, level.hand_allocated, level.version + 1)
 
 
 def decrement(level: StockLevel, count: int) -> StockLevel:
@@ -118,7 +118,7 @@ def set_total(level: StockLevel, total: int) -> StockLevel:
     """Count the stock anew. A set that changes nothing is still an entry of the log."""
     if total < level.allocated:
         raise TotalBelowAllocated(total, level.allocated)
-    return level._replace(available=total - level.allocated, version=level.version + 1)
+    return StockLevel(total - level.allocated, level.allocated, level.hand_allocated, level.version + 1)
 
 
 def reserve(level: StockLevel, count: int) -> StockLevel:

@@ -48,7 +48,7 @@ ON CONFLICT ON CONSTRAINT import_row_pkey DO NOTHING
 RETURNING row_number;
 
 -- name: staged_rows
-SELECT row_number, line, product_id, levels, low_stock_threshold
+SELECT row_number, line, product_id, levels::text, low_stock_threshold
 FROM import_row
 WHERE store_id = %(store_id)s AND upload_id = %(upload_id)s AND product_id > %(after)s
 ORDER BY product_id

@@ -1,0 +1,63 @@
+"""Array literals: whatever a list holds arrives as it was."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inventory_server.db.arrays import literal
+
+MOMENTS = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "text": st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+    "bigint": st.integers(-(2**63), 2**63 - 1),
+    "boolean": st.booleans(),
+    "double precision": st.floats(allow_nan=False, allow_infinity=False),
+    "timestamptz": MOMENTS,
+    "bytea": st.binary(),
+}
+
+
+@pytest.fixture(scope="module")
+def connection(postgres: Any) -> Any:
+    with psycopg.connect(postgres.url, autocommit=True, options="-c TimeZone=UTC") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_a_list_comes_back_as_it_went(connection: psycopg.Connection, kind: str) -> None:
+    """Of every type that is written so, NULL among them, also the text that looks like a literal."""
+
+    @given(values=st.lists(st.none() | VALUES[kind], max_size=20))
+    @settings(max_examples=50, deadline=None)
+    def check(values: list[Any]) -> None:
+        sent: Any = f"SELECT %s::{kind}[]"
+        row = connection.execute(sent, (literal(values),)).fetchone()
+        assert row == (values,)
+
+    check()
+
+
+@pytest.mark.parametrize("text", ["", "NULL", "null", "{}", '"', "\\", "a,b", " ", "\n", '\\"', "{a}"])
+def test_a_text_that_means_something_in_a_literal(connection: psycopg.Connection, text: str) -> None:
+    """It is no more than a text."""
+    row = connection.execute("SELECT %s::text[]", (literal([text, text]),)).fetchone()
+    assert row == ([text, text],)
+
+
+def test_a_moment_of_another_zone(connection: psycopg.Connection) -> None:
+    """It is the same moment."""
+    moment = datetime(2026, 1, 2, 3, 4, 5, 6, timezone(timedelta(hours=5, minutes=30)))
+    row = connection.execute("SELECT %s::timestamptz[]", (literal([moment]),)).fetchone()
+    assert row == ([moment],)
+
+
+def test_a_type_that_is_not_known() -> None:
+    """It is a defect, never written as something else."""
+    with pytest.raises(KeyError):
+        literal([object()])
