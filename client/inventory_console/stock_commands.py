@@ -103,7 +103,7 @@ def export_stock(
         moment = message.snapshot_time.ToJsonString()
         typer.echo(json.dumps({"file": file, "row_count": message.row_count, "snapshot_time": moment}))
     elif file != STANDARD:
-        typer.echo(f"exported {message.row_count:,} products to {file}")
+        typer.echo(f"exported {_counted(message.row_count, 'product')} to {file}")
     return 0
 
 
@@ -182,6 +182,11 @@ def _tell(name: str, job: v1.StockImport, stock: StockFile, errors: list[v1.Impo
         typer.echo(f"{name}: ... and {job.failed_count - len(errors):,} more", err=True)
     if job.failure:
         typer.echo(f"{name}: {job.failure}", err=True)
-    skipped = f", {stock.skipped_count:,} lines left out" if stock.skipped_count else ""
+    skipped = f", {_counted(stock.skipped_count, 'line')} left out" if stock.skipped_count else ""
     failed = f", {job.failed_count:,} not" if job.failed_count else ""
-    typer.echo(f"imported {job.applied_count:,} products{failed}{skipped} (import {job.import_id})")
+    products = _counted(job.applied_count, "product")
+    typer.echo(f"imported {products}{failed}{skipped} (import {job.import_id})")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -121,7 +121,7 @@ def test_the_command_says_what_it_lacks(bare: Path, tmp_path: Path) -> None:
     assert (version.returncode, version.stderr) == (0, "")
     assert version.stdout.startswith("inventory ")
 
-    for subcommand, extras in (("serve", "server"), ("race", "server,loadtest")):
+    for subcommand, extras in (("serve", "server"), ("race", "server,loadtest"), ("import", "console")):
         ended = run(bare / "inventory", subcommand, cwd=tmp_path)
         assert (ended.returncode, ended.stdout) == (2, "")
         (line,) = ended.stderr.splitlines()
