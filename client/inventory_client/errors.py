@@ -219,6 +219,10 @@ class LocationNotEmpty(FailedPrecondition):
     """Units are kept at the location."""
 
 
+class StockInUse(FailedPrecondition):
+    """Units of the product are allocated by hand or held, so its record can't be deleted."""
+
+
 class ReservationNotActive(FailedPrecondition):
     """The reservation has ended: released, expired or closed."""
 

@@ -39,6 +39,26 @@ def test_create_stock(shop: Shop) -> None:
         shop.inventory.CreateStock(request)
 
 
+def test_update_and_delete_stock(shop: Shop) -> None:
+    """Invalid, ID_REUSED, not found, etag, state."""
+    shop.stock("a", 5)
+    shop.stock("b", 5)
+    shop.change("a", "ALLOCATE", 1)
+    shop.update("b", low_stock_threshold=1, request_id="used")
+    shop.delete("b", request_id="used")  # request ids are told apart by method
+    for call in (shop.update, shop.delete):
+        with shop.refused("INVALID_FIELD"):
+            call("not an id", etag="stale", request_id="used")
+        with shop.refused("ID_REUSED"):
+            call("b", etag="stale", request_id="used")
+        with shop.refused("STOCK_NOT_FOUND"):
+            call("b", etag="stale", request_id="fresh")
+        with shop.refused("ETAG_MISMATCH"):
+            call("a", etag="stale", request_id="fresh")
+    with shop.refused("STOCK_IN_USE"):
+        shop.delete("a", etag=shop.get("a").etag, request_id="fresh")
+
+
 def test_create_stock_transaction(shop: Shop) -> None:
     """Invalid, ID_REUSED, location, stock record, version, numbers."""
     shop.stock("a", 1)

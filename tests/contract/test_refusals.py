@@ -302,6 +302,17 @@ def test_hand_allocation_too_small(shop: Shop) -> None:
     assert refusal.metadata == {"requested": "2", "hand_allocated": "1"}
 
 
+@row("STOCK_IN_USE")
+def test_stock_in_use(shop: Shop) -> None:
+    """The product and how many of its units are allocated."""
+    shop.stock("a", 5)
+    shop.change("a", "ALLOCATE", 1)
+    shop.reserve("r", ("a", 2))
+    with shop.refused("STOCK_IN_USE") as refusal:
+        shop.delete("a")
+    assert refusal.metadata == {"product_id": "a", "allocated": "3"}
+
+
 @row("ETAG_MISMATCH")
 def test_etag_mismatch(shop: Shop) -> None:
     """What was named and what it is now: ABORTED, since it is worth deciding again after reading again."""
@@ -310,6 +321,11 @@ def test_etag_mismatch(shop: Shop) -> None:
         with shop.refused("ETAG_MISMATCH") as refusal:
             shop.change("a", "SET", 2, expected_version=version)
         assert refusal.metadata == {"field": "expected_version", "current": "1"}
+    current = shop.get("a").etag
+    for call in (lambda: shop.delete("a", etag="stale"), lambda: shop.update("a", etag="stale")):
+        with shop.refused("ETAG_MISMATCH") as refusal:
+            call()
+        assert refusal.metadata == {"field": "etag", "current": current}
 
 
 # --- reservations --------------------------------------------------------------------------------

@@ -34,6 +34,10 @@ def _set(**fields: Any) -> Callable[[Request], None]:
 # For each method with a request_id: a call that succeeds on what `arranged` made.
 NAMED: dict[str, Named] = {
     "CreateStock": Named(v1.CreateStockRequest(product_id="new", quantity=3), _set(quantity=4)),
+    "UpdateStock": Named(
+        v1.UpdateStockRequest(product_id="a", low_stock_threshold=3), _set(low_stock_threshold=4)
+    ),
+    "DeleteStock": Named(v1.DeleteStockRequest(product_id="old"), _set(etag="another")),
     "CreateStockTransaction": Named(
         v1.CreateStockTransactionRequest(
             product_id="a", action=v1.StockAction.STOCK_ACTION_INCREMENT, quantity=3
@@ -85,6 +89,7 @@ def arranged(shop: Shop) -> None:
     """A stock of `a`, a hold `r`, a cart `c`, a paid order `o`, and payments to go on with."""
     shop.stock("a", 90)
     shop.location("spare")
+    shop.stocks(a=90, old=1)
     shop.reserve("r", ("a", 1))
     shop.cart("c", ("a", 1))
     shop.paid_order("o", ("a", 1))
@@ -157,6 +162,7 @@ def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool)
     """One takes effect and 49 are replays of it, in one batch or in many."""
     staged.stock("a", 90)
     staged.location("spare")
+    staged.stocks(a=90, old=1)
     staged.reserve("r", ("a", 1))
     staged.cart("c", ("a", 1))
     staged.order("o", ("a", 1))
@@ -173,6 +179,8 @@ def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool)
     assert all(answer == answers[0] for answer in answers)
     effect = {
         "CreateStock": lambda: len(staged.log("new")) == 1,
+        "UpdateStock": lambda: staged.get("a").low_stock_threshold == 3,
+        "DeleteStock": lambda: staged.actions("old") == [("DELETE", 1)],
         "CreateStockTransaction": lambda: staged.actions("a") == [("RESERVE", 1), ("INCREMENT", 3)],
         "CreateLocation": lambda: set(staged.locations()) == {"default", "spare", "new"},
         "UpdateLocation": lambda: staged.locations()["spare"].name == "New",

@@ -126,6 +126,7 @@ BREAKS: list[tuple[str, str, dict[str, Any]]] = [
     ("stock_transaction_floors", "stock_transaction", {"available_after": -1}),
     ("stock_transaction_floors", "stock_transaction", {"allocated_after": -1, "hand_allocated_after": -1}),
     ("stock_transaction_floors", "stock_transaction", {"hand_allocated_after": 2}),
+    ("stock_transaction_delete_empties", "stock_transaction", {"action": "DELETE"}),
     ("reservation_state_known", "reservation", {"state": "HOLD"}),
     ("reservation_one_live_per_order", "reservation", {"reservation_id": "r2", "state": "COMMITTED"}),
     (

@@ -38,6 +38,7 @@ from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.engine.feed_reads import FeedReader, Position
 from inventory_server.engine.payment_reads import FIRST_KEY, PaymentFilters
 from inventory_server.engine.reads import Reader
+from inventory_server.engine.stock_reads import StockFilters
 from support.engine import Database, plus, running_engine
 from support.imports import desk_on, staged
 
@@ -197,15 +198,17 @@ async def test_every_statement_gets_its_parameters(
         with pytest.raises(InsufficientStock):
             await do(ReserveStock("r2", (Line("a", 99),)))
         await do(ForgetAnswers(24))
-        await reader.list_stock(database.store, after_product_id="", limit=9, deadline_s=20)
+        for low in (False, True):
+            filters = StockFilters(below_threshold=low)
+            await reader.list_stock(database.store, filters, after="", limit=9, deadline_s=20)
         await read_the_log(reader, database.store)
         await reader.shortages(database.store, (Line("a", 1),), deadline_s=20)
         await reader.due_reservations([database.store], limit=9, deadline_s=20)
         await reader.operations_in_doubt([database.store], limit=9, deadline_s=20)
         await reader.oldest_doubt_age_s([database.store], deadline_s=20)
         processing = frozenset({PaymentState.PROCESSING})
-        for filters in (PaymentFilters(), PaymentFilters("o"), PaymentFilters(states=processing)):
-            await reader.list_payments(database.store, filters, after=FIRST_KEY, limit=9, deadline_s=20)
+        for chosen in (PaymentFilters(), PaymentFilters("o"), PaymentFilters(states=processing)):
+            await reader.list_payments(database.store, chosen, after=FIRST_KEY, limit=9, deadline_s=20)
         await reader.order(database.store, "o", deadline_s=20)
         assert database.store in await reader.all_stores(deadline_s=20)
         with pytest.raises(Exception, match="shipped whole"):

@@ -63,17 +63,29 @@ class Shop:
 
     # --- stock -------------------------------------------------------------------------------------
 
-    def stock(self, product_id: str, quantity: int) -> v1.Stock:
-        request = v1.CreateStockRequest(product_id=product_id, quantity=quantity)
+    def stock(self, product_id: str, quantity: int, **more: Any) -> v1.Stock:
+        request = v1.CreateStockRequest(product_id=product_id, quantity=quantity, **more)
         return self.inventory.CreateStock(request).stock
 
     def stocks(self, **quantities: int) -> None:
         for product_id, quantity in quantities.items():
             self.stock(product_id, quantity)
 
+    def get(self, product_id: str) -> v1.Stock:
+        return self.inventory.GetStock(v1.GetStockRequest(product_id=product_id)).stock
+
+    def update(self, product_id: str, *mask: str, **fields: Any) -> v1.Stock:
+        """Update a record; what is set, unless a mask says what."""
+        request = v1.UpdateStockRequest(product_id=product_id, **fields)
+        request.update_mask.paths.extend(mask)
+        return self.inventory.UpdateStock(request).stock
+
+    def delete(self, product_id: str, **more: Any) -> v1.DeleteStockResponse:
+        return self.inventory.DeleteStock(v1.DeleteStockRequest(product_id=product_id, **more))
+
     def numbers(self, product_id: str) -> tuple[int, int, int]:
         """Return (total, available, allocated)."""
-        stock = self.inventory.GetStock(v1.GetStockRequest(product_id=product_id)).stock
+        stock = self.get(product_id)
         return stock.total, stock.available, stock.allocated
 
     def change_request(

@@ -38,7 +38,7 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 DEFAULT = (Location(DEFAULT_LOCATION),)
 TABLES = (
     "stocks", "levels", "reservations", "item_returns", "carts", "orders", "payments", "shipments", "answers",
-    "locations", "imports", "import_errors",
+    "locations", "imports", "import_errors", "level_times",
 )  # fmt: skip
 
 
@@ -165,6 +165,7 @@ class World:
     def check(self) -> None:
         """Assert every law of docs/concepts.md, "What always holds"."""
         self._check_log()
+        self._check_records()
         self._check_held()
         self._check_orders()
 
@@ -178,6 +179,25 @@ class World:
         for level in replayed.values():
             assert level.available >= 0 and level.total <= QUANTITY_MAX
             assert 0 <= level.hand_allocated <= level.allocated
+
+    def _check_records(self) -> None:
+        """A life of a record begins with CREATE and ends with DELETE at every level; nothing is left then."""
+        last: dict[tuple[str, str], Action] = {}
+        ended: set[str] = set()
+        for entry in self.log:
+            if entry.product_id in ended or (entry.product_id not in {key[0] for key in last}):
+                assert entry.action in (Action.CREATE, Action.DELETE), entry
+            if entry.action is Action.DELETE:
+                ended.add(entry.product_id)
+            elif entry.action is Action.CREATE:
+                ended.discard(entry.product_id)
+            last[entry.product_id, entry.location] = entry.action
+        for product_id, record in self.rows["stocks"].items():
+            assert (record.deleted_at is not None) == (product_id in ended)
+            if record.deleted_at is not None:
+                levels = {key: level for key, level in self.rows["levels"].items() if key[0] == product_id}
+                assert {level[:3] for level in levels.values()} == {(0, 0, 0)}
+                assert {last[key] for key in levels} == {Action.DELETE}
 
     def _check_held(self) -> None:
         held: dict[tuple[str, str], int] = defaultdict(int)
@@ -246,6 +266,7 @@ def replay(level: StockLevel, action: Action, quantity: int) -> StockLevel:
         Action.EXPIRE: (1, -1, 0),
         Action.FULFILL: (0, -1, 0),
         Action.RETURN: (1, 0, 0),
+        Action.DELETE: (-1, 0, 0),
     }[action]
     if action is Action.SET:
         level = level._replace(available=quantity - level.allocated)

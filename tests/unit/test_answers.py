@@ -44,11 +44,21 @@ CHANGED = Timestamp(seconds=1_767_323_046, nanos=678_901_000)
 
 
 def test_stock_is_told_with_its_sum() -> None:
-    """total = available + allocated, and both times."""
+    """total = available + allocated, both times, the etag; a threshold where there is one."""
     view = StockView("tea", 7, 3, MADE_AT, CHANGED_AT)
-    assert answers.stock(view) == stock_pb2.Stock(
-        product_id="tea", total=10, available=7, allocated=3, create_time=MADE, update_time=CHANGED
+    told = stock_pb2.Stock(
+        product_id="tea",
+        total=10,
+        available=7,
+        allocated=3,
+        create_time=MADE,
+        update_time=CHANGED,
+        etag=view.etag,
     )
+    assert answers.stock(view) == told
+    low = view._replace(low_stock_threshold=0)
+    told.low_stock_threshold, told.etag = 0, low.etag
+    assert answers.stock(low) == told
 
 
 @pytest.mark.parametrize("action", Action)

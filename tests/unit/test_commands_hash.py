@@ -46,6 +46,9 @@ ROWS = (ImportRow(1, 1, "a", (("default", 5),)), ImportRow(2, 2, "b", (("default
 # Golden: a change of any of these hashes makes the repeats of old rows ID_REUSED.
 GOLDEN: list[tuple[Command, str]] = [
     (commands.CreateStock("a", 5), "09da42ca2ea886fe965ea517bc9167cd"),
+    (commands.CreateStock("a", 5, "north", 2), "f3f3974a4a658cc100c4ca87606b5ecd"),
+    (commands.UpdateStock("a", True, 2, "tag"), "9a5007e0224c3f4751591f808b68490f"),
+    (commands.DeleteStock("a", "tag"), "b88b98b73faeb89872975695f515a550"),
     (
         commands.CreateStockTransaction("a", Action.SET, 5, "north", "count", "#7"),
         "ace39cd81c6788631eeb31c44283f031",
@@ -141,7 +144,9 @@ KEYS = {
 }
 
 FULL: list[Command] = [
-    commands.CreateStock("a", 5),
+    commands.CreateStock("a", 5, "north", 2),
+    commands.UpdateStock("a", True, 2, "tag"),
+    commands.DeleteStock("a", "tag"),
     commands.CreateStockTransaction("a", Action.SET, 5, "north", "count", "#7", 3),
     CreateLocation(NORTH),
     UpdateLocation("north", (("name", "N"), ("enabled", True)), "etag"),

@@ -18,6 +18,7 @@ from inventory_server.domain.commands import (
     CreateCart,
     CreateStock,
     CreateStockTransaction,
+    DeleteStock,
     ExpireReservation,
     FulfillReservation,
     ReleaseReservation,
@@ -25,6 +26,7 @@ from inventory_server.domain.commands import (
     ReserveStock,
     ShipOrder,
     UpdateCartItem,
+    UpdateStock,
 )
 from inventory_server.domain.decide import Replay, Request, decide
 from inventory_server.domain.errors import DomainError
@@ -80,6 +82,9 @@ by_hand = few([Action.INCREMENT, Action.DECREMENT, Action.ALLOCATE, Action.DEALL
 commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(CreateStock, products, st.integers(0, 12), few(["default", "far"])),
     st.builds(CreateStockTransaction, products, by_hand, st.integers(0, 12), slugs),
+    st.builds(CreateStock, products, st.integers(0, 12), few(["default", "far"]), st.integers(0, 3)),
+    st.builds(UpdateStock, products, st.booleans(), few([None, 3]), few([None, "stale"])),
+    st.builds(DeleteStock, products, few([None, None, None, "stale"])),
     st.builds(ReserveStock, names, lines, ttl_s=few([None, 5.0, 60.0])),
     st.builds(ReserveStock, names, lines, never_expires=st.just(True)),
     st.builds(ConfirmReservation, names),

@@ -38,6 +38,7 @@ EXAMPLES: dict[type[Exception], Exception] = {
     domain.TotalBelowAllocated: domain.TotalBelowAllocated(3, 4),
     domain.QuantityOverflow: domain.QuantityOverflow("the level's total", 2**43 - 1),
     domain.HandAllocationTooSmall: domain.HandAllocationTooSmall(5, 4),
+    domain.StockInUse: domain.StockInUse("tea", 3),
     domain.ReservationNotActive: domain.ReservationNotActive("r-1", "CLOSED"),
     domain.ReservationOwnedByOrder: domain.ReservationOwnedByOrder("r-1", "o-1"),
     domain.QuantityExceedsHeld: domain.QuantityExceedsHeld(1, 5, 4),

@@ -54,6 +54,11 @@ LEVEL = StockLevel(available=7, allocated=5, hand_allocated=2, version=9)
         (stock.release, 3, StockLevel(10, 2, 2, 10)),
         (stock.fulfill, 1, StockLevel(7, 4, 2, 10)),
         (stock.fulfill, 3, StockLevel(7, 2, 2, 10)),
+        (
+            lambda level, _: stock.write_off(level._replace(allocated=0, hand_allocated=0)),
+            0,
+            StockLevel(0, 0, 0, 10),
+        ),
     ],
 )
 def test_each_action_up_to_its_boundary(rule: Rule, quantity: int, after: StockLevel) -> None:

@@ -133,8 +133,13 @@ from inventory_client.v1.stock_pb2 import StockAction as StockAction
 from inventory_client.v1.stock_pb2 import StockTransaction as StockTransaction
 from inventory_client.v1.stock_calls_pb2 import BatchCreateStockTransactionsRequest as BatchCreateStockTransactionsRequest
 from inventory_client.v1.stock_calls_pb2 import BatchCreateStockTransactionsResponse as BatchCreateStockTransactionsResponse
+from inventory_client.v1.stock_calls_pb2 import DeleteStockRequest as DeleteStockRequest
+from inventory_client.v1.stock_calls_pb2 import DeleteStockResponse as DeleteStockResponse
+from inventory_client.v1.stock_calls_pb2 import StockFilter as StockFilter
 from inventory_client.v1.stock_calls_pb2 import StockTransactionItem as StockTransactionItem
 from inventory_client.v1.stock_calls_pb2 import StockTransactionVerdict as StockTransactionVerdict
+from inventory_client.v1.stock_calls_pb2 import UpdateStockRequest as UpdateStockRequest
+from inventory_client.v1.stock_calls_pb2 import UpdateStockResponse as UpdateStockResponse
 from inventory_client.v1.stock_import_pb2 import ExportStockRequest as ExportStockRequest
 from inventory_client.v1.stock_import_pb2 import ExportStockResponse as ExportStockResponse
 from inventory_client.v1.stock_import_pb2 import GetImportRequest as GetImportRequest

@@ -69,6 +69,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: a disabled location allocates nothing new."""
     ERROR_REASON_LOCATION_NOT_EMPTY: _ErrorReason.ValueType  # 46
     """FAILED_PRECONDITION: units are kept at the location."""
+    ERROR_REASON_STOCK_IN_USE: _ErrorReason.ValueType  # 44
+    """FAILED_PRECONDITION: units of the product are allocated by hand or held."""
     ERROR_REASON_RESERVATION_NOT_ACTIVE: _ErrorReason.ValueType  # 50
     """FAILED_PRECONDITION: the reservation has ended (released, expired or closed)."""
     ERROR_REASON_RESERVATION_EXPIRED: _ErrorReason.ValueType  # 51
@@ -183,6 +185,8 @@ ERROR_REASON_LOCATION_DISABLED: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION: a disabled location allocates nothing new."""
 ERROR_REASON_LOCATION_NOT_EMPTY: ErrorReason.ValueType  # 46
 """FAILED_PRECONDITION: units are kept at the location."""
+ERROR_REASON_STOCK_IN_USE: ErrorReason.ValueType  # 44
+"""FAILED_PRECONDITION: units of the product are allocated by hand or held."""
 ERROR_REASON_RESERVATION_NOT_ACTIVE: ErrorReason.ValueType  # 50
 """FAILED_PRECONDITION: the reservation has ended (released, expired or closed)."""
 ERROR_REASON_RESERVATION_EXPIRED: ErrorReason.ValueType  # 51

@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from inventory_client.v1 import error_pb2 as _error_pb2
 from inventory_client.v1 import reservation_pb2 as _reservation_pb2
+from inventory_client.v1 import stock_calls_pb2 as _stock_calls_pb2
 from inventory_client.v1 import stock_pb2 as _stock_pb2
 import builtins as _builtins
 import sys
@@ -33,6 +34,7 @@ class CreateStockRequest(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     LOCATION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LOW_STOCK_THRESHOLD_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product, by the caller's own name."""
     quantity: _builtins.int
@@ -43,6 +45,8 @@ class CreateStockRequest(_message.Message):
     """Names this call so that it can be repeated safely: 1 to 128 visible ASCII.
     The same id with the same content answers as before, with `replayed`.
     """
+    low_stock_threshold: _builtins.int
+    """Fewer units available than this are few: 0 to 2^43-1. Absent = none."""
     def __init__(
         self,
         *,
@@ -50,13 +54,19 @@ class CreateStockRequest(_message.Message):
         quantity: _builtins.int | None = ...,
         location: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        low_stock_threshold: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "quantity", b"quantity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold", "_quantity", b"_quantity", "low_stock_threshold", b"low_stock_threshold", "quantity", b"quantity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "location", b"location", "product_id", b"product_id", "quantity", b"quantity", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold", "_quantity", b"_quantity", "location", b"location", "low_stock_threshold", b"low_stock_threshold", "product_id", b"product_id", "quantity", b"quantity", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__low_stock_threshold: _TypeAlias = _typing.Literal["low_stock_threshold"]  # noqa: Y015
+    _WhichOneofArgType__low_stock_threshold: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold"]  # noqa: Y015
     _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
     _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low_stock_threshold) -> _WhichOneofReturnType__low_stock_threshold | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
 
 Global___CreateStockRequest: _TypeAlias = CreateStockRequest  # noqa: Y015
@@ -197,19 +207,25 @@ class ListStockRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most so many; 0 = 100; above 1,000 is lowered to it."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Absent = the first page."""
+    @_builtins.property
+    def filter(self) -> _stock_calls_pb2.StockFilter:
+        """Which stock. Absent = all. A page_token is good for the same filter alone."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _stock_calls_pb2.StockFilter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

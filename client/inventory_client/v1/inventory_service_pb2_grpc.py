@@ -67,6 +67,16 @@ class InventoryServiceStub:
                 request_serializer=inventory_dot_v1_dot_inventory__service__pb2.ListStockRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_inventory__service__pb2.ListStockResponse.FromString,
                 _registered_method=True)
+        self.UpdateStock = channel.unary_unary(
+                '/inventory.v1.InventoryService/UpdateStock',
+                request_serializer=inventory_dot_v1_dot_stock__calls__pb2.UpdateStockRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__calls__pb2.UpdateStockResponse.FromString,
+                _registered_method=True)
+        self.DeleteStock = channel.unary_unary(
+                '/inventory.v1.InventoryService/DeleteStock',
+                request_serializer=inventory_dot_v1_dot_stock__calls__pb2.DeleteStockRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__calls__pb2.DeleteStockResponse.FromString,
+                _registered_method=True)
         self.CreateStockTransaction = channel.unary_unary(
                 '/inventory.v1.InventoryService/CreateStockTransaction',
                 request_serializer=inventory_dot_v1_dot_inventory__service__pb2.CreateStockTransactionRequest.SerializeToString,
@@ -191,8 +201,9 @@ class InventoryServiceServicer:
     """
 
     def CreateStock(self, request, context):
-        """Make the stock record of a product, at one location. Errors: ID_REUSED,
-        LOCATION_NOT_FOUND, STOCK_EXISTS.
+        """Make the stock record of a product, at one location. One that was deleted is
+        made again, its log going on. Errors: ID_REUSED, LOCATION_NOT_FOUND,
+        STOCK_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -213,7 +224,26 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListStock(self, request, context):
-        """List all stock, by product_id.
+        """List stock, by product_id. Where a filter looks at quantities a page may be
+        short, even empty, though more follow: go on as long as there is a token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateStock(self, request, context):
+        """Change what the record says beside its quantities. Errors: ID_REUSED,
+        STOCK_NOT_FOUND, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteStock(self, request, context):
+        """Delete the record: the product is unmanaged then, which is not 0. Holds that are
+        due expire first; a log entry for each level. Carts and unpaid orders may go on
+        naming it and are short of it. Errors: ID_REUSED, STOCK_NOT_FOUND,
+        ETAG_MISMATCH, STOCK_IN_USE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -428,6 +458,16 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.ListStock,
                     request_deserializer=inventory_dot_v1_dot_inventory__service__pb2.ListStockRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_inventory__service__pb2.ListStockResponse.SerializeToString,
+            ),
+            'UpdateStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateStock,
+                    request_deserializer=inventory_dot_v1_dot_stock__calls__pb2.UpdateStockRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__calls__pb2.UpdateStockResponse.SerializeToString,
+            ),
+            'DeleteStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteStock,
+                    request_deserializer=inventory_dot_v1_dot_stock__calls__pb2.DeleteStockRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__calls__pb2.DeleteStockResponse.SerializeToString,
             ),
             'CreateStockTransaction': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateStockTransaction,
@@ -656,6 +696,60 @@ class InventoryService:
             '/inventory.v1.InventoryService/ListStock',
             inventory_dot_v1_dot_inventory__service__pb2.ListStockRequest.SerializeToString,
             inventory_dot_v1_dot_inventory__service__pb2.ListStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/UpdateStock',
+            inventory_dot_v1_dot_stock__calls__pb2.UpdateStockRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__calls__pb2.UpdateStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/DeleteStock',
+            inventory_dot_v1_dot_stock__calls__pb2.DeleteStockRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__calls__pb2.DeleteStockResponse.FromString,
             options,
             channel_credentials,
             insecure,

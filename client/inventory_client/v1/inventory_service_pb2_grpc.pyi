@@ -47,15 +47,28 @@ class InventoryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InventoryServiceAsyncStub: ...
     CreateStock: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.CreateStockRequest, _inventory_service_pb2.CreateStockResponse]
-    """Make the stock record of a product, at one location. Errors: ID_REUSED,
-    LOCATION_NOT_FOUND, STOCK_EXISTS.
+    """Make the stock record of a product, at one location. One that was deleted is
+    made again, its log going on. Errors: ID_REUSED, LOCATION_NOT_FOUND,
+    STOCK_EXISTS.
     """
     GetStock: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.GetStockRequest, _inventory_service_pb2.GetStockResponse]
     """Read the stock of one product. Errors: STOCK_NOT_FOUND."""
     BatchGetStock: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.BatchGetStockRequest, _inventory_service_pb2.BatchGetStockResponse]
     """Read the stock of up to 1,000 products. A missing one is no error."""
     ListStock: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockRequest, _inventory_service_pb2.ListStockResponse]
-    """List all stock, by product_id."""
+    """List stock, by product_id. Where a filter looks at quantities a page may be
+    short, even empty, though more follow: go on as long as there is a token.
+    """
+    UpdateStock: _grpc.UnaryUnaryMultiCallable[_stock_calls_pb2.UpdateStockRequest, _stock_calls_pb2.UpdateStockResponse]
+    """Change what the record says beside its quantities. Errors: ID_REUSED,
+    STOCK_NOT_FOUND, ETAG_MISMATCH.
+    """
+    DeleteStock: _grpc.UnaryUnaryMultiCallable[_stock_calls_pb2.DeleteStockRequest, _stock_calls_pb2.DeleteStockResponse]
+    """Delete the record: the product is unmanaged then, which is not 0. Holds that are
+    due expire first; a log entry for each level. Carts and unpaid orders may go on
+    naming it and are short of it. Errors: ID_REUSED, STOCK_NOT_FOUND,
+    ETAG_MISMATCH, STOCK_IN_USE.
+    """
     CreateStockTransaction: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.CreateStockTransactionRequest, _inventory_service_pb2.CreateStockTransactionResponse]
     """Change one level by hand and log it; INCREMENT and SET open a level that is
     missing. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND, ETAG_MISMATCH,
@@ -163,15 +176,28 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateStock: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.CreateStockRequest, _inventory_service_pb2.CreateStockResponse]  # type: ignore[assignment]
-    """Make the stock record of a product, at one location. Errors: ID_REUSED,
-    LOCATION_NOT_FOUND, STOCK_EXISTS.
+    """Make the stock record of a product, at one location. One that was deleted is
+    made again, its log going on. Errors: ID_REUSED, LOCATION_NOT_FOUND,
+    STOCK_EXISTS.
     """
     GetStock: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.GetStockRequest, _inventory_service_pb2.GetStockResponse]  # type: ignore[assignment]
     """Read the stock of one product. Errors: STOCK_NOT_FOUND."""
     BatchGetStock: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.BatchGetStockRequest, _inventory_service_pb2.BatchGetStockResponse]  # type: ignore[assignment]
     """Read the stock of up to 1,000 products. A missing one is no error."""
     ListStock: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockRequest, _inventory_service_pb2.ListStockResponse]  # type: ignore[assignment]
-    """List all stock, by product_id."""
+    """List stock, by product_id. Where a filter looks at quantities a page may be
+    short, even empty, though more follow: go on as long as there is a token.
+    """
+    UpdateStock: _aio.UnaryUnaryMultiCallable[_stock_calls_pb2.UpdateStockRequest, _stock_calls_pb2.UpdateStockResponse]  # type: ignore[assignment]
+    """Change what the record says beside its quantities. Errors: ID_REUSED,
+    STOCK_NOT_FOUND, ETAG_MISMATCH.
+    """
+    DeleteStock: _aio.UnaryUnaryMultiCallable[_stock_calls_pb2.DeleteStockRequest, _stock_calls_pb2.DeleteStockResponse]  # type: ignore[assignment]
+    """Delete the record: the product is unmanaged then, which is not 0. Holds that are
+    due expire first; a log entry for each level. Carts and unpaid orders may go on
+    naming it and are short of it. Errors: ID_REUSED, STOCK_NOT_FOUND,
+    ETAG_MISMATCH, STOCK_IN_USE.
+    """
     CreateStockTransaction: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.CreateStockTransactionRequest, _inventory_service_pb2.CreateStockTransactionResponse]  # type: ignore[assignment]
     """Change one level by hand and log it; INCREMENT and SET open a level that is
     missing. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND, ETAG_MISMATCH,
@@ -282,8 +308,9 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_service_pb2.CreateStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.CreateStockResponse, _abc.Awaitable[_inventory_service_pb2.CreateStockResponse]]:
-        """Make the stock record of a product, at one location. Errors: ID_REUSED,
-        LOCATION_NOT_FOUND, STOCK_EXISTS.
+        """Make the stock record of a product, at one location. One that was deleted is
+        made again, its log going on. Errors: ID_REUSED, LOCATION_NOT_FOUND,
+        STOCK_EXISTS.
         """
 
     @_abc_1.abstractmethod
@@ -308,7 +335,31 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_service_pb2.ListStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.ListStockResponse, _abc.Awaitable[_inventory_service_pb2.ListStockResponse]]:
-        """List all stock, by product_id."""
+        """List stock, by product_id. Where a filter looks at quantities a page may be
+        short, even empty, though more follow: go on as long as there is a token.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateStock(
+        self,
+        request: _stock_calls_pb2.UpdateStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_calls_pb2.UpdateStockResponse, _abc.Awaitable[_stock_calls_pb2.UpdateStockResponse]]:
+        """Change what the record says beside its quantities. Errors: ID_REUSED,
+        STOCK_NOT_FOUND, ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteStock(
+        self,
+        request: _stock_calls_pb2.DeleteStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_calls_pb2.DeleteStockResponse, _abc.Awaitable[_stock_calls_pb2.DeleteStockResponse]]:
+        """Delete the record: the product is unmanaged then, which is not 0. Holds that are
+        due expire first; a log entry for each level. Carts and unpaid orders may go on
+        naming it and are short of it. Errors: ID_REUSED, STOCK_NOT_FOUND,
+        ETAG_MISMATCH, STOCK_IN_USE.
+        """
 
     @_abc_1.abstractmethod
     def CreateStockTransaction(

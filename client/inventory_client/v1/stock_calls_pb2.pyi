@@ -5,6 +5,7 @@ What the calls on stock records and on their log take and answer."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.rpc import status_pb2 as _status_pb2
@@ -19,6 +20,166 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class StockFilter(_message.Message):
+    """Which stock ListStock shows: what all of the set fields let through."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_PREFIX_FIELD_NUMBER: _builtins.int
+    BELOW_THRESHOLD_FIELD_NUMBER: _builtins.int
+    product_id_prefix: _builtins.str
+    """Only products whose id begins so: 1 to 128 visible ASCII. Absent = all."""
+    below_threshold: _builtins.bool
+    """Only products with fewer units available than their low-stock threshold; those
+    without a threshold are left out.
+    """
+    def __init__(
+        self,
+        *,
+        product_id_prefix: _builtins.str = ...,
+        below_threshold: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["below_threshold", b"below_threshold", "product_id_prefix", b"product_id_prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StockFilter: _TypeAlias = StockFilter  # noqa: Y015
+
+@_typing.final
+class UpdateStockRequest(_message.Message):
+    """The request of UpdateStock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    LOW_STOCK_THRESHOLD_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """The product."""
+    low_stock_threshold: _builtins.int
+    """Fewer units available than this are few: 0 to 2^43-1. Absent although
+    `update_mask` names it = there is no threshold any more.
+    """
+    etag: _builtins.str
+    """Only if the stock still is what it was when it was read with this etag; its
+    quantities belong to it. Absent = not checked.
+    """
+    request_id: _builtins.str
+    """Names this call so that it can be repeated safely: 1 to 128 visible ASCII.
+    The same id with the same content answers as before, with `replayed`.
+    """
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """What to change: `low_stock_threshold`. Absent = what is set."""
+
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        low_stock_threshold: _builtins.int | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold", "low_stock_threshold", b"low_stock_threshold", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold", "etag", b"etag", "low_stock_threshold", b"low_stock_threshold", "product_id", b"product_id", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__low_stock_threshold: _TypeAlias = _typing.Literal["low_stock_threshold"]  # noqa: Y015
+    _WhichOneofArgType__low_stock_threshold: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low_stock_threshold) -> _WhichOneofReturnType__low_stock_threshold | None: ...
+
+Global___UpdateStockRequest: _TypeAlias = UpdateStockRequest  # noqa: Y015
+
+@_typing.final
+class UpdateStockResponse(_message.Message):
+    """The answer of UpdateStock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOCK_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True where an earlier call with this request_id made the change."""
+    @_builtins.property
+    def stock(self) -> _stock_pb2.Stock:
+        """The stock as it stands."""
+
+    def __init__(
+        self,
+        *,
+        stock: _stock_pb2.Stock | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stock", b"stock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed", "stock", b"stock"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateStockResponse: _TypeAlias = UpdateStockResponse  # noqa: Y015
+
+@_typing.final
+class DeleteStockRequest(_message.Message):
+    """The request of DeleteStock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """The product."""
+    etag: _builtins.str
+    """Only if the stock still is what it was when it was read with this etag; a hold
+    that expires first changes it. Absent = not checked.
+    """
+    request_id: _builtins.str
+    """Names this call so that it can be repeated safely: 1 to 128 visible ASCII.
+    The same id with the same content answers as before, with `replayed`.
+    """
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "product_id", b"product_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteStockRequest: _TypeAlias = DeleteStockRequest  # noqa: Y015
+
+@_typing.final
+class DeleteStockResponse(_message.Message):
+    """The answer of DeleteStock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True where an earlier call with this request_id made the change."""
+    def __init__(
+        self,
+        *,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteStockResponse: _TypeAlias = DeleteStockResponse  # noqa: Y015
 
 @_typing.final
 class StockTransactionItem(_message.Message):

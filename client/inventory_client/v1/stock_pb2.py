@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inventory/v1/stock.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x01\n\x05Stock\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x11\n\tavailable\x18\x03 \x01(\x03\x12\x11\n\tallocated\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe3\x02\n\x10StockTransaction\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12)\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x19.inventory.v1.StockAction\x12\x10\n\x08quantity\x18\x05 \x01(\x03\x12\x17\n\x0f\x61vailable_after\x18\x06 \x01(\x03\x12\x17\n\x0f\x61llocated_after\x18\x07 \x01(\x03\x12\x1c\n\x14hand_allocated_after\x18\x08 \x01(\x03\x12\x16\n\x0ereservation_id\x18\t \x01(\t\x12\x10\n\x08order_id\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x11\n\treference\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x0e \x01(\t*\xca\x02\n\x0bStockAction\x12\x1c\n\x18STOCK_ACTION_UNSPECIFIED\x10\x00\x12\x17\n\x13STOCK_ACTION_CREATE\x10\x01\x12\x1a\n\x16STOCK_ACTION_INCREMENT\x10\x02\x12\x1a\n\x16STOCK_ACTION_DECREMENT\x10\x03\x12\x19\n\x15STOCK_ACTION_ALLOCATE\x10\x04\x12\x1b\n\x17STOCK_ACTION_DEALLOCATE\x10\x05\x12\x14\n\x10STOCK_ACTION_SET\x10\x06\x12\x18\n\x14STOCK_ACTION_RESERVE\x10\x07\x12\x18\n\x14STOCK_ACTION_RELEASE\x10\x08\x12\x17\n\x13STOCK_ACTION_EXPIRE\x10\t\x12\x18\n\x14STOCK_ACTION_FULFILL\x10\n\x12\x17\n\x13STOCK_ACTION_RETURN\x10\x0b\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inventory/v1/stock.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x01\n\x05Stock\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x11\n\tavailable\x18\x03 \x01(\x03\x12\x11\n\tallocated\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x13low_stock_threshold\x18\x07 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04\x65tag\x18\x08 \x01(\tB\x16\n\x14_low_stock_threshold\"\xe3\x02\n\x10StockTransaction\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12)\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x19.inventory.v1.StockAction\x12\x10\n\x08quantity\x18\x05 \x01(\x03\x12\x17\n\x0f\x61vailable_after\x18\x06 \x01(\x03\x12\x17\n\x0f\x61llocated_after\x18\x07 \x01(\x03\x12\x1c\n\x14hand_allocated_after\x18\x08 \x01(\x03\x12\x16\n\x0ereservation_id\x18\t \x01(\t\x12\x10\n\x08order_id\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x11\n\treference\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x0e \x01(\t*\xe3\x02\n\x0bStockAction\x12\x1c\n\x18STOCK_ACTION_UNSPECIFIED\x10\x00\x12\x17\n\x13STOCK_ACTION_CREATE\x10\x01\x12\x1a\n\x16STOCK_ACTION_INCREMENT\x10\x02\x12\x1a\n\x16STOCK_ACTION_DECREMENT\x10\x03\x12\x19\n\x15STOCK_ACTION_ALLOCATE\x10\x04\x12\x1b\n\x17STOCK_ACTION_DEALLOCATE\x10\x05\x12\x14\n\x10STOCK_ACTION_SET\x10\x06\x12\x18\n\x14STOCK_ACTION_RESERVE\x10\x07\x12\x18\n\x14STOCK_ACTION_RELEASE\x10\x08\x12\x17\n\x13STOCK_ACTION_EXPIRE\x10\t\x12\x18\n\x14STOCK_ACTION_FULFILL\x10\n\x12\x17\n\x13STOCK_ACTION_RETURN\x10\x0b\x12\x17\n\x13STOCK_ACTION_DELETE\x10\x0e\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory_client.v1.stock_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.inventoryservice.v1P\001ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1'
-  _globals['_STOCKACTION']._serialized_start=615
-  _globals['_STOCKACTION']._serialized_end=945
+  _globals['_STOCKACTION']._serialized_start=687
+  _globals['_STOCKACTION']._serialized_end=1042
   _globals['_STOCK']._serialized_start=76
-  _globals['_STOCK']._serialized_end=254
-  _globals['_STOCKTRANSACTION']._serialized_start=257
-  _globals['_STOCKTRANSACTION']._serialized_end=612
+  _globals['_STOCK']._serialized_end=326
+  _globals['_STOCKTRANSACTION']._serialized_start=329
+  _globals['_STOCKTRANSACTION']._serialized_end=684
 # @@protoc_insertion_point(module_scope)

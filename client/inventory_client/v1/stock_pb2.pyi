@@ -48,6 +48,10 @@ class _StockActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StockActi
     """A reservation's units left the house: allocated - quantity, and so the total."""
     STOCK_ACTION_RETURN: _StockAction.ValueType  # 11
     """Units that had left the house came back: available + quantity."""
+    STOCK_ACTION_DELETE: _StockAction.ValueType  # 14
+    """The record was deleted: quantity is what was available, 0 is left. The level's
+    versions go on where the product is made again.
+    """
 
 class StockAction(_StockAction, metaclass=_StockActionEnumTypeWrapper):
     """What changed a level. The table of 'needs' and effects is in docs/concepts.md."""
@@ -76,6 +80,10 @@ STOCK_ACTION_FULFILL: StockAction.ValueType  # 10
 """A reservation's units left the house: allocated - quantity, and so the total."""
 STOCK_ACTION_RETURN: StockAction.ValueType  # 11
 """Units that had left the house came back: available + quantity."""
+STOCK_ACTION_DELETE: StockAction.ValueType  # 14
+"""The record was deleted: quantity is what was available, 0 is left. The level's
+versions go on where the product is made again.
+"""
 Global___StockAction: _TypeAlias = StockAction  # noqa: Y015
 
 @_typing.final
@@ -92,6 +100,8 @@ class Stock(_message.Message):
     ALLOCATED_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    LOW_STOCK_THRESHOLD_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The caller's own name of the product."""
     total: _builtins.int
@@ -100,13 +110,17 @@ class Stock(_message.Message):
     """Units that nobody has allocated."""
     allocated: _builtins.int
     """Units allocated by hand or held by live reservations."""
+    low_stock_threshold: _builtins.int
+    """Fewer units available than this are few; absent = nobody said."""
+    etag: _builtins.str
+    """What all of this was when it was read, for UpdateStock and DeleteStock."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the record was made (database clock)."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When a level last changed (database clock)."""
+        """When the record or a level last changed (database clock)."""
 
     def __init__(
         self,
@@ -117,12 +131,16 @@ class Stock(_message.Message):
         allocated: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        low_stock_threshold: _builtins.int | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold", "create_time", b"create_time", "low_stock_threshold", b"low_stock_threshold", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocated", b"allocated", "available", b"available", "create_time", b"create_time", "product_id", b"product_id", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold", "allocated", b"allocated", "available", b"available", "create_time", b"create_time", "etag", b"etag", "low_stock_threshold", b"low_stock_threshold", "product_id", b"product_id", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__low_stock_threshold: _TypeAlias = _typing.Literal["low_stock_threshold"]  # noqa: Y015
+    _WhichOneofArgType__low_stock_threshold: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low_stock_threshold) -> _WhichOneofReturnType__low_stock_threshold | None: ...
 
 Global___Stock: _TypeAlias = Stock  # noqa: Y015
 

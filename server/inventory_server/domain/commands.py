@@ -83,9 +83,53 @@ class CreateStock(Command):
     product_id: str
     quantity: int
     location: str = DEFAULT_LOCATION
+    low_stock_threshold: int | None = None
 
     def content(self) -> tuple[object, ...]:
-        return (self.product_id, self.quantity, self.location)
+        threshold = self.low_stock_threshold
+        return (
+            self.product_id,
+            self.quantity,
+            self.location,
+            *(() if threshold is None else (threshold,)),
+        )
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.products.add(self.product_id)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateStock(Command):
+    """`set_low_stock_threshold` says whether to change it, None = to none; `etag` None = not checked."""
+
+    has_request_id: ClassVar[bool] = True
+
+    product_id: str
+    set_low_stock_threshold: bool = False
+    low_stock_threshold: int | None = None
+    etag: str | None = None
+
+    def content(self) -> tuple[object, ...]:
+        return (self.product_id, self.set_low_stock_threshold, self.low_stock_threshold, self.etag)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.products.add(self.product_id)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteStock(Command):
+    """A log entry for each level; the record stays as a tombstone. `etag` None = not checked."""
+
+    has_request_id: ClassVar[bool] = True
+
+    product_id: str
+    etag: str | None = None
+
+    def lines_in(self, state: State) -> int:
+        return max(1, len(state.opened_levels(self.product_id)))
+
+    def content(self) -> tuple[object, ...]:
+        return (self.product_id, self.etag)
 
     def want(self, wanted: Wanted) -> None:
         wanted.products.add(self.product_id)

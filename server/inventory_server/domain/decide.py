@@ -30,6 +30,8 @@ from inventory_server.domain.state import State, StoredAnswer
 # Each takes (state, command, request_id), drafts into the state, and returns the verdict or raises.
 _HANDLERS: dict[type[Command], Callable[[State, Any, str | None], object]] = {
     commands.CreateStock: decide_stock.create_stock,
+    commands.UpdateStock: decide_stock.update_stock,
+    commands.DeleteStock: decide_stock.delete_stock,
     commands.CreateStockTransaction: decide_stock.create_stock_transaction,
     location_commands.CreateLocation: decide_location.create_location,
     location_commands.UpdateLocation: decide_location.update_location,

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from inventory_server.domain import stock
-from inventory_server.domain.commands import CreateStock, CreateStockTransaction
+from inventory_server.domain.commands import (
+    CreateStock,
+    CreateStockTransaction,
+    DeleteStock,
+    UpdateStock,
+)
 from inventory_server.domain.errors import (
     EtagMismatch,
     InsufficientStock,
@@ -13,6 +18,7 @@ from inventory_server.domain.errors import (
     LocationDisabled,
     Shortage,
     StockExists,
+    StockInUse,
     StockNotFound,
 )
 from inventory_server.domain.state import State, StockView
@@ -28,15 +34,57 @@ _BY_HAND: dict[Action, Callable[[StockLevel, int], StockLevel]] = {
 
 
 def create_stock(state: State, command: CreateStock, request_id: str | None) -> StockView:
+    """Make a record; over a tombstone its levels' versions go on."""
     state.need_location(command.location)
     if state.managed(command.product_id) is not None:
         raise StockExists(command.product_id)
-    state.stocks.put(command.product_id, Stock(command.product_id, state.now, state.now))
-    level = stock.increment(StockLevel(), command.quantity)
+    made = Stock(command.product_id, state.now, state.now, command.low_stock_threshold)
+    state.stocks.put(command.product_id, made)
+    level = stock.increment(state.level(command.product_id, command.location), command.quantity)
     state.write_level(
         command.product_id, command.location, Action.CREATE, command.quantity, level, request_id=request_id
     )
-    return StockView(command.product_id, level.available, level.allocated, state.now, state.now)
+    return need_view(state, command.product_id)
+
+
+def update_stock(state: State, command: UpdateStock, _request_id: str | None) -> StockView:
+    record, view = _as_read(state, command.product_id, command.etag)
+    if not command.set_low_stock_threshold:
+        return view
+    threshold = command.low_stock_threshold
+    state.stocks.put(command.product_id, record._replace(low_stock_threshold=threshold, updated_at=state.now))
+    return need_view(state, command.product_id)
+
+
+def delete_stock(state: State, command: DeleteStock, request_id: str | None) -> None:
+    """End a record of which nothing is allocated. The engine has had its due holds expired before."""
+    record, view = _as_read(state, command.product_id, command.etag)
+    if view.allocated:
+        raise StockInUse(command.product_id, view.allocated)
+    for slug, level in state.opened_levels(command.product_id):
+        state.write_level(
+            command.product_id, slug, Action.DELETE, level.available, stock.write_off(level),
+            request_id=request_id,
+        )  # fmt: skip
+    state.stocks.put(command.product_id, record._replace(deleted_at=state.now, updated_at=state.now))
+
+
+def need_view(state: State, product_id: str) -> StockView:
+    """Return a product's stock. Raises: StockNotFound."""
+    view = state.stock_view(product_id)
+    if view is None:
+        raise StockNotFound(product_id)
+    return view
+
+
+def _as_read(state: State, product_id: str, etag: str | None) -> tuple[Stock, StockView]:
+    """Return a record and what it shows. Raises: StockNotFound; EtagMismatch if another was read."""
+    view = need_view(state, product_id)
+    if etag not in (None, view.etag):
+        raise EtagMismatch("etag", view.etag)
+    record = state.stocks.get(product_id)
+    assert record is not None
+    return record, view
 
 
 def create_stock_transaction(

@@ -152,6 +152,15 @@ class HandAllocationTooSmall(DomainError):
         self.hand_allocated = hand_allocated
 
 
+class StockInUse(DomainError):
+    """A record that cannot be deleted: units of it are allocated by hand or held."""
+
+    def __init__(self, product_id: str, allocated: int) -> None:
+        super().__init__(f"{allocated} units of product {product_id!r} are allocated")
+        self.product_id = product_id
+        self.allocated = allocated
+
+
 class ReservationNotActive(DomainError):
     def __init__(self, reservation_id: str, state: str) -> None:
         super().__init__(f"reservation {reservation_id!r} is {state}")

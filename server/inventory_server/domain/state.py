@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, TypeVar
 
 from inventory_server.domain.errors import LocationNotFound, OrderNotFound
+from inventory_server.domain.etag import etag
 from inventory_server.domain.location import Location
 from inventory_server.domain.order import Cart, OrderView, SalesOrder, Shipment
 from inventory_server.domain.payment import Payment
@@ -122,10 +123,23 @@ class StockView(NamedTuple):
     allocated: int
     created_at: datetime
     updated_at: datetime
+    low_stock_threshold: int | None = None
 
     @property
     def total(self) -> int:
         return self.available + self.allocated
+
+    @property
+    def is_below_threshold(self) -> bool:
+        """A product without a threshold is never below it."""
+        return self.low_stock_threshold is not None and self.available < self.low_stock_threshold
+
+    @property
+    def etag(self) -> str:
+        return etag(
+            self.product_id, self.available, self.allocated, self.created_at, self.updated_at,
+            self.low_stock_threshold,
+        )  # fmt: skip
 
 
 class StoredAnswer(NamedTuple):
@@ -148,7 +162,7 @@ class State:
     locations: Table[str, Location] = field(default_factory=Table)
     stocks: Table[str, Stock] = field(default_factory=Table)
     levels: Levels = field(default_factory=Levels)
-    level_times: dict[LevelKey, datetime] = field(default_factory=dict)
+    level_times: Table[LevelKey, datetime] = field(default_factory=Table)
     reservations: Table[str, Reservation] = field(default_factory=Table)
     item_returns: Table[str, ItemReturn] = field(default_factory=Table)
     carts: Table[str, Cart] = field(default_factory=Table)
@@ -171,6 +185,7 @@ class State:
     ) -> tuple[
         Table[str, Stock]
         | Table[LevelKey, StockLevel]
+        | Table[LevelKey, datetime]
         | Table[str, Reservation]
         | Table[str, ItemReturn]
         | Table[str, Cart]
@@ -184,6 +199,7 @@ class State:
     ]:
         return (
             self.levels,
+            self.level_times,
             self.reservations,
             self.item_returns,
             self.stocks,
@@ -259,6 +275,11 @@ class State:
         stock = self.stocks.get(product_id)
         return stock if stock is not None and stock.deleted_at is None else None
 
+    def opened_levels(self, product_id: str) -> list[tuple[str, StockLevel]]:
+        """Return (slug, level) of every level that the product ever had, a tombstone's too, by slug."""
+        levels = [(slug, self.level(product_id, slug)) for slug in sorted(self.levels.opened(product_id))]
+        return [(slug, level) for slug, level in levels if level.version]
+
     def stock_view(self, product_id: str) -> StockView | None:
         stock = self.managed(product_id)
         if stock is None:
@@ -269,8 +290,10 @@ class State:
             level = self.level(product_id, slug)
             available += level.available
             allocated += level.allocated
-            updated_at = max(updated_at, self.level_times.get((product_id, slug), updated_at))
-        return StockView(product_id, available, allocated, stock.created_at, updated_at)
+            updated_at = max(updated_at, self.level_times.get((product_id, slug)) or updated_at)
+        return StockView(
+            product_id, available, allocated, stock.created_at, updated_at, stock.low_stock_threshold
+        )
 
     def order_view(self, order_id: str) -> OrderView:
         """Return an order with all that its states are derived from. Raises: OrderNotFound."""
@@ -310,6 +333,6 @@ class State:
             reason, reference, request_id, self.actor,
         )  # fmt: skip
         self.levels.put((product_id, location), level)
-        self.level_times[product_id, location] = self.now
+        self.level_times.put((product_id, location), self.now)
         self.log.append(entry)
         return entry

@@ -27,6 +27,7 @@ class Action(StrEnum):
     EXPIRE = "EXPIRE"
     FULFILL = "FULFILL"
     RETURN = "RETURN"
+    DELETE = "DELETE"
 
 
 class StockLevel(NamedTuple):
@@ -119,6 +120,13 @@ def set_total(level: StockLevel, total: int) -> StockLevel:
     if total < level.allocated:
         raise TotalBelowAllocated(total, level.allocated)
     return StockLevel(total - level.allocated, level.allocated, level.hand_allocated, level.version + 1)
+
+
+def write_off(level: StockLevel) -> StockLevel:
+    """Empty a level whose record is deleted. Its versions go on where the product is made again."""
+    if level.allocated:
+        raise AssertionError(f"a record that is in use is deleted: {level}")
+    return StockLevel(version=level.version + 1)
 
 
 def reserve(level: StockLevel, count: int) -> StockLevel:

@@ -118,7 +118,7 @@ def _levels(state: State, rows: Sequence[Row]) -> None:
     for product_id, location, available, allocated, hand_allocated, version, updated_at in rows:
         key = (product_id, location)
         state.levels.load(key, StockLevel(available, allocated, hand_allocated, version))
-        state.level_times[key] = updated_at
+        state.level_times.load(key, updated_at)
 
 
 def _reservations(state: State, rows: Sequence[Row]) -> None:

@@ -27,6 +27,7 @@ from inventory_server.engine import load
 from inventory_server.engine.errors import DatabaseUnavailable, DeadlinePassed, TransactionConflict
 from inventory_server.engine.load import Row
 from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage, read_payments
+from inventory_server.engine.stock_reads import StockFilters, StockPage, read_stocks
 
 T = TypeVar("T")
 
@@ -57,16 +58,12 @@ class Reader:
         return {product_id: view for product_id, view in views.items() if view is not None}
 
     async def list_stock(
-        self, store_id: str, *, after_product_id: str, limit: int, deadline_s: float
-    ) -> list[StockView]:
-        """Return at most `limit` records after a product_id, by product_id."""
+        self, store_id: str, filters: StockFilters, *, after: str, limit: int, deadline_s: float
+    ) -> StockPage:
+        """Return stock after a product_id, by product_id: see engine/stock_reads.py."""
 
-        async def read(transaction: ReadTransaction) -> list[StockView]:
-            page = await transaction.fetch([("stock_page", {"after": after_product_id, "limit": limit})])
-            product_ids = [row[0] for row in page[0]]
-            state = await _load(transaction, Wanted(products=set(product_ids)))
-            views = [state.stock_view(product_id) for product_id in product_ids]
-            return [view for view in views if view is not None]
+        async def read(transaction: ReadTransaction) -> StockPage:
+            return await read_stocks(transaction, filters, after, limit)
 
         return await self._run(store_id, read, deadline_s=deadline_s)
 

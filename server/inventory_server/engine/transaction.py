@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from inventory_server.db.connection import EngineConnection
 from inventory_server.domain.commands import ExpireReservation, Wanted
 from inventory_server.domain.decide import Request, decide
-from inventory_server.domain.errors import InsufficientStock
+from inventory_server.domain.errors import InsufficientStock, StockInUse
 from inventory_server.domain.state import State
 from inventory_server.engine import load, save
 from inventory_server.engine.facts import NOTHING, Facts, facts_of
@@ -40,8 +40,9 @@ async def run_batch(
 ) -> None:
     """Decide requests in one SERIALIZABLE transaction; on return it is committed.
 
-    Two round trips: BEGIN with the load, and the save with COMMIT. Where stock does not suffice, two more
-    look for holds that are due and load them: they are expired first, and everything is decided again.
+    Two round trips: BEGIN with the load, and the save with COMMIT. Where stock does not suffice, or is in
+    use and should be deleted, two more look for holds that are due and load them: they are expired first, and
+    everything is decided again.
 
     Raises: the database's errors, or whatever a rule raised that is no refusal; the caller rolls back.
     Effects: `attempt` is filled as far as it came.
@@ -66,7 +67,9 @@ async def run_batch(
             verdicts = decide(state, [*expiries, *fitting])[len(due) :]
             if len(due) == DUE_HOLDS_MAX:
                 deferred |= {
-                    i for i, verdict in enumerate(verdicts) if isinstance(verdict, InsufficientStock)
+                    i
+                    for i, verdict in enumerate(verdicts)
+                    if isinstance(verdict, InsufficientStock | StockInUse)
                 }
     verdicts += [None] * (len(requests) - len(fitting))
     saves = save.calls_for(state)
@@ -95,10 +98,11 @@ def _fitting_count(state: State, requests: Sequence[Request], lines_max: int) ->
 
 
 def _products_short(verdicts: Sequence[object]) -> set[str]:
-    return {
-        shortage.product_id
-        for verdict in verdicts
-        if isinstance(verdict, InsufficientStock)
-        for shortage in verdict.shortages
-        if shortage.managed
-    }
+    """Return the products whose due holds, if they had expired, could have changed a verdict."""
+    short: set[str] = set()
+    for verdict in verdicts:
+        if isinstance(verdict, InsufficientStock):
+            short.update(shortage.product_id for shortage in verdict.shortages if shortage.managed)
+        elif isinstance(verdict, StockInUse):
+            short.add(verdict.product_id)
+    return short

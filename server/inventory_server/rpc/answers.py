@@ -84,6 +84,8 @@ def stock(view: StockView) -> stock_pb2.Stock:
         total=view.available + view.allocated,
         available=view.available,
         allocated=view.allocated,
+        low_stock_threshold=view.low_stock_threshold,
+        etag=view.etag,
     )
     _set_time(message.create_time, view.created_at)
     _set_time(message.update_time, view.updated_at)

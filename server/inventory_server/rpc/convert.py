@@ -31,6 +31,8 @@ from inventory_server.domain.reservation import Line, LineUnits, merge, merge_un
 from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.domain.stock import Action
 from inventory_server.engine.payment_reads import PaymentFilters
+from inventory_server.engine.stock_reads import StockFilters
+from inventory_server.rpc.masks import changed_fields
 from inventory_server.rpc.rules import InvalidFields, Violation
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,7 +55,29 @@ _UPDATE_PATHS = ("quantity", "unit_price_minor", "location")
 
 
 def create_stock(request: inventory.CreateStockRequest) -> commands.CreateStock:
-    return commands.CreateStock(request.product_id, request.quantity, location_or_default(request.location))
+    return commands.CreateStock(
+        product_id=request.product_id,
+        quantity=request.quantity,
+        location=location_or_default(request.location),
+        low_stock_threshold=request.low_stock_threshold if request.HasField("low_stock_threshold") else None,
+    )
+
+
+def update_stock(request: stock_calls_pb2.UpdateStockRequest) -> commands.UpdateStock:
+    """Decode what to change of a record; a threshold that is named and not set is taken away."""
+    changed = changed_fields(request, ("low_stock_threshold",))
+    return commands.UpdateStock(
+        product_id=request.product_id,
+        set_low_stock_threshold="low_stock_threshold" in changed,
+        low_stock_threshold=request.low_stock_threshold if request.HasField("low_stock_threshold") else None,
+        etag=request.etag or None,
+    )
+
+
+def stock_filters(request: inventory.ListStockRequest) -> StockFilters:
+    return StockFilters(
+        product_id_prefix=request.filter.product_id_prefix, below_threshold=request.filter.below_threshold
+    )
 
 
 def create_stock_transaction(
@@ -82,6 +106,13 @@ def create_stock_transaction(
         reference=request.reference,
         expected_version=request.expected_version if request.HasField("expected_version") else None,
     )
+
+
+def create_stock_transactions(
+    requested: Iterable[stock_calls_pb2.StockTransactionItem],
+) -> list[commands.CreateStockTransaction]:
+    """Decode the items of a batch. Raises: InvalidFields, for the first that is none."""
+    return [create_stock_transaction(item, f"items[{index}].") for index, item in enumerate(requested)]
 
 
 def location_or_default(slug: str) -> str:

@@ -20,6 +20,7 @@ from inventory_server.domain.stock_import import Batch, RowError, StockImport
 from inventory_server.engine.feed import ResumePoint
 from inventory_server.engine.feed_reads import Part
 from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage
+from inventory_server.engine.stock_reads import StockFilters, StockPage
 
 
 class Engine(Protocol):
@@ -49,8 +50,8 @@ class StockReader(Protocol):
     ) -> dict[str, StockView]: ...
 
     async def list_stock(
-        self, store_id: str, *, after_product_id: str, limit: int, deadline_s: float
-    ) -> list[StockView]: ...
+        self, store_id: str, filters: StockFilters, *, after: str, limit: int, deadline_s: float
+    ) -> StockPage: ...
 
     async def stock_transaction(
         self, store_id: str, product_id: str, location: str, version: int, *, deadline_s: float

@@ -154,6 +154,11 @@ TABLE: Mapping[type[Exception], Row] = {
         _R.ERROR_REASON_HAND_ALLOCATION_TOO_SMALL,
         metadata={"requested": "requested", "hand_allocated": "hand_allocated"},
     ),
+    domain.StockInUse: Row(
+        _REFUSED,
+        _R.ERROR_REASON_STOCK_IN_USE,
+        metadata={"product_id": "product_id", "allocated": "allocated"},
+    ),
     # Reservations
     domain.ReservationNotActive: Row(
         _REFUSED,

@@ -6,9 +6,10 @@ from typing import Any
 
 from inventory_client.v1 import inventory_service_pb2 as pb
 from inventory_client.v1 import stock_calls_pb2 as calls_pb
-from inventory_client.v1.stock_pb2 import StockTransaction
+from inventory_server.domain.commands import DeleteStock
 from inventory_server.domain.decide import Replay, Request
 from inventory_server.domain.errors import StockNotFound
+from inventory_server.domain.stock import LogRecord
 from inventory_server.rpc import answers, convert, items, pages
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.ports import Engine, StockReader
@@ -42,14 +43,32 @@ class StockCalls:
         )
 
     async def list_stock(self, request: pb.ListStockRequest, call: Call) -> pb.ListStockResponse:
-        scope = ("ListStock", call.store_id)
+        filters = convert.stock_filters(request)
+        scope = ("ListStock", call.store_id, *map(str, filters))
         (after,) = pages.position(scope, request.page_token, ("",))
-        size = pages.size(request.page_size)
-        views = await self._reader.list_stock(
-            call.store_id, after_product_id=after, limit=size + 1, deadline_s=call.deadline_s
-        )
-        page, next_token = pages.cut(views, size, scope, lambda view: (view.product_id,))
-        return pb.ListStockResponse(stocks=map(answers.stock, page), next_page_token=next_token)
+        page = await self._reader.list_stock(
+            call.store_id, filters, after=after, limit=pages.size(request.page_size),
+            deadline_s=call.deadline_s,
+        )  # fmt: skip
+        token = pages.token(scope, (page.last,)) if page.last else ""
+        return pb.ListStockResponse(stocks=map(answers.stock, page.stocks), next_page_token=token)
+
+    async def update_stock(
+        self, request: calls_pb.UpdateStockRequest, call: Call
+    ) -> calls_pb.UpdateStockResponse:
+        return await change_once(
+            self._engine, call, convert.update_stock(request), request.request_id,
+            calls_pb.UpdateStockResponse,
+            lambda view: calls_pb.UpdateStockResponse(stock=answers.stock(view)),
+        )  # fmt: skip
+
+    async def delete_stock(
+        self, request: calls_pb.DeleteStockRequest, call: Call
+    ) -> calls_pb.DeleteStockResponse:
+        return await change_once(
+            self._engine, call, DeleteStock(request.product_id, request.etag or None), request.request_id,
+            calls_pb.DeleteStockResponse, lambda _: calls_pb.DeleteStockResponse(),
+        )  # fmt: skip
 
     async def create_stock_transaction(
         self, request: pb.CreateStockTransactionRequest, call: Call
@@ -66,20 +85,15 @@ class StockCalls:
         self, request: calls_pb.BatchCreateStockTransactionsRequest, call: Call
     ) -> calls_pb.BatchCreateStockTransactionsResponse:
         items.need_different_ids(item.item_id for item in request.items)
+        changes = convert.create_stock_transactions(request.items)
         asked = [
-            Request(
-                convert.create_stock_transaction(item, f"items[{index}]."),
-                items.request_id_of(request.request_id, item.item_id),
-                lambda record: answers.stock_transaction(record).SerializeToString(),
-                call.actor,
-            )
-            for index, item in enumerate(request.items)
+            Request(change, items.request_id_of(request.request_id, item.item_id), _logged, call.actor)
+            for item, change in zip(request.items, changes, strict=True)
         ]
         verdicts = await self._engine.change_many(call.store_id, asked, deadline_s=call.deadline_s)
         return calls_pb.BatchCreateStockTransactionsResponse(
             verdicts=[
-                _stock_transaction_verdict(item.item_id, verdict)
-                for item, verdict in zip(request.items, verdicts, strict=True)
+                _verdict(item.item_id, said) for item, said in zip(request.items, verdicts, strict=True)
             ]
         )
 
@@ -109,11 +123,18 @@ class StockCalls:
         )
 
 
-def _stock_transaction_verdict(item_id: str, verdict: Any) -> calls_pb.StockTransactionVerdict:
-    if isinstance(verdict, Exception):
-        error = items.error("BatchCreateStockTransactions", verdict)
-        return calls_pb.StockTransactionVerdict(item_id=item_id, error=error)
-    if isinstance(verdict, Replay):
-        stored = StockTransaction.FromString(verdict.response)
-        return calls_pb.StockTransactionVerdict(item_id=item_id, result=stored, replayed=not verdict.is_own)
-    return calls_pb.StockTransactionVerdict(item_id=item_id, result=answers.stock_transaction(verdict))
+def _logged(record: LogRecord) -> bytes:
+    """What a repeat of an item is answered with."""
+    return answers.stock_transaction(record).SerializeToString()
+
+
+def _verdict(item_id: str, said: Any) -> calls_pb.StockTransactionVerdict:
+    verdict = calls_pb.StockTransactionVerdict(item_id=item_id)
+    if isinstance(said, Exception):
+        verdict.error.CopyFrom(items.error("BatchCreateStockTransactions", said))
+    elif isinstance(said, Replay):
+        verdict.result.MergeFromString(said.response)
+        verdict.replayed = not said.is_own
+    else:
+        verdict.result.CopyFrom(answers.stock_transaction(said))
+    return verdict

@@ -45,7 +45,13 @@ UPDATE stock SET updated_at = created_at;
 -- What is kept at a location: for its deletion, and for lists of it. A level's key never changes, so updates stay HOT.
 CREATE INDEX stock_level_by_location ON stock_level (store_id, location, product_id);
 
-ALTER TABLE stock_transaction ADD COLUMN actor text NOT NULL DEFAULT '';
+-- The way to what may be low, however many products have no threshold.
+CREATE INDEX stock_with_threshold ON stock (store_id, product_id) WHERE low_stock_threshold IS NOT NULL;
+
+ALTER TABLE stock_transaction
+    ADD COLUMN actor text NOT NULL DEFAULT '',
+    ADD CONSTRAINT stock_transaction_delete_empties
+        CHECK (action <> 'DELETE' OR (available_after = 0 AND allocated_after = 0));
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON location TO inventory_service;
 GRANT UPDATE ON stock TO inventory_service;

@@ -10,6 +10,15 @@ SELECT store_id FROM store ORDER BY store_id;
 SELECT product_id
 FROM stock
 WHERE store_id = %(store_id)s AND product_id > %(after)s
+    AND product_id >= %(first)s AND product_id < %(until)s
+ORDER BY product_id
+LIMIT %(limit)s;
+
+-- name: stock_with_threshold_page
+SELECT product_id
+FROM stock
+WHERE store_id = %(store_id)s AND low_stock_threshold IS NOT NULL AND product_id > %(after)s
+    AND product_id >= %(first)s AND product_id < %(until)s
 ORDER BY product_id
 LIMIT %(limit)s;
 
