@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from inventory_server.domain.commands import AddCartItems, Checkout, CreateCart, CreateStock
 from inventory_server.domain.order import CartItem
-from inventory_server.domain.payment import OperationState
+from inventory_server.domain.payment import OperationState, PaymentState
 from inventory_server.domain.payment_commands import ResolvePayment, SettlePayment
+from inventory_server.engine import payment_reads
+from inventory_server.engine.payment_reads import PaymentFilters
 from support.engine import Database, running_engine
 from support.world import begin
 
@@ -31,6 +35,33 @@ async def test_in_doubt_and_resolved(database: Database) -> None:
             await engine.change(store, command, deadline_s=20)
         found = await reader.operations_in_doubt([store, "default"], limit=9, deadline_s=20)
         assert found == {store: [("o", "doubted", "op of doubted"), ("o", "ended", "op of ended")]}
+
+
+async def test_a_list_by_state_looks_at_so_many(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page ends after a bounded look, short or empty; going on from it finds each payment once."""
+    monkeypatch.setattr(payment_reads, "LOOKED_AT_MAX", 4)
+    monkeypatch.setattr(payment_reads, "LOOKED_AT_ONCE", 2)
+    filters = PaymentFilters(states=frozenset({PaymentState.CAPTURED}))
+    store = database.store
+    async with running_engine(database.url) as (engine, reader):
+        for command in (
+            CreateStock("a", 9),
+            CreateCart("c", "EUR"),
+            AddCartItems("c", (CartItem("a", 3, 100, None),)),
+            Checkout("c", "o"),
+        ):
+            await engine.change(store, command, deadline_s=20)
+        for number in range(10):
+            word = OperationState.ACCEPTED if number in (6, 8) else OperationState.DECLINED
+            await engine.change(store, begin("o", f"p{number}", 1), deadline_s=20)
+            settle = SettlePayment("o", f"p{number}", f"op of p{number}", word)
+            await engine.change(store, settle, deadline_s=20)
+        pages = []
+        last: payment_reads.PaymentKey | None = payment_reads.FIRST_KEY
+        while last is not None:
+            page, last = await reader.list_payments(store, filters, after=last, limit=1, deadline_s=20)
+            pages.append([payment.payment_id for payment in page])
+        assert pages == [[], ["p6"], ["p8"]]
 
 
 async def test_the_age_of_the_oldest_in_doubt(database: Database) -> None:

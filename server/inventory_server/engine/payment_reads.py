@@ -12,6 +12,7 @@ from inventory_server.engine import load
 
 # How many payments one call looks at: a page may be short where states are named.
 LOOKED_AT_MAX = 4_000
+LOOKED_AT_ONCE = 500
 
 PaymentKey = tuple[datetime, str]
 
@@ -45,19 +46,26 @@ async def read_payments(
     """
     found: list[Payment] = []
     looked_at = 0
+    chunk_size = max(limit + 1, LOOKED_AT_ONCE) if filters.states else limit + 1
     while True:
-        payments = await _chunk(transaction, filters, after, limit)
+        payments = await _chunk(transaction, filters, after, chunk_size)
         looked_at += len(payments)
         for payment in payments:
-            after = (payment.created_at, payment.payment_id)
-            if not filters.states or payment.state in filters.states:
+            if filters.states and payment.state not in filters.states:
+                after = _key(payment)
+            elif len(found) < limit:
+                after = _key(payment)
                 found.append(payment)
-            if len(found) == limit:
-                return PaymentPage(found, after)
-        if len(payments) < limit:
+            else:
+                return PaymentPage(found, _key(found[-1]))
+        if len(payments) < chunk_size:
             return PaymentPage(found, None)
         if looked_at >= LOOKED_AT_MAX:
             return PaymentPage(found, after)
+
+
+def _key(payment: Payment) -> PaymentKey:
+    return payment.created_at, payment.payment_id
 
 
 async def _chunk(

@@ -336,6 +336,9 @@ class PaymentProcessor:
                 reversal=settled.reversal.kind,
             )
             self._start(store_id, settled.payment, settled.reversal)
+        elif operation.reverses_operation_id is not None and command.outcome is not OperationState.ACCEPTED:
+            # It is begun again when the operation that it undoes is asked about next.
+            log.error("reversal_failed", store=store_id, payment=payment.payment_id, outcome=command.outcome)
         return settled.payment
 
 
