@@ -36,6 +36,7 @@ from inventory_server.domain.payment_commands import BeginPayment, SettlePayment
 from inventory_server.domain.reservation import Line, LineUnits
 from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.engine.feed_reads import FeedReader, Position
+from inventory_server.engine.order_reads import CartFilters, OrderFilters
 from inventory_server.engine.payment_reads import FIRST_KEY, PaymentFilters
 from inventory_server.engine.reads import Reader
 from inventory_server.engine.stock_reads import StockFilters
@@ -155,6 +156,16 @@ async def life_of_a_reservation(do: Do) -> None:
     await do(ReturnReservationItems("r", "t", (LineUnits(1, 1),), restock=True))
 
 
+async def read_the_order_flow(reader: Reader, store: str) -> None:
+    processing = frozenset({PaymentState.PROCESSING})
+    for payments in (PaymentFilters(), PaymentFilters("o"), PaymentFilters(states=processing)):
+        await reader.list_payments(store, payments, after=FIRST_KEY, limit=9, deadline_s=20)
+    await reader.order(store, "o", deadline_s=20)
+    for orders in (OrderFilters(), OrderFilters("a")):
+        await reader.list_orders(store, orders, after=FIRST_KEY, limit=9, deadline_s=20)
+    await reader.list_carts(store, CartFilters(), after=FIRST_KEY, limit=9, deadline_s=20)
+
+
 async def test_every_statement_gets_its_parameters(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,10 +217,7 @@ async def test_every_statement_gets_its_parameters(
         await reader.due_reservations([database.store], limit=9, deadline_s=20)
         await reader.operations_in_doubt([database.store], limit=9, deadline_s=20)
         await reader.oldest_doubt_age_s([database.store], deadline_s=20)
-        processing = frozenset({PaymentState.PROCESSING})
-        for chosen in (PaymentFilters(), PaymentFilters("o"), PaymentFilters(states=processing)):
-            await reader.list_payments(database.store, chosen, after=FIRST_KEY, limit=9, deadline_s=20)
-        await reader.order(database.store, "o", deadline_s=20)
+        await read_the_order_flow(reader, database.store)
         assert database.store in await reader.all_stores(deadline_s=20)
         with pytest.raises(Exception, match="shipped whole"):
             await do(CancelOrder("o"))

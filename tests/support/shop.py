@@ -250,6 +250,31 @@ class Shop:
     def get_order(self, order_id: str) -> v1.Order:
         return self.checkout.GetOrder(v1.GetOrderRequest(order_id=order_id)).order
 
+    def list_orders(self, **asked: Any) -> list[str]:
+        """Return the ids of the orders that the filters let through, page by page."""
+        return [
+            order.order_id
+            for page in self.pages_of(self.checkout.ListOrders, v1.ListOrdersRequest(**asked))
+            for order in page.orders
+        ]
+
+    def list_carts(self, **asked: Any) -> list[str]:
+        """Return the ids of the carts that the filters let through, page by page."""
+        return [
+            cart.cart_id
+            for page in self.pages_of(self.checkout.ListCarts, v1.ListCartsRequest(**asked))
+            for cart in page.carts
+        ]
+
+    def pages_of(self, method: Any, request: Any) -> Iterator[Any]:
+        """Yield page after page, until an empty token ends the list."""
+        while True:
+            page = method(request)
+            yield page
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
     def pay_request(
         self, order_id: str, payment_id: str, amount_minor: int, how: str = "accept", **more: Any
     ) -> v1.PayOrderRequest:

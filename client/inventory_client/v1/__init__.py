@@ -4,6 +4,8 @@ from inventory_client.v1.cart_pb2 import Cart as Cart
 from inventory_client.v1.cart_pb2 import CartItem as CartItem
 from inventory_client.v1.cart_pb2 import CartItemRequest as CartItemRequest
 from inventory_client.v1.cart_pb2 import CartState as CartState
+from inventory_client.v1.cart_calls_pb2 import ListCartsRequest as ListCartsRequest
+from inventory_client.v1.cart_calls_pb2 import ListCartsResponse as ListCartsResponse
 from inventory_client.v1.checkout_service_pb2 import AddCartItemsRequest as AddCartItemsRequest
 from inventory_client.v1.checkout_service_pb2 import AddCartItemsResponse as AddCartItemsResponse
 from inventory_client.v1.checkout_service_pb2 import CancelOrderRequest as CancelOrderRequest
@@ -81,6 +83,8 @@ from inventory_client.v1.order_pb2 import OrderShippingState as OrderShippingSta
 from inventory_client.v1.order_pb2 import OrderState as OrderState
 from inventory_client.v1.order_pb2 import Shipment as Shipment
 from inventory_client.v1.order_pb2 import ShipmentLine as ShipmentLine
+from inventory_client.v1.order_calls_pb2 import ListOrdersRequest as ListOrdersRequest
+from inventory_client.v1.order_calls_pb2 import ListOrdersResponse as ListOrdersResponse
 from inventory_client.v1.payment_pb2 import Payment as Payment
 from inventory_client.v1.payment_pb2 import PaymentKind as PaymentKind
 from inventory_client.v1.payment_pb2 import PaymentOperation as PaymentOperation

@@ -3,7 +3,9 @@
 import grpc
 import warnings
 
+from inventory_client.v1 import cart_calls_pb2 as inventory_dot_v1_dot_cart__calls__pb2
 from inventory_client.v1 import checkout_service_pb2 as inventory_dot_v1_dot_checkout__service__pb2
+from inventory_client.v1 import order_calls_pb2 as inventory_dot_v1_dot_order__calls__pb2
 from inventory_client.v1 import payment_calls_pb2 as inventory_dot_v1_dot_payment__calls__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -55,6 +57,11 @@ class CheckoutServiceStub:
                 request_serializer=inventory_dot_v1_dot_checkout__service__pb2.GetCartRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_checkout__service__pb2.GetCartResponse.FromString,
                 _registered_method=True)
+        self.ListCarts = channel.unary_unary(
+                '/inventory.v1.CheckoutService/ListCarts',
+                request_serializer=inventory_dot_v1_dot_cart__calls__pb2.ListCartsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_cart__calls__pb2.ListCartsResponse.FromString,
+                _registered_method=True)
         self.AddCartItems = channel.unary_unary(
                 '/inventory.v1.CheckoutService/AddCartItems',
                 request_serializer=inventory_dot_v1_dot_checkout__service__pb2.AddCartItemsRequest.SerializeToString,
@@ -79,6 +86,11 @@ class CheckoutServiceStub:
                 '/inventory.v1.CheckoutService/GetOrder',
                 request_serializer=inventory_dot_v1_dot_checkout__service__pb2.GetOrderRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_checkout__service__pb2.GetOrderResponse.FromString,
+                _registered_method=True)
+        self.ListOrders = channel.unary_unary(
+                '/inventory.v1.CheckoutService/ListOrders',
+                request_serializer=inventory_dot_v1_dot_order__calls__pb2.ListOrdersRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_order__calls__pb2.ListOrdersResponse.FromString,
                 _registered_method=True)
         self.PayOrder = channel.unary_unary(
                 '/inventory.v1.CheckoutService/PayOrder',
@@ -161,6 +173,13 @@ class CheckoutServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCarts(self, request, context):
+        """List carts, the oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AddCartItems(self, request, context):
         """Put items into a cart, all or none. Checks that the stock has the quantity that
         this request names, not the cart's sum, unless the cart defers it. Errors: ID_REUSED, CART_NOT_FOUND,
@@ -198,6 +217,13 @@ class CheckoutServiceServicer:
 
     def GetOrder(self, request, context):
         """Read an order. Errors: ORDER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOrders(self, request, context):
+        """List orders, the oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -309,6 +335,11 @@ def add_CheckoutServiceServicer_to_server(servicer, server):
                     request_deserializer=inventory_dot_v1_dot_checkout__service__pb2.GetCartRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_checkout__service__pb2.GetCartResponse.SerializeToString,
             ),
+            'ListCarts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCarts,
+                    request_deserializer=inventory_dot_v1_dot_cart__calls__pb2.ListCartsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_cart__calls__pb2.ListCartsResponse.SerializeToString,
+            ),
             'AddCartItems': grpc.unary_unary_rpc_method_handler(
                     servicer.AddCartItems,
                     request_deserializer=inventory_dot_v1_dot_checkout__service__pb2.AddCartItemsRequest.FromString,
@@ -333,6 +364,11 @@ def add_CheckoutServiceServicer_to_server(servicer, server):
                     servicer.GetOrder,
                     request_deserializer=inventory_dot_v1_dot_checkout__service__pb2.GetOrderRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_checkout__service__pb2.GetOrderResponse.SerializeToString,
+            ),
+            'ListOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrders,
+                    request_deserializer=inventory_dot_v1_dot_order__calls__pb2.ListOrdersRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_order__calls__pb2.ListOrdersResponse.SerializeToString,
             ),
             'PayOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.PayOrder,
@@ -449,6 +485,33 @@ class CheckoutService:
             '/inventory.v1.CheckoutService/GetCart',
             inventory_dot_v1_dot_checkout__service__pb2.GetCartRequest.SerializeToString,
             inventory_dot_v1_dot_checkout__service__pb2.GetCartResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCarts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.CheckoutService/ListCarts',
+            inventory_dot_v1_dot_cart__calls__pb2.ListCartsRequest.SerializeToString,
+            inventory_dot_v1_dot_cart__calls__pb2.ListCartsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -584,6 +647,33 @@ class CheckoutService:
             '/inventory.v1.CheckoutService/GetOrder',
             inventory_dot_v1_dot_checkout__service__pb2.GetOrderRequest.SerializeToString,
             inventory_dot_v1_dot_checkout__service__pb2.GetOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.CheckoutService/ListOrders',
+            inventory_dot_v1_dot_order__calls__pb2.ListOrdersRequest.SerializeToString,
+            inventory_dot_v1_dot_order__calls__pb2.ListOrdersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,7 +5,9 @@ Carts, orders, payments and shipments."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from inventory_client.v1 import cart_calls_pb2 as _cart_calls_pb2
 from inventory_client.v1 import checkout_service_pb2 as _checkout_service_pb2
+from inventory_client.v1 import order_calls_pb2 as _order_calls_pb2
 from inventory_client.v1 import payment_calls_pb2 as _payment_calls_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -51,6 +53,8 @@ class CheckoutServiceStub:
     """
     GetCart: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.GetCartRequest, _checkout_service_pb2.GetCartResponse]
     """Read a cart. Errors: CART_NOT_FOUND."""
+    ListCarts: _grpc.UnaryUnaryMultiCallable[_cart_calls_pb2.ListCartsRequest, _cart_calls_pb2.ListCartsResponse]
+    """List carts, the oldest first."""
     AddCartItems: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.AddCartItemsRequest, _checkout_service_pb2.AddCartItemsResponse]
     """Put items into a cart, all or none. Checks that the stock has the quantity that
     this request names, not the cart's sum, unless the cart defers it. Errors: ID_REUSED, CART_NOT_FOUND,
@@ -72,6 +76,8 @@ class CheckoutServiceStub:
     """
     GetOrder: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.GetOrderRequest, _checkout_service_pb2.GetOrderResponse]
     """Read an order. Errors: ORDER_NOT_FOUND."""
+    ListOrders: _grpc.UnaryUnaryMultiCallable[_order_calls_pb2.ListOrdersRequest, _order_calls_pb2.ListOrdersResponse]
+    """List orders, the oldest first."""
     PayOrder: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.PayOrderRequest, _checkout_service_pb2.PayOrderResponse]
     """Pay all or a part of an order's balance, at once or by an authorization that is
     captured later. Allocates the whole order first, or refuses and never calls the
@@ -146,6 +152,8 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
     """
     GetCart: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.GetCartRequest, _checkout_service_pb2.GetCartResponse]  # type: ignore[assignment]
     """Read a cart. Errors: CART_NOT_FOUND."""
+    ListCarts: _aio.UnaryUnaryMultiCallable[_cart_calls_pb2.ListCartsRequest, _cart_calls_pb2.ListCartsResponse]  # type: ignore[assignment]
+    """List carts, the oldest first."""
     AddCartItems: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.AddCartItemsRequest, _checkout_service_pb2.AddCartItemsResponse]  # type: ignore[assignment]
     """Put items into a cart, all or none. Checks that the stock has the quantity that
     this request names, not the cart's sum, unless the cart defers it. Errors: ID_REUSED, CART_NOT_FOUND,
@@ -167,6 +175,8 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
     """
     GetOrder: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.GetOrderRequest, _checkout_service_pb2.GetOrderResponse]  # type: ignore[assignment]
     """Read an order. Errors: ORDER_NOT_FOUND."""
+    ListOrders: _aio.UnaryUnaryMultiCallable[_order_calls_pb2.ListOrdersRequest, _order_calls_pb2.ListOrdersResponse]  # type: ignore[assignment]
+    """List orders, the oldest first."""
     PayOrder: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.PayOrderRequest, _checkout_service_pb2.PayOrderResponse]  # type: ignore[assignment]
     """Pay all or a part of an order's balance, at once or by an authorization that is
     captured later. Allocates the whole order first, or refuses and never calls the
@@ -252,6 +262,14 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         """Read a cart. Errors: CART_NOT_FOUND."""
 
     @_abc_1.abstractmethod
+    def ListCarts(
+        self,
+        request: _cart_calls_pb2.ListCartsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cart_calls_pb2.ListCartsResponse, _abc.Awaitable[_cart_calls_pb2.ListCartsResponse]]:
+        """List carts, the oldest first."""
+
+    @_abc_1.abstractmethod
     def AddCartItems(
         self,
         request: _checkout_service_pb2.AddCartItemsRequest,
@@ -301,6 +319,14 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_checkout_service_pb2.GetOrderResponse, _abc.Awaitable[_checkout_service_pb2.GetOrderResponse]]:
         """Read an order. Errors: ORDER_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListOrders(
+        self,
+        request: _order_calls_pb2.ListOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_calls_pb2.ListOrdersResponse, _abc.Awaitable[_order_calls_pb2.ListOrdersResponse]]:
+        """List orders, the oldest first."""
 
     @_abc_1.abstractmethod
     def PayOrder(

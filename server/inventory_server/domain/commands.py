@@ -36,6 +36,8 @@ class Wanted:
     carts_checked: set[str] = field(default_factory=set)
     # Orders come with their lines, last reservation, payments and shipments.
     orders: set[str] = field(default_factory=set)
+    # Orders that are only looked at: the same without the stock of their products.
+    orders_seen: set[str] = field(default_factory=set)
     # Payments come with all their operations.
     payments: set[str] = field(default_factory=set)
     refunds: set[str] = field(default_factory=set)

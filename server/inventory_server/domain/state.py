@@ -307,6 +307,24 @@ class State:
             shipments=tuple(s for s in self.shipments.values() if s.order_id == order_id),
         )
 
+    def order_views(self) -> list[OrderView]:
+        """Return every order as order_view does, in the order loaded: one pass for all of them."""
+        payments: dict[str, list[Payment]] = {}
+        for payment in self.payments.values():
+            payments.setdefault(payment.order_id, []).append(payment)
+        shipments: dict[str, list[Shipment]] = {}
+        for shipment in self.shipments.values():
+            shipments.setdefault(shipment.order_id, []).append(shipment)
+        return [
+            OrderView(
+                order=order,
+                reservation=self.reservations.get(order.reservation_id) if order.reservation_id else None,
+                payments=tuple(payments.get(order.order_id, ())),
+                shipments=tuple(shipments.get(order.order_id, ())),
+            )
+            for order in self.orders.values()
+        ]
+
     # --- writing ---------------------------------------------------------------------------------
 
     def forget_answers(self, retention_h: int) -> None:

@@ -47,7 +47,7 @@ def calls_for(wanted: Wanted) -> list[Call]:
     if wanted.answers:
         methods, request_ids = zip(*sorted(wanted.answers), strict=True)
         calls.append(("answers", {"methods": list(methods), "request_ids": list(request_ids)}))
-    orders, reservations = sorted(wanted.orders), sorted(wanted.reservations)
+    orders, reservations = sorted(wanted.orders | wanted.orders_seen), sorted(wanted.reservations)
     if orders:
         calls.append(("orders", {"orders": orders}))
     if wanted.carts:
@@ -66,11 +66,11 @@ def calls_for(wanted: Wanted) -> list[Call]:
     if wanted.imports:
         calls += [("imports", {"imports": sorted(wanted.imports)}), ("imports_running", {})]
     products = {"products": sorted(wanted.products)}
-    if orders or wanted.carts_checked or wanted.reservations_moved:
+    if wanted.orders or wanted.carts_checked or wanted.reservations_moved:
         touched = {
             **products,
             "reservations": sorted(wanted.reservations_moved),
-            "orders": orders,
+            "orders": sorted(wanted.orders),
             "carts_checked": sorted(wanted.carts_checked),
         }
         calls += [("stocks_touched", touched), ("levels_touched", touched)]

@@ -26,6 +26,14 @@ from inventory_server.domain.stock import Action, LogEntry, LogRecord, StockLeve
 from inventory_server.engine import load
 from inventory_server.engine.errors import DatabaseUnavailable, DeadlinePassed, TransactionConflict
 from inventory_server.engine.load import Row
+from inventory_server.engine.order_reads import (
+    CartFilters,
+    Key,
+    OrderFilters,
+    Page,
+    read_carts,
+    read_orders,
+)
 from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage, read_payments
 from inventory_server.engine.stock_reads import StockFilters, StockPage, read_stocks
 
@@ -143,7 +151,28 @@ class Reader:
 
     async def order(self, store_id: str, order_id: str, *, deadline_s: float) -> OrderView:
         """Raises: OrderNotFound."""
-        return (await self._load(store_id, Wanted(orders={order_id}), deadline_s)).order_view(order_id)
+        wanted = Wanted(orders_seen={order_id})
+        return (await self._load(store_id, wanted, deadline_s)).order_view(order_id)
+
+    async def list_carts(
+        self, store_id: str, filters: CartFilters, *, after: Key, limit: int, deadline_s: float
+    ) -> Page[Cart]:
+        """Return carts after a key, the oldest first: see engine/order_reads.py."""
+
+        async def read(transaction: ReadTransaction) -> Page[Cart]:
+            return await read_carts(transaction, filters, after, limit)
+
+        return await self._run(store_id, read, deadline_s=deadline_s)
+
+    async def list_orders(
+        self, store_id: str, filters: OrderFilters, *, after: Key, limit: int, deadline_s: float
+    ) -> Page[OrderView]:
+        """Return orders after a key, the oldest first: see engine/order_reads.py."""
+
+        async def read(transaction: ReadTransaction) -> Page[OrderView]:
+            return await read_orders(transaction, filters, after, limit)
+
+        return await self._run(store_id, read, deadline_s=deadline_s)
 
     async def payment(self, store_id: str, payment_id: str, *, deadline_s: float) -> Payment:
         """Raises: PaymentNotFound."""

@@ -187,9 +187,10 @@ def _orders(state: State) -> tuple[Save, ...]:
         ),
         (
             "put_order_lines",
-            "order_id line_number product_id quantity unit_price_minor location track_stock unmanaged",
+            "order_id created_at line_number product_id quantity unit_price_minor location"
+            " track_stock unmanaged",
             [
-                (order.order_id, *line)
+                (order.order_id, order.created_at, *line)
                 for order in written
                 for line in _changed_lines(state.orders.loaded.get(order.order_id), order)
             ],

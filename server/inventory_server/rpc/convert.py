@@ -6,34 +6,50 @@ range of a Duration) raises InvalidFields from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory_client.v1 import checkout_service_pb2 as checkout
-from inventory_client.v1 import inventory_service_pb2 as inventory
 from inventory_client.v1 import (
+    cart_calls_pb2,
+    cart_pb2,
+    order_calls_pb2,
+    order_pb2,
     payment_calls_pb2,
     payment_pb2,
     reservation_calls_pb2,
     stock_calls_pb2,
     stock_pb2,
 )
+from inventory_client.v1 import checkout_service_pb2 as checkout
+from inventory_client.v1 import inventory_service_pb2 as inventory
 from inventory_client.v1.reservation_pb2 import LineQuantity, LineRequest
 from inventory_server.domain import commands
 from inventory_server.domain.limits import DEFAULT_LOCATION, HOLD_S_MAX, HOLD_S_MIN
-from inventory_server.domain.order import CartItem
+from inventory_server.domain.order import (
+    CartItem,
+    CartState,
+    OrderPaymentState,
+    OrderShippingState,
+    OrderState,
+)
 from inventory_server.domain.payment import OperationKind, OperationState, PaymentState
 from inventory_server.domain.payment_commands import ResolvePayment
 from inventory_server.domain.reservation import Line, LineUnits, merge, merge_units
 from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.domain.stock import Action
+from inventory_server.engine.order_reads import CartFilters, OrderFilters
 from inventory_server.engine.payment_reads import PaymentFilters
 from inventory_server.engine.stock_reads import StockFilters
 from inventory_server.rpc.masks import changed_fields
 from inventory_server.rpc.rules import InvalidFields, Violation
+
+S = TypeVar("S", bound=StrEnum)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_1 = datetime(1, 1, 1, tzinfo=UTC)
@@ -237,6 +253,37 @@ def update_cart_item(request: checkout.UpdateCartItemRequest) -> commands.Update
         set_location="location" in paths or (not paths and bool(request.location)),
         location=(request.location or None) if is_named["location"] else None,
     )
+
+
+def cart_filters(request: cart_calls_pb2.ListCartsRequest) -> CartFilters:
+    return CartFilters(
+        states=_states(request.states, cart_pb2.CartState.Name, CartState),
+        created_from=_optional_moment(request, "created_from"),
+        created_until=_optional_moment(request, "created_until"),
+    )
+
+
+def order_filters(request: order_calls_pb2.ListOrdersRequest) -> OrderFilters:
+    return OrderFilters(
+        product_id=request.product_id or None,
+        states=_states(request.states, order_pb2.OrderState.Name, OrderState),
+        payment_states=_states(request.payment_states, order_pb2.OrderPaymentState.Name, OrderPaymentState),
+        shipping_states=_states(
+            request.shipping_states, order_pb2.OrderShippingState.Name, OrderShippingState
+        ),
+        created_from=_optional_moment(request, "created_from"),
+        created_until=_optional_moment(request, "created_until"),
+    )
+
+
+def _states(values: Iterable[Any], name_of: Callable[[Any], str], kind: type[S]) -> frozenset[S]:
+    """Return the domain's states for those of a proto, whose names begin with that of their enum."""
+    prefix = len(name_of(0)) - len("UNSPECIFIED")
+    return frozenset(kind(name_of(value)[prefix:]) for value in values)
+
+
+def _optional_moment(request: Message, field: str) -> datetime | None:
+    return moment(getattr(request, field)) if request.HasField(field) else None
 
 
 # --- payments ------------------------------------------------------------------------------------

@@ -8,10 +8,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any, TypeVar
 
+from google.protobuf.message import Message
+
 from inventory_server.domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
+from inventory_server.rpc import convert
 from inventory_server.rpc.rules import InvalidFields, Violation, is_id
 
 T = TypeVar("T")
@@ -23,6 +27,15 @@ _FOREIGN = Violation("page_token", "must be a next_page_token of the same method
 def size(page_size: int) -> int:
     """Return how many a page holds: 0 = the default, more than the bound is lowered to it."""
     return min(page_size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+
+
+def list_scope(store_id: str, request: Message) -> tuple[str, ...]:
+    """Return the scope of a list's tokens: its request without what may differ from page to page."""
+    filters = type(request)()
+    filters.CopyFrom(request)
+    for field in ("page_size", "page_token"):
+        filters.ClearField(field)
+    return type(request).DESCRIPTOR.name, store_id, filters.SerializeToString(deterministic=True).hex()
 
 
 def token(scope: Sequence[str], position: Sequence[str | int]) -> str:
@@ -49,6 +62,20 @@ def position(scope: Sequence[str], page_token: str, first: tuple[Any, ...]) -> t
     if not isinstance(found, list) or len(found) != len(first) or not all(map(_is_key, found, first)):
         raise InvalidFields([_FOREIGN])
     return tuple(found)
+
+
+def moment_token(scope: Sequence[str], last: tuple[datetime, str] | None) -> str:
+    """Make the token of the page that begins after a (time, id); "" where there is none."""
+    return "" if last is None else token(scope, (convert.micros(last[0]), last[1]))
+
+
+def moment_position(scope: Sequence[str], page_token: str) -> tuple[datetime, str]:
+    """Return the (time, id) that a token holds; before all of them for the empty token.
+
+    Raises: InvalidFields at `page_token`.
+    """
+    time_us, key = position(scope, page_token, (0, ""))
+    return convert.of_micros(time_us), key
 
 
 def read(scope: Sequence[str], opaque: str) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from inventory_client.v1 import checkout_service_pb2 as service_pb
 from inventory_client.v1 import payment_calls_pb2 as pb
-from inventory_server.engine.payment_reads import FIRST_KEY
 from inventory_server.rpc import answers, convert, pages
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.ports import Engine, OrderReader, Payments
@@ -39,14 +38,12 @@ class PaymentCalls:
 
     async def list_payments(self, request: pb.ListPaymentsRequest, call: Call) -> pb.ListPaymentsResponse:
         filters = convert.payment_filters(request)
-        scope = ("ListPayments", call.store_id, *map(str, filters))
-        first = (convert.micros(FIRST_KEY[0]), FIRST_KEY[1])
-        time_us, payment_id = pages.position(scope, request.page_token, first)
+        scope = pages.list_scope(call.store_id, request)
         page = await self._reader.list_payments(
-            call.store_id, filters, after=(convert.of_micros(time_us), payment_id),
+            call.store_id, filters, after=pages.moment_position(scope, request.page_token),
             limit=pages.size(request.page_size), deadline_s=call.deadline_s,
         )  # fmt: skip
-        token = pages.token(scope, (convert.micros(page.last[0]), page.last[1])) if page.last else ""
+        token = pages.moment_token(scope, page.last)
         return pb.ListPaymentsResponse(payments=map(answers.payment, page.payments), next_page_token=token)
 
     async def capture_payment(

@@ -19,6 +19,7 @@ from inventory_server.domain.stock import LogRecord
 from inventory_server.domain.stock_import import Batch, RowError, StockImport
 from inventory_server.engine.feed import ResumePoint
 from inventory_server.engine.feed_reads import Part
+from inventory_server.engine.order_reads import CartFilters, Key, OrderFilters, Page
 from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage
 from inventory_server.engine.stock_reads import StockFilters, StockPage
 
@@ -85,6 +86,14 @@ class Feed(Protocol):
 
 class OrderReader(Protocol):
     """Reads of carts, orders and payments: see engine/reads.py."""
+
+    async def list_carts(
+        self, store_id: str, filters: CartFilters, *, after: Key, limit: int, deadline_s: float
+    ) -> Page[Cart]: ...
+
+    async def list_orders(
+        self, store_id: str, filters: OrderFilters, *, after: Key, limit: int, deadline_s: float
+    ) -> Page[OrderView]: ...
 
     async def cart(self, store_id: str, cart_id: str, *, deadline_s: float) -> Cart: ...
 

@@ -87,10 +87,10 @@ SET reservation_id = EXCLUDED.reservation_id, cancelled_at = EXCLUDED.cancelled_
 
 -- name: put_order_lines
 INSERT INTO order_line
-    (store_id, order_id, line_number, product_id, quantity, unit_price_minor, location, track_stock, unmanaged)
+    (store_id, order_id, line_number, product_id, quantity, unit_price_minor, location, created_at, track_stock, unmanaged)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(order_id)s::text[], %(line_number)s::integer[], %(product_id)s::text[], %(quantity)s::bigint[], %(unit_price_minor)s::bigint[], %(location)s::text[], %(track_stock)s::boolean[], %(unmanaged)s::boolean[]
+    %(order_id)s::text[], %(line_number)s::integer[], %(product_id)s::text[], %(quantity)s::bigint[], %(unit_price_minor)s::bigint[], %(location)s::text[], %(created_at)s::timestamptz[], %(track_stock)s::boolean[], %(unmanaged)s::boolean[]
 ) AS r
 ON CONFLICT ON CONSTRAINT order_line_pkey DO UPDATE
 SET unmanaged = EXCLUDED.unmanaged;

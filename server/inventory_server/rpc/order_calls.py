@@ -1,0 +1,56 @@
+"""CheckoutService's calls on orders and what leaves the house for them: each decodes, asks, and encodes."""
+
+from __future__ import annotations
+
+from inventory_client.v1 import checkout_service_pb2 as service_pb
+from inventory_client.v1 import order_calls_pb2 as pb
+from inventory_server.domain.commands import CancelOrder, Checkout, ShipOrder
+from inventory_server.rpc import answers, convert, pages
+from inventory_server.rpc.edge import Call
+from inventory_server.rpc.ports import Engine, OrderReader
+from inventory_server.rpc.repeat import change_once
+
+
+class OrderCalls:
+    """A part of CheckoutServicer. The .proto says what each call does."""
+
+    _engine: Engine
+    _reader: OrderReader
+
+    async def checkout(self, request: service_pb.CheckoutRequest, call: Call) -> service_pb.CheckoutResponse:
+        command = Checkout(request.cart_id, request.order_id)
+        order = await self._engine.change(
+            call.store_id, command, deadline_s=call.deadline_s, actor=call.actor
+        )
+        return service_pb.CheckoutResponse(order=answers.order(order))
+
+    async def get_order(self, request: service_pb.GetOrderRequest, call: Call) -> service_pb.GetOrderResponse:
+        order = await self._reader.order(call.store_id, request.order_id, deadline_s=call.deadline_s)
+        return service_pb.GetOrderResponse(order=answers.order(order))
+
+    async def list_orders(self, request: pb.ListOrdersRequest, call: Call) -> pb.ListOrdersResponse:
+        filters = convert.order_filters(request)
+        scope = pages.list_scope(call.store_id, request)
+        page = await self._reader.list_orders(
+            call.store_id, filters, after=pages.moment_position(scope, request.page_token),
+            limit=pages.size(request.page_size), deadline_s=call.deadline_s,
+        )  # fmt: skip
+        token = pages.moment_token(scope, page.last)
+        return pb.ListOrdersResponse(orders=map(answers.order, page.rows), next_page_token=token)
+
+    async def cancel_order(
+        self, request: service_pb.CancelOrderRequest, call: Call
+    ) -> service_pb.CancelOrderResponse:
+        return await change_once(
+            self._engine, call, CancelOrder(request.order_id), request.request_id,
+            service_pb.CancelOrderResponse, answers.cancelled,
+        )  # fmt: skip
+
+    async def ship_order(
+        self, request: service_pb.ShipOrderRequest, call: Call
+    ) -> service_pb.ShipOrderResponse:
+        command = ShipOrder(request.order_id, request.shipment_id)
+        shipped = await self._engine.change(
+            call.store_id, command, deadline_s=call.deadline_s, actor=call.actor
+        )
+        return service_pb.ShipOrderResponse(shipment=answers.shipment(shipped))
