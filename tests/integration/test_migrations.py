@@ -59,7 +59,7 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "order_line": {
         "store_id": "s", "order_id": "o", "line_number": 1, "product_id": "a", "quantity": 1,
-        "unit_price_minor": 0,
+        "unit_price_minor": 0, "created_at": TIME,
     },
     "payment": {
         "store_id": "s", "payment_id": "p", "order_id": "o", "amount_minor": 0, "currency": "EUR",
