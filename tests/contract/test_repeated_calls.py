@@ -81,15 +81,14 @@ NAMED: dict[str, Named] = {
 }
 # Each item is repeated by itself: tests/contract/test_batch_stock_calls.py.
 ITEM_BY_ITEM = ("BatchCreateStockTransactions",)
-# Their repeats while the gateway thinks: tests/contract/test_payment_operations.py.
+# Their repeats while the gateway thinks: tests/contract/test_interleavings_operations.py.
 AT_THE_GATEWAY = ("CapturePayment", "VoidPayment", "ConfirmPayment", "ResolvePayment")
 
 
 def arranged(shop: Shop) -> None:
     """A stock of `a`, a hold `r`, a cart `c`, a paid order `o`, and payments to go on with."""
-    shop.stock("a", 90)
-    shop.location("spare")
     shop.stocks(a=90, old=1)
+    shop.location("spare")
     shop.reserve("r", ("a", 1))
     shop.cart("c", ("a", 1))
     shop.paid_order("o", ("a", 1))
@@ -160,9 +159,8 @@ def test_other_content_under_a_request_id(shop: Shop, method: str) -> None:
 @pytest.mark.parametrize("method", [method for method in NAMED if method not in AT_THE_GATEWAY])
 def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool) -> None:
     """One takes effect and 49 are replays of it, in one batch or in many."""
-    staged.stock("a", 90)
-    staged.location("spare")
     staged.stocks(a=90, old=1)
+    staged.location("spare")
     staged.reserve("r", ("a", 1))
     staged.cart("c", ("a", 1))
     staged.order("o", ("a", 1))
