@@ -1,6 +1,6 @@
 """Carts that shop on and on, for Locust's own page or its command line, against any server.
 
-    locust -f loadtest/locustfile.py --host 127.0.0.1:50051
+    locust -f loadtest/locustfile.py --host 127.0.0.1:50051 --web-host 127.0.0.1
     locust -f loadtest/locustfile.py --host 127.0.0.1:50051 --headless --users 50 --run-time 30s
 
 Every user fills a cart, checks out, pays, and begins again with a new cart. When the test starts it makes the

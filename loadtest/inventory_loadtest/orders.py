@@ -157,7 +157,7 @@ class _Reader:
             elif role in self._columns:
                 self._wrong(1, f"no column {self._columns[role]!r} for the {role}")
             elif role != "price":
-                self._wrong(1, f"no column looks like the {role}; name it with {role}=COLUMN")
+                self._wrong(1, f"no column looks like the {role}; name it with --columns {role}=COLUMN")
         return {} if self._problems else found
 
     def _take(self, number: int, cells: dict[str, str]) -> None:

@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 # Beside the engine's connections and those of reads.
 STAGING_CONNECTIONS_MAX = 2
 EXPORT_CONNECTIONS_MAX = 2
+STREAMS_GRACE_S = 1.0
 WATCH_INTERVAL_S = 1.0
 WATCH_DEADLINE_S = 3.0
 BACKOFF_S_MIN = 0.25
@@ -138,7 +139,7 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     importer = Importer(engine, import_reader, staging, imports)
     export_pool = ReadPool(database_url, EXPORT_CONNECTIONS_MAX, snapshot=Snapshot.SAFE)
     exporter = Exporter(export_pool, spool_bytes_max=settings.export_spool_mib_max * 2**20)
-    server, port, health = await build_server(
+    server, port, health, edge = await build_server(
         InventoryServicer(engine, reader, feed, imports, import_reader, exporter),
         CheckoutServicer(engine, reader, processor),
         host=settings.host,
@@ -180,7 +181,9 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     feed.close()
     # One grace time for all of them; a second is left to each whatever those before it took.
     until = loop.time() + settings.stop_grace_s
-    await server.stop(settings.stop_grace_s)
+    await edge.drain(settings.stop_grace_s)
+    # What remains are answers on their way, and streams.
+    await server.stop(min(STREAMS_GRACE_S, max(0.0, until - loop.time())))
     await processor.drain(max(1.0, until - loop.time()))
     await engine.drain(max(1.0, until - loop.time()))
     if gateway is not None:

@@ -50,6 +50,8 @@ def configure_logging(level: str) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(numeric_level)
+    # That the database is away is said once, by us; the pool would say it with every try to connect.
+    logging.getLogger("psycopg.pool").setLevel(max(numeric_level, logging.ERROR))
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a closed standard error must not stop the service
 

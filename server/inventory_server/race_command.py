@@ -27,6 +27,14 @@ from inventory_server.launch import ephemeral_server
 from inventory_server.operator_error import OperatorError
 
 _STOCK_RATIO = 0.6
+
+
+class OutputError(OperatorError):
+    """A file that can't be written. Not 1, which says that a law is broken."""
+
+    exit_status = 2
+
+
 _Numbers = dict[str, float | None]
 
 _OrdersFile = Annotated[
@@ -89,7 +97,7 @@ def race(
     common: _Numbers = {"split_share": split_share, "carts_per_s": carts_per_s, "seed": seed}
     plan = _plan(name, orders, columns, stock_ratio, synthetic, common)
     for path in filter(None, (json_file, report, history)):
-        _make_folder_of(path)
+        _need_writable(path)
     console = Console(highlight=False)
     with _server(target, ledger, gateway_args or "", console) as (address, books):
         result = _race(plan, address, books, console, store=store, history=history)
@@ -116,7 +124,7 @@ def demo(
     # A file of any size ends in time if all of it starts at once.
     common: _Numbers = {"split_share": 0.2, "carts_per_s": None if orders else 40.0, "seed": 1}
     real = _plan("orders", orders or SAMPLE_FILE, columns, None, {}, common)
-    _make_folder_of(report_dir / "race.html")
+    _need_writable(report_dir / "race.html")
     results = []
     for plan, gateway_args, title, note in (
         (
@@ -169,9 +177,9 @@ def _plan(
     except OrdersError as error:
         for line in str(error).splitlines():
             typer.echo(line, err=True)
-        raise OperatorError(
-            f"{orders}: {len(error.problems):,} lines can't be used; nothing was started"
-        ) from error
+        count = len(error.problems)
+        to_mend = f"{count:,} thing{'' if count == 1 else 's'} to mend"
+        raise OperatorError(f"{orders}: {to_mend} (see above); nothing was started") from error
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -239,8 +247,10 @@ def _closing(results: list[RaceResult], report_dir: Path) -> str:
     )
 
 
-def _make_folder_of(path: Path) -> None:
+def _need_writable(path: Path) -> None:
+    """Find out before the race, which takes its time, whether its outcome can be written there."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
     except OSError as error:
-        raise OperatorError(f"{path.parent} can't be made: {error.strerror}") from error
+        raise OutputError(f"{path} can't be written: {error.strerror}") from error

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +112,14 @@ def test_serve_imports_nothing_of_the_race() -> None:
         "sys.exit(bool({'locust', 'gevent'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("option", ["--json", "--report", "--history"])
+def test_an_output_that_cannot_be_written_is_told_before_the_race(option: str, tmp_path: Path) -> None:
+    """One line that names it, at once, and the status is not that of a broken law."""
+    run = inventory("race", option, str(tmp_path))
+    assert run.returncode == 2 and run.stderr == f"inventory: {tmp_path} can't be written: Is a directory\n"
+    assert run.stdout == ""
 
 
 def test_sigterm_ends_a_server_with_status_0(database_url: str) -> None:

@@ -148,6 +148,23 @@ async def test_more_due_holds_than_the_bound(
     assert len(transactions(database, "EXPIRE")) == rounds
 
 
+async def test_due_holds_with_more_lines_than_a_batch_has_room_for(database: Database) -> None:
+    """Holds are ended as far as the batch's bound on lines has room for theirs; the rest in the next."""
+    async with running_engine(database.url, lines_max=5) as (engine, _):
+        for product_id in ("a", "b"):
+            await engine.change(database.store, CreateStock(product_id, 6), deadline_s=20)
+        for number in range(6):
+            lines = (Line("a", 1), Line("b", 1))
+            await engine.change(database.store, ReserveStock(f"due{number}", lines, ttl_s=60), deadline_s=20)
+        database.rows(
+            "UPDATE reservation SET expire_time = now() - interval '1 s' WHERE store_id = %s RETURNING 1",
+            database.store,
+        )
+        took = await engine.change(database.store, ReserveStock("r", (Line("a", 6),)), deadline_s=20)
+        assert took.state is HELD
+    assert len(transactions(database, "EXPIRE")) == 3
+
+
 async def test_put_off_but_short_in_the_end(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """When all due holds are ended and it is still too little, it is refused at last; all expiries stand."""
     monkeypatch.setattr(transaction, "DUE_HOLDS_MAX", 4)

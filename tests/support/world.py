@@ -127,7 +127,9 @@ class World:
     ) -> Any:
         """Record the gateway's word; of the payment's first operation, if none is named."""
         named = operation_id or f"op of {payment_id}"
-        return self.do(SettlePayment(order_id, payment_id, named, outcome, **said)).payment
+        return self.do(
+            SettlePayment(order_id, payment_id, named, outcome, **{"lease_s": 12.0, **said})
+        ).payment
 
     def authorize(self, order_id: str, payment_id: str, amount_minor: int) -> Any:
         self.do(begin(order_id, payment_id, amount_minor, kind=OperationKind.AUTHORIZE))

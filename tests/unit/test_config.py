@@ -115,6 +115,8 @@ def test_without_password_keeps_the_rest(url: str, shown: str) -> None:
         ({"call_timeout_s": 0}, "call_timeout_s"),
         ({"request_log_retention_h": 23}, "request_log_retention_h"),
         ({"payment_gateway": "nowhere"}, "payment_gateway"),
+        ({"payment_gateway": "example.org:443"}, "payment_gateway"),
+        ({"payment_gateway": "unix:/run/gateway"}, "payment_gateway"),
         ({"gateway_args": "--seed '"}, "gateway_args"),
         ({"payment_gateway": "none", "gateway_args": "--seed 7"}, "gateway_args"),
         ({"database_url": "mysql://x"}, "database_url"),

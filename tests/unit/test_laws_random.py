@@ -106,7 +106,9 @@ commands: st.SearchStrategy[Command] = st.one_of(
         lambda payment, kind, minor: further(kind, None, payment, LATEST, minor), payments, kinds, amounts
     ),
     st.builds(
-        lambda payment, outcome, lapsed: SettlePayment("", payment, LATEST, outcome, lapsed=lapsed),
+        lambda payment, outcome, lapsed: SettlePayment(
+            "", payment, LATEST, outcome, lapsed=lapsed, lease_s=12
+        ),
         payments,
         settled,
         st.booleans(),
@@ -150,7 +152,7 @@ class Laws(RuleBasedStateMachine):
     @rule(order=names, payment=payments, outcome=settled, ship=st.booleans())
     def pay(self, order: str, payment: str, outcome: OperationState, ship: bool) -> None:
         """Pay the rest of an order, and ship it now and then."""
-        asked = [begin(order, payment, WHOLE), SettlePayment("", payment, LATEST, outcome)]
+        asked = [begin(order, payment, WHOLE), SettlePayment("", payment, LATEST, outcome, lease_s=12)]
         for command in [*asked, ShipOrder(order, f"s{order}")] if ship else asked:
             self.world.batch(self._aimed(Request(command)))
 

@@ -333,6 +333,21 @@ def test_the_lease_is_taken_when_it_has_run_out(world: World) -> None:
     assert world.rows["payments"]["p"].state is PaymentState.PROCESSING
 
 
+def test_what_was_claimed_is_the_claimants(world: World) -> None:
+    """Who finds its own operation after a lost COMMIT, claimed meanwhile, neither sends it nor fails it."""
+    first = begin("o", "p", 300, lease_s=12)
+    assert world.do(first).is_ours
+    assert world.do(first).is_ours  # the batch ran again, nobody came between
+    world.wait(12)
+    assert world.do(ClaimOperation("o", "p", "op of p", 12)).is_ours
+    assert not world.do(first).is_ours
+    level = world.level("a")
+    assert world.settle("o", "p", OperationState.FAILED).state is PaymentState.PROCESSING
+    assert world.level("a") == level
+    assert world.settle("o", "p", ACCEPTED).state is PaymentState.CAPTURED
+    world.check()
+
+
 def test_a_settled_operation_is_nobodys_to_claim(world: World) -> None:
     """What is settled is in no doubt."""
     world.pay("o", "p", 300)

@@ -29,6 +29,7 @@ _ATTEMPTS_MAX = 5
 _WAITING_MAX = 1_000
 # Past it a read is UNAVAILABLE, well before most callers' deadlines.
 CONNECTION_WAIT_S = 1.0
+CLOSE_WAIT_S = 2.0
 
 
 class Snapshot(StrEnum):
@@ -72,6 +73,7 @@ class ReadPool:
         self, database_url: str, size_max: int, *, snapshot: Snapshot = Snapshot.SERIALIZABLE
     ) -> None:
         self._snapshot = snapshot
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._pool = AsyncConnectionPool(
             connection_string(database_url, _READ_SETTINGS, "inventory reads"),
             min_size=1,
@@ -93,7 +95,10 @@ class ReadPool:
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
+        """Close the connections; reads whose callers are gone end with them."""
         await self._pool.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_WAIT_S)
 
     async def run(
         self,
@@ -113,9 +118,16 @@ class ReadPool:
         # In a task of its own: a query that is cancelled midway costs its connection, and callers who give up
         # are many. The task ends by itself, by the statement's timeout at the latest.
         task = asyncio.create_task(self._attempts(store_id, read, snapshot or self._snapshot))
-        task.add_done_callback(_forget)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
         async with asyncio.timeout(deadline_s):
             return await asyncio.shield(task)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        """Take note of how a read ended whose caller is gone, so that asyncio does not complain of it."""
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     async def _attempts(
         self, store_id: str, read: Callable[[ReadTransaction], Awaitable[T]], snapshot: Snapshot
@@ -150,12 +162,6 @@ class ReadPool:
                 raise
         finally:
             await self._pool.putconn(connection)
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    """Take note of how a read ended whose caller is gone, so that asyncio does not complain of it."""
-    if not task.cancelled():
-        task.exception()
 
 
 async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:

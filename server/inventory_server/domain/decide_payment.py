@@ -56,8 +56,7 @@ def begin_payment(state: State, command: BeginPayment, _request_id: str | None) 
         if seen.content_hash != content:
             raise IdReused("payment_id", command.payment_id)
         first = seen.first
-        ours = first is not None and first.operation_id == command.operation_id and first.is_in_flight
-        return PaymentBegun(seen, first, is_ours=ours)
+        return PaymentBegun(seen, first, is_ours=first is not None and is_own(first, command))
     view = state.order_view(command.order_id)
     _need_payable(view, command)
     is_free = command.amount_minor == 0
@@ -115,8 +114,7 @@ def begin_refund(state: State, command: BeginRefund, _request_id: str | None) ->
         if refund is not None:
             if refund.content_hash != content:
                 raise IdReused("refund_id", command.refund_id)
-            ours = refund.operation_id == command.operation_id and refund.is_in_flight
-            return PaymentBegun(seen, refund, is_ours=ours)
+            return PaymentBegun(seen, refund, is_ours=is_own(refund, command))
     payment, _ = _payment(state, command)
     _need_idle(payment, command)
     if not payment.refundable_minor:
@@ -148,6 +146,15 @@ def begin_confirm(state: State, command: BeginConfirm, _request_id: str | None) 
         told = replace(begun.operation, failure_reason=short.message)
         return PaymentBegun(put_operation(state, begun.payment, told), told, is_ours=True)
     return _begin(state, payment, OperationKind.CONFIRM, command, payment.amount_minor)
+
+
+def is_own(operation: Operation, command: BeginPayment | Begin) -> bool:
+    """Whether a command finds its own work, from before a lost COMMIT, and may still send it.
+
+    Once somebody has claimed it, they may have sent it: then it is theirs to see through.
+    """
+    is_same = operation.operation_id == command.operation_id
+    return is_same and operation.is_in_flight and operation.is_unclaimed(command.lease_s)
 
 
 def new_operation(

@@ -33,6 +33,8 @@ def settle_payment(state: State, command: SettlePayment, _request_id: str | None
         return _settle_late(state, payment, operation, command)
     if command.outcome is OperationState.REQUIRES_ACTION and operation.kind not in TAKING:
         return Settled(payment)  # what takes nothing waits for no shopper: that is no answer
+    if command.outcome is OperationState.FAILED and not operation.is_unclaimed(command.lease_s):
+        return Settled(payment)  # whoever has claimed it may have sent it
     ended = replace(
         operation,
         state=command.outcome,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -86,6 +86,10 @@ class Operation:
     @property
     def is_accepted(self) -> bool:
         return self.state is OperationState.ACCEPTED
+
+    def is_unclaimed(self, lease_s: float) -> bool:
+        """Whether nobody but who began it, with a lease of so long, can have sent it to the gateway."""
+        return self.lease_until == self.created_at + timedelta(seconds=lease_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,8 +129,9 @@ class ResolvePayment(_OnPayment):
 class SettlePayment(Command):
     """Transaction 2: record the gateway's word, once; release where nothing counts any more.
 
-    `reversal_id`, `lease_s`: the operation that undoes one which the gateway accepted after an administrator
-    had ended it otherwise.
+    FAILED, provably never sent, is the word of who began the operation with a lease of `lease_s`: it counts
+    as long as nobody else has claimed it. `reversal_id`: the operation, with such a lease, that undoes one
+    which the gateway accepted after an administrator had ended it otherwise.
     """
 
     order_id: str

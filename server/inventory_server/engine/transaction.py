@@ -13,7 +13,8 @@ from inventory_server.domain.state import State
 from inventory_server.engine import load, save
 from inventory_server.engine.facts import NOTHING, Facts, facts_of
 
-# How many due holds a batch ends for the sake of those who are short; more wait for the next batch.
+# How many due holds a batch ends for the sake of those who are short, as far as the batch's bound on lines
+# has room for theirs; more wait for the next batch.
 DUE_HOLDS_MAX = 64
 
 
@@ -58,14 +59,15 @@ async def run_batch(
     if short:
         looked_for = {"products": sorted(short), "limit": DUE_HOLDS_MAX}
         rows = (await connection.fetch(store_id, [("due_reservations", looked_for)]))[0]
-        due = [row[0] for row in rows]
+        room = lines_max - sum(request.command.lines_in(state) for request in fitting)
+        due = _oldest_within(rows, room)
         if due:
             more = load.calls_for(Wanted(reservations=set(due), reservations_moved=set(due)))
             more_results = await connection.fetch(store_id, more)
             state = load.fill(load.state_from(calls, results), more, more_results)
             expiries = [Request(ExpireReservation(reservation_id)) for reservation_id in due]
             verdicts = decide(state, [*expiries, *fitting])[len(due) :]
-            if len(due) == DUE_HOLDS_MAX:
+            if len(due) < len(rows) or len(rows) == DUE_HOLDS_MAX:
                 deferred |= {
                     i
                     for i, verdict in enumerate(verdicts)
@@ -95,6 +97,18 @@ def _fitting_count(state: State, requests: Sequence[Request], lines_max: int) ->
         if index and lines > lines_max:
             return index
     return len(requests)
+
+
+def _oldest_within(rows: Sequence[tuple[str, int]], lines_max: int) -> list[str]:
+    """Return the first reservations of (id, line count) that have at most so many lines; one at least."""
+    chosen: list[str] = []
+    lines = 0
+    for reservation_id, line_count in rows:
+        lines += line_count
+        if chosen and lines > lines_max:
+            break
+        chosen.append(reservation_id)
+    return chosen
 
 
 def _products_short(verdicts: Sequence[object]) -> set[str]:

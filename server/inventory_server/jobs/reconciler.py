@@ -26,7 +26,12 @@ class Reconciler:
         doubts = await self._reader.operations_in_doubt(
             store_ids, limit=OPERATIONS_PER_RUN_MAX, deadline_s=DEADLINE_S
         )
-        for store_id, operations in doubts.items():
-            await asyncio.gather(
-                *(self._processor.settle_doubt(store_id, *operation) for operation in operations)
-            )
+        asked = [
+            self._processor.settle_doubt(store_id, *operation)
+            for store_id, operations in doubts.items()
+            for operation in operations
+        ]
+        # One that fails must not keep the others, of any store, from being asked about.
+        failures = [e for e in await asyncio.gather(*asked, return_exceptions=True) if e is not None]
+        if failures:
+            raise failures[0]

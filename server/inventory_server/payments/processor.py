@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
 from inventory_server.domain.decide import Replay
-from inventory_server.domain.decide_payment import PaymentBegun
+from inventory_server.domain.decide_payment import PaymentBegun, is_own
 from inventory_server.domain.decide_settlement import Settled
-from inventory_server.domain.errors import InsufficientStock, PaymentNotFound
+from inventory_server.domain.errors import DomainError, InsufficientStock, PaymentNotFound
 from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment
 from inventory_server.domain.payment_commands import (
     BeginCapture,
@@ -57,6 +57,10 @@ class Operated(NamedTuple):
     replayed: bool
 
 
+_REFUSED = frozenset({OperationState.DECLINED, OperationState.FAILED})
+T = TypeVar("T")
+
+
 class PaymentProcessor:
     """Begins operations and sees them through; also settles, for the reconciler, those left in doubt.
 
@@ -79,7 +83,7 @@ class PaymentProcessor:
         self._gateway = gateway
         self._gateway_timeout_s = gateway_timeout_s
         self._resolved_poll_interval_s = resolved_poll_interval_s
-        self._tasks: set[asyncio.Task[Payment]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         # (store, payment) -> order, of the last payments seen: saves a capture its look for it.
         self._orders: dict[tuple[str, str], str] = {}
 
@@ -119,9 +123,9 @@ class PaymentProcessor:
             has_gateway=self._gateway is not None,
             kind=kind,
         )
-        begun: PaymentBegun = await self._engine.change(store_id, command, deadline_s=deadline_s, actor=actor)
+        begun, acting = await self._begin(store_id, command, deadline_s=deadline_s, actor=actor)
         self._remember(store_id, begun.payment)
-        return await self._see_through(store_id, begun, until)
+        return await self._see_through(begun, acting, until)
 
     async def capture(
         self, store_id: str, payment_id: str, amount_minor: int, *, request_id: str, deadline_s: float
@@ -161,8 +165,8 @@ class PaymentProcessor:
         command = BeginRefund(
             order_id, payment_id, *self._own(), refund_id=refund_id, amount_minor=amount_minor
         )
-        begun: PaymentBegun = await self._engine.change(store_id, command, deadline_s=deadline_s)
-        return await self._see_through(store_id, begun, until)
+        begun, acting = await self._begin(store_id, command, deadline_s=deadline_s)
+        return await self._see_through(begun, acting, until)
 
     async def order_of(self, store_id: str, payment_id: str, *, deadline_s: float) -> str | None:
         """Return the order that a payment is of, which never changes; None where there is no such payment.
@@ -222,7 +226,7 @@ class PaymentProcessor:
     ) -> Operated:
         """Begin an operation unless this request_id began one before, and see it through."""
         until = asyncio.get_running_loop().time() + deadline_s
-        verdict: Any = await self._engine.change(
+        verdict, acting = await self._begin(
             store_id,
             command,
             deadline_s=deadline_s,
@@ -231,23 +235,44 @@ class PaymentProcessor:
             actor=actor,
         )
         if isinstance(verdict, PaymentBegun):
-            return Operated(await self._see_through(store_id, verdict, until), replayed=False)
+            return Operated(await self._see_through(verdict, acting, until), replayed=False)
         assert isinstance(verdict, Replay)
         payment = await self._reader.payment(store_id, command.payment_id, deadline_s=deadline_s)
         operation = payment.operation(command.operation_id)
         if operation is None:
             return Operated(payment, replayed=True)
-        # Our own, from before a lost COMMIT: nobody else has sent it yet.
-        begun = PaymentBegun(payment, operation, is_ours=operation.is_in_flight)
-        return Operated(await self._see_through(store_id, begun, until), replayed=False)
+        # Our own, from before a lost COMMIT.
+        begun = PaymentBegun(payment, operation, is_ours=is_own(operation, command))
+        return Operated(await self._see_through(begun, self._act_on(store_id, begun), until), replayed=False)
 
-    async def _see_through(self, store_id: str, begun: PaymentBegun, until: float) -> Payment:
+    async def _begin(
+        self, store_id: str, command: BeginPayment | _Begin, **how: Any
+    ) -> tuple[Any, asyncio.Task[Payment] | None]:
+        """Have an operation begun, and act on it, in a task of its own: its caller may go away at any time.
+
+        Returns: the verdict, and the task that sees it through, where the operation is this command's own.
+        """
+
+        async def begin() -> tuple[Any, asyncio.Task[Payment] | None]:
+            verdict = await self._engine.change(store_id, command, **how)
+            begun = isinstance(verdict, PaymentBegun)
+            return verdict, self._act_on(store_id, verdict) if begun else None
+
+        return await asyncio.shield(self._track(asyncio.create_task(begin(), name="payment begins")))
+
+    def _act_on(self, store_id: str, begun: PaymentBegun) -> asyncio.Task[Payment] | None:
         if not begun.is_ours or begun.operation is None:
+            return None
+        return self._start(store_id, begun.payment, begun.operation)
+
+    async def _see_through(
+        self, begun: PaymentBegun, acting: asyncio.Task[Payment] | None, until: float
+    ) -> Payment:
+        if acting is None:
             return begun.payment
-        task = self._start(store_id, begun.payment, begun.operation)
         try:
             async with asyncio.timeout(max(0.0, until - asyncio.get_running_loop().time())):
-                return await asyncio.shield(task)
+                return await asyncio.shield(acting)
         except TimeoutError as error:
             raise DeadlinePassed from error
 
@@ -257,15 +282,19 @@ class PaymentProcessor:
         acting = self._act(store_id, payment, operation, may_fail)
         return self._track(asyncio.create_task(acting, name="payment"))
 
-    def _track(self, task: asyncio.Task[Payment]) -> asyncio.Task[Payment]:
+    def _track(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
 
-    def _done(self, task: asyncio.Task[Payment]) -> None:
+    def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
         # Its caller may be gone, so nobody else would look; the reconciler finds the operation PROCESSING.
-        if not task.cancelled() and (error := task.exception()) is not None:
+        # What was refused or not decided was never begun.
+        if error is not None and not isinstance(error, DomainError | NotDecided):
             log.error("payment_task_failed", exc_info=error)
 
     async def _act(self, store_id: str, payment: Payment, operation: Operation, may_fail: bool) -> Payment:
@@ -339,6 +368,10 @@ class PaymentProcessor:
         elif operation.reverses_operation_id is not None and command.outcome is not OperationState.ACCEPTED:
             # It is begun again when the operation that it undoes is asked about next.
             log.error("reversal_failed", store=store_id, payment=payment.payment_id, outcome=command.outcome)
+        recorded = settled.payment.operation(operation.operation_id)
+        if command.outcome is OperationState.ACCEPTED and recorded and recorded.state in _REFUSED:
+            # Books and gateway differ: an administrator's word, which is reversed, or a gateway that lied.
+            log.error("gateway_contradicts_books", store=store_id, payment=payment.payment_id)
         return settled.payment
 
 

@@ -11,7 +11,7 @@ import math
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import grpc
@@ -108,6 +108,22 @@ class Edge:
         self.write_timeout_s = write_timeout_s
         self.calls_max = calls_max
         self.calls_inside = 0
+        self._unary_inside = 0
+        self._is_draining = False
+        self._emptied = asyncio.Event()
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuse what comes, and wait for the unary calls inside, `grace_s` seconds at most.
+
+        The server's own stop would end calls that it has taken in and not begun as CANCELLED, which says
+        nothing; what is refused here is OVERLOADED, and may be sent again, elsewhere.
+        """
+        self._is_draining = True
+        self._emptied.clear()
+        if self._unary_inside:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    await self._emptied.wait()
 
     def add_service(self, server: grpc.aio.Server, servicer: object, descriptor: ServiceDescriptor) -> None:
         """Let every method of a service be called.
@@ -138,8 +154,9 @@ class Edge:
         async def handle(data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             timeout = None
             self.calls_inside += 1
+            self._unary_inside += 1
             try:
-                if self.calls_inside > self.calls_max:
+                if self.calls_inside > self.calls_max or self._is_draining:
                     raise Overloaded
                 request = parse(data)
                 store_id, actor, broken = _named(context.invocation_metadata())
@@ -157,6 +174,9 @@ class Edge:
                 refusal = _refusal(method.name, error, timeout)
             finally:
                 self.calls_inside -= 1
+                self._unary_inside -= 1
+                if not self._unary_inside:
+                    self._emptied.set()
             # A CancelledError went by: the caller is gone, or the server stops; grpc answers CANCELLED.
             return await context.abort(*refusal)
 
@@ -169,7 +189,7 @@ class Edge:
             timeout = None
             self.calls_inside += 1
             try:
-                if self.calls_inside > self.calls_max:
+                if self.calls_inside > self.calls_max or self._is_draining:
                     raise Overloaded
                 request = method.requests(given) if method.takes_stream else method.parse(given)
                 store_id, actor, broken = _named(context.invocation_metadata())

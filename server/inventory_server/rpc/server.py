@@ -35,6 +35,7 @@ class Built(NamedTuple):
     server: grpc.aio.Server
     port: int
     health: Health
+    edge: Edge
 
 
 async def build_server(
@@ -59,7 +60,7 @@ async def build_server(
         write_timeout_s: how long a stream's caller may take to make room for a message.
         calls_max: calls inside at once; one more is OVERLOADED.
         reuse_port: whether other processes may listen on the same port.
-    Returns: the server, the port it is bound to, and its health, which is NOT_SERVING.
+    Returns: the server, the port it is bound to, its health, which is NOT_SERVING, and its door.
     Raises: AddressRefused, one line for the operator: not the loopback, or in use.
     """
     need_loopback(host, "listen address")
@@ -72,7 +73,7 @@ async def build_server(
     if reflection:
         names = (*_SERVICES, HEALTH, grpc_reflection.SERVICE_NAME)
         grpc_reflection.enable_server_reflection(names, server)
-    return Built(server, _bind(server, host, port), health)
+    return Built(server, _bind(server, host, port), health, edge)
 
 
 def _bind(server: grpc.aio.Server, host: str, port: int) -> int:

@@ -100,7 +100,10 @@ ORDER BY r.reservation_id, l.line_number
 -- lock: FOR UPDATE OF r;
 
 -- name: due_reservations
-SELECT r.reservation_id
+SELECT r.reservation_id, (
+    SELECT count(*) FROM reservation_line
+    WHERE store_id = %(store_id)s AND reservation_id = r.reservation_id
+)
 FROM reservation r
 WHERE r.store_id = %(store_id)s AND r.state = 'HELD' AND r.expire_time <= now()
     AND NOT r.expiry_suspended AND EXISTS (
