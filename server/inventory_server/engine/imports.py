@@ -119,14 +119,25 @@ class Imports:
         """Stage all rows; those of an id that was uploaded before are only counted and compared."""
         tally = _Tally()
         is_new = await self._reader.find_import(store_id, import_id, deadline_s=DEADLINE_S) is None
-        async for items, tally.is_closed in _in_time(import_id, batches):
-            tally.take(items)
-            if tally.row_count > IMPORT_ROWS_MAX:
-                raise InvalidValue("rows", f"at most {IMPORT_ROWS_MAX:,} in one import")
-            if is_new and items:
-                if tally.row_count == len(items):
-                    await self._staging.begin(store_id, upload_id)
-                await self._stage(store_id, upload_id, items, tally)
+        # A message is staged while the next one comes.
+        staging: asyncio.Task[None] | None = None
+        try:
+            async for items, tally.is_closed in _in_time(import_id, batches):
+                if staging is not None:
+                    await staging
+                if is_new and items:
+                    if not tally.row_count:
+                        await self._staging.begin(store_id, upload_id)
+                    staging = asyncio.create_task(self._stage(store_id, upload_id, items, tally))
+                tally.take(items)
+                if tally.row_count > IMPORT_ROWS_MAX:
+                    raise InvalidValue("rows", f"at most {IMPORT_ROWS_MAX:,} in one import")
+            if staging is not None:
+                await staging
+        finally:
+            if staging is not None:
+                staging.cancel()
+                await asyncio.gather(staging, return_exceptions=True)
         return tally
 
     async def _stage(

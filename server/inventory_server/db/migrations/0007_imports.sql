@@ -17,8 +17,8 @@ CREATE TABLE import_row (
     product_id text COLLATE "C" NOT NULL,
     row_number integer NOT NULL,
     line bigint NOT NULL,
-    -- [[location, total], ...]
-    levels jsonb NOT NULL,
+    -- [[location, total], ...]; nobody looks into it here.
+    levels json NOT NULL,
     low_stock_threshold bigint,
     CONSTRAINT import_row_pkey PRIMARY KEY (store_id, upload_id, product_id),
     CONSTRAINT import_row_number_range CHECK (row_number BETWEEN 1 AND 1000000)

@@ -42,7 +42,7 @@ INSERT INTO import_row
     (store_id, upload_id, product_id, row_number, line, levels, low_stock_threshold)
 SELECT %(store_id)s, %(upload_id)s, r.*
 FROM unnest(
-    %(product_id)s::text[], %(row_number)s::integer[], %(line)s::bigint[], %(levels)s::jsonb[], %(low_stock_threshold)s::bigint[]
+    %(product_id)s::text[], %(row_number)s::integer[], %(line)s::bigint[], %(levels)s::json[], %(low_stock_threshold)s::bigint[]
 ) AS r
 ON CONFLICT ON CONSTRAINT import_row_pkey DO NOTHING
 RETURNING row_number;
