@@ -10,7 +10,7 @@ import pytest
 
 import inventory_client
 from inventory_client import v1
-from support.imports import errors, get_import, imported, messages, row, upload, wait_for_import
+from support.imports import errors, exported, get_import, imported, messages, row, upload, wait_for_import
 from support.polling import until
 from support.shop import Shop, word
 
@@ -79,6 +79,35 @@ def test_several_imports_run_one_after_the_other(shop: Shop) -> None:
     moments = [moment.ToNanoseconds() for job in ended for moment in (job.start_time, job.end_time)]
     assert moments == sorted(moments)
     assert shop.actions("a") == [("SET", 1), ("SET", 2)]
+
+
+def test_a_deleted_product_is_made_again(shop: Shop) -> None:
+    """By CREATE, on top of its tombstone: the versions go on; meanwhile no export shows it."""
+    shop.stock("a", 3)
+    shop.inventory.DeleteStock(v1.DeleteStockRequest(product_id="a"))
+    assert exported(shop) == []
+    imported(shop, row("a", 7, low_stock_threshold=2))
+    assert shop.actions("a") == [("DELETE", 3), ("CREATE", 7)]
+    assert [entry.version for entry in shop.log("a")] == [1, 2, 3]
+    assert exported(shop) == [row("a", 7, low_stock_threshold=2)]
+
+
+def test_a_threshold_is_set_or_left(shop: Shop) -> None:
+    """A row that has one sets it; one that has none leaves it."""
+    imported(shop, row("a", 1, low_stock_threshold=0), row("b", 1))
+    imported(shop, row("a", 2), row("b", 2, low_stock_threshold=2**43 - 1), import_id="j")
+    assert exported(shop) == [
+        row("a", 2, low_stock_threshold=0),
+        row("b", 2, low_stock_threshold=2**43 - 1),
+    ]
+
+
+def test_who_imports_stands_in_the_log(shop: Shop) -> None:
+    """The actor of the upload is that of every entry."""
+    shop.inventory.ImportStock(messages([row("a", 1)]), metadata=(("x-inventory-actor", "mo"),))
+    wait_for_import(shop)
+    (entry,) = shop.log("a")
+    assert entry.actor == "mo"
 
 
 # --- rows that are not applied -------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from inventory_client import v1
+from support.imports import imported
 from support.shop import Shop, StagedShop, word
 
 UNKNOWN_STORE = (("x-inventory-store", "nowhere"),)
@@ -374,3 +375,19 @@ def test_ship_order(staged: StagedShop) -> None:
     call.result()
     with staged.refused("ORDER_NOT_SHIPPABLE"):
         staged.ship("o", "fresh")
+
+
+def test_import_stock(shop: Shop) -> None:
+    """Invalid, ID_REUSED, incomplete."""
+    imported(shop, import_id="used")
+
+    def ask(import_id: str, row_count: int) -> None:
+        header = v1.ImportHeader(import_id=import_id, row_count=row_count, reason="another")
+        shop.inventory.ImportStock(iter([v1.ImportStockRequest(header=header)]))
+
+    with shop.refused("INVALID_FIELD"):
+        ask("used", 1_000_001)
+    with shop.refused("ID_REUSED"):
+        ask("used", 5)
+    with shop.refused("IMPORT_INCOMPLETE"):
+        ask("fresh", 5)
