@@ -88,8 +88,8 @@ class FinalState:
 
 
 def cancelled(order: v1.Order) -> bool:
-    """Whether an order was cancelled."""
-    return order.state == v1.OrderState.ORDER_STATE_CANCELLED
+    """Whether an order was cancelled, or the rest of one that was shipped in part."""
+    return order.state == v1.OrderState.ORDER_STATE_CANCELLED or order.HasField("cancel_time")
 
 
 def action_name(entry: v1.StockTransaction) -> str:

@@ -73,6 +73,11 @@ ROWS: dict[str, dict[str, Any]] = {
     "shipment": {
         "store_id": "s", "shipment_id": "h", "order_id": "o", "content_hash": b"", "created_at": TIME,
     },
+    "order_return": {
+        "store_id": "s", "return_id": "t", "order_id": "o", "restocked": True, "location": "default",
+        "reason": "", "reference": "", "actor": "", "content_hash": b"", "created_at": TIME,
+    },
+    "order_return_line": {"store_id": "s", "return_id": "t", "line_number": 1, "quantity": 1},
     "shipment_line": {"store_id": "s", "shipment_id": "h", "line_number": 1, "quantity": 1},
     "request_log": {
         "store_id": "s", "method": "m", "request_id": "q", "content_hash": b"", "response": b"",
@@ -150,6 +155,8 @@ BREAKS: list[tuple[str, str, dict[str, Any]]] = [
     ("sales_order_total_range", "sales_order", {"total_minor": 2**53}),
     ("sales_order_one_per_cart", "sales_order", {"order_id": "o2"}),
     ("order_line_quantity_floor", "order_line", {"quantity": 0}),
+    ("order_return_location_restocked", "order_return", {"restocked": False}),
+    ("order_return_line_quantity_floor", "order_return_line", {"quantity": 0}),
     ("order_line_unmanaged_tracked", "order_line", {"track_stock": False, "unmanaged": True}),
     ("payment_amount_floor", "payment", {"amount_minor": -1}),
     ("payment_operation_amount_floor", "payment_operation", {"amount_minor": 0}),
@@ -422,6 +429,8 @@ FORBIDDEN = [
             "payment_operation",
             "shipment",
             "shipment_line",
+            "order_return",
+            "order_return_line",
         )
     ],
     "CREATE TABLE mine (a int)",

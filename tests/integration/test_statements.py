@@ -15,7 +15,6 @@ from inventory_server.db.queries import statements
 from inventory_server.db.read_pool import ReadTransaction
 from inventory_server.domain.commands import (
     AddCartItems,
-    CancelOrder,
     Checkout,
     Command,
     ConfirmReservation,
@@ -25,12 +24,12 @@ from inventory_server.domain.commands import (
     FulfillReservation,
     RemoveCartItem,
     ReserveStock,
-    ShipOrder,
 )
 from inventory_server.domain.errors import InsufficientStock
 from inventory_server.domain.location import Location
 from inventory_server.domain.location_commands import CreateLocation, DeleteLocation
 from inventory_server.domain.order import CartItem
+from inventory_server.domain.order_commands import CancelOrder, ReturnOrderItems, ShipOrder
 from inventory_server.domain.payment import OperationState, PaymentState
 from inventory_server.domain.payment_commands import BeginPayment, SettlePayment
 from inventory_server.domain.reservation import Line, LineUnits
@@ -206,6 +205,7 @@ async def test_every_statement_gets_its_parameters(
         await do(BeginPayment("o", "p", 10, "card", "op", "hold", 9.0))
         await do(SettlePayment("o", "p", "op", OperationState.ACCEPTED))
         await do(ShipOrder("o", "s"))
+        await do(ReturnOrderItems("o", "t", (LineUnits(1, 1),), restock=True))
         with pytest.raises(InsufficientStock):
             await do(ReserveStock("r2", (Line("a", 99),)))
         await do(ForgetAnswers(24))

@@ -372,9 +372,37 @@ class Shop:
         request = v1.CancelOrderRequest(order_id=order_id, request_id=request_id)
         return self.checkout.CancelOrder(request).order
 
-    def ship(self, order_id: str, shipment_id: str) -> v1.Shipment:
-        request = v1.ShipOrderRequest(order_id=order_id, shipment_id=shipment_id)
-        return self.checkout.ShipOrder(request).shipment
+    def cancel_for(self, order_id: str, target: str, request_id: str = "") -> v1.CancelOrderResponse:
+        """Cancel an order and hold another one of its units."""
+        return self.checkout.CancelOrder(self.cancel_request(order_id, target, request_id))
+
+    def cancel_request(self, order_id: str, target: str = "", request_id: str = "") -> v1.CancelOrderRequest:
+        return v1.CancelOrderRequest(order_id=order_id, target_order_id=target, request_id=request_id)
+
+    def ship(self, order_id: str, shipment_id: str, by_line: dict[int, int] | None = None) -> v1.Shipment:
+        """Ship an order, or these units by the number of their line."""
+        return self.checkout.ShipOrder(self.ship_request(order_id, shipment_id, by_line)).shipment
+
+    def ship_request(
+        self, order_id: str, shipment_id: str, by_line: dict[int, int] | None = None
+    ) -> v1.ShipOrderRequest:
+        return v1.ShipOrderRequest(
+            order_id=order_id, shipment_id=shipment_id, lines=self.parts(by_line or {})
+        )
+
+    def return_request(
+        self, order_id: str, return_id: str, by_line: dict[int, int], restock: bool = True, **more: Any
+    ) -> v1.ReturnOrderItemsRequest:
+        return v1.ReturnOrderItemsRequest(
+            order_id=order_id, return_id=return_id, lines=self.parts(by_line), restock=restock, **more
+        )
+
+    def return_of(
+        self, order_id: str, return_id: str, by_line: dict[int, int], restock: bool = True, **more: Any
+    ) -> v1.Order:
+        """Take back these units of an order by the number of their line."""
+        request = self.return_request(order_id, return_id, by_line, restock, **more)
+        return self.checkout.ReturnOrderItems(request).order
 
     # --- the order of arrival ----------------------------------------------------------------------
 

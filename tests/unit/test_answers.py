@@ -26,10 +26,9 @@ from inventory_server.domain.order import (
     OrderView,
     SalesOrder,
     Shipment,
-    ShipmentLine,
 )
 from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment
-from inventory_server.domain.reservation import Reservation, ReservationLine, ReservationState
+from inventory_server.domain.reservation import LineUnits, Reservation, ReservationLine, ReservationState
 from inventory_server.domain.state import StockView
 from inventory_server.domain.stock import Action, LogEntry, LogRecord, StockLevel
 from inventory_server.rpc import answers, convert
@@ -224,7 +223,7 @@ def test_an_unpaid_order_is_told_as_it_was_frozen() -> None:
 
 def test_a_shipped_order_is_told_whole() -> None:
     """Paid and shipped: who served it, what was captured, its payments and shipments."""
-    shipment = Shipment("s-1", "o-1", (ShipmentLine(1, 2),), b"", CHANGED_AT)
+    shipment = Shipment("s-1", "o-1", (LineUnits(1, 2),), b"", CHANGED_AT)
     view = order_view(
         ReservationState.CLOSED, payments=(payment(OperationState.ACCEPTED),), shipments=(shipment,)
     )

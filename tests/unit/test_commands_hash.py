@@ -12,6 +12,7 @@ from inventory_server.domain import (
     commands,
     import_commands,
     location_commands,
+    order_commands,
     payment_commands,
     reservation_commands,
 )
@@ -35,6 +36,14 @@ from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.domain.stock import Action
 from inventory_server.domain.stock_import import ImportRow
 
+MODULES = (
+    commands,
+    import_commands,
+    location_commands,
+    order_commands,
+    payment_commands,
+    reservation_commands,
+)
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 UNITS = (LineUnits(1, 2), LineUnits(2, 1))
 LINES = (Line("a", 2), Line("b", 1, "north"))
@@ -81,8 +90,11 @@ GOLDEN: list[tuple[Command, str]] = [
     (commands.UpdateCartItem("c", "a", quantity=3), "d38ebd9da0380ed19284cb62fd4fbc62"),
     (commands.RemoveCartItem("c", "a"), "ecaa4be769eabf1c83cc1a7aa292b0e8"),
     (commands.Checkout("c", "o"), "cce718d923f38af91c3c6a75c9494a96"),
-    (commands.CancelOrder("o"), "44d2f412d94a0682bd27e397f6203d83"),
-    (commands.ShipOrder("o", "s"), "d644d40e072a19c0002c285c70746ef6"),
+    (order_commands.CancelOrder("o"), "44d2f412d94a0682bd27e397f6203d83"),
+    (order_commands.CancelOrder("o", "o2"), "204f04e7e92bb8309848df520482decf"),
+    (order_commands.ShipOrder("o", "s", (LineUnits(1, 2),)), "49c870c21a210543bcbae9ec19e042d2"),
+    (order_commands.ReturnOrderItems("o", "r", (LineUnits(1, 2),), True), "febfdd1fcc8bca8e1a9b35f86db185a5"),
+    (order_commands.ShipOrder("o", "s"), "d644d40e072a19c0002c285c70746ef6"),
     (BeginPayment("o", "p", 300, "card", "op", "hold", 12.0), "37d43545fb01741296f81946f65edfc0"),
     (
         BeginPayment("o", "p", 300, "card", "op", "hold", 12.0, kind=OperationKind.AUTHORIZE),
@@ -119,7 +131,9 @@ KEYS = {
     ReturnReservationItems: {"return_id"},
     commands.CreateCart: {"cart_id"},
     commands.Checkout: {"order_id"},
-    commands.ShipOrder: {"shipment_id"},
+    order_commands.CancelOrder: {"reservation_id"},
+    order_commands.ShipOrder: {"shipment_id"},
+    order_commands.ReturnOrderItems: {"return_id"},
     # The server's own ids and what it is started with differ from try to try.
     BeginPayment: {"payment_id", "operation_id", "reservation_id", "lease_s", "has_gateway"},
     BeginCapture: {"order_id", "operation_id", "lease_s", "has_gateway"},
@@ -162,8 +176,11 @@ FULL: list[Command] = [
     commands.UpdateCartItem("c", "a", 3, 200, True, "north"),
     commands.RemoveCartItem("c", "a"),
     commands.Checkout("c", "o"),
-    commands.CancelOrder("o"),
-    commands.ShipOrder("o", "s"),
+    order_commands.CancelOrder("o", "o2", "hold"),
+    order_commands.ShipOrder("o", "s", (LineUnits(1, 2), LineUnits(2, 1))),
+    order_commands.ReturnOrderItems(
+        "o", "r", (LineUnits(1, 2), LineUnits(2, 1)), True, "north", "broken", "#7"
+    ),
     BeginPayment("o", "p", 300, "card", "op", "hold", 12.0),
     BeginCapture("o", "p", "op", 12.0, amount_minor=300),
     BeginVoid("o", "p", "op", 12.0),
@@ -236,7 +253,7 @@ def test_every_command_is_here() -> None:
     known = {type(command) for command, _ in GOLDEN}
     declared = {
         value
-        for module in (commands, import_commands, location_commands, payment_commands, reservation_commands)
+        for module in MODULES
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Command) and not value.__name__.startswith("_")
     }

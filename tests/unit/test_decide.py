@@ -8,6 +8,7 @@ from inventory_server.domain import (
     commands,
     import_commands,
     location_commands,
+    order_commands,
     payment_commands,
     reservation_commands,
 )
@@ -207,7 +208,14 @@ def test_every_command_has_its_handler() -> None:
     """No command can be queued that decide does not know."""
     declared = {
         value
-        for module in (commands, import_commands, location_commands, payment_commands, reservation_commands)
+        for module in (
+            commands,
+            import_commands,
+            location_commands,
+            order_commands,
+            payment_commands,
+            reservation_commands,
+        )
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Command) and not name.startswith("_")
     }

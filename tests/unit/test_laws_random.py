@@ -11,7 +11,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from inventory_server.domain.commands import (
     AddCartItems,
-    CancelOrder,
     Checkout,
     Command,
     ConfirmReservation,
@@ -24,7 +23,6 @@ from inventory_server.domain.commands import (
     ReleaseReservation,
     RemoveCartItem,
     ReserveStock,
-    ShipOrder,
     UpdateCartItem,
     UpdateStock,
 )
@@ -32,6 +30,7 @@ from inventory_server.domain.decide import Replay, Request, decide
 from inventory_server.domain.errors import DomainError
 from inventory_server.domain.location import Location
 from inventory_server.domain.order import CartItem
+from inventory_server.domain.order_commands import CancelOrder, ReturnOrderItems, ShipOrder
 from inventory_server.domain.payment import OperationKind, OperationState, Payment
 from inventory_server.domain.payment_commands import (
     BeginCapture,
@@ -45,6 +44,7 @@ from inventory_server.domain.payment_commands import (
 from inventory_server.domain.reservation import Line, LineUnits, ReservationState, merge, merge_units
 from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.domain.stock import Action
+from inventory_server.domain.store import StoreSettings
 from support.world import World, begin, further, repeatable
 
 LOCATIONS = (
@@ -98,8 +98,10 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(UpdateCartItem, names, products, quantities, st.integers(0, 3), st.booleans(), places),
     st.builds(RemoveCartItem, names, products),
     st.builds(Checkout, names, names),
-    st.builds(CancelOrder, names),
+    st.builds(CancelOrder, names, st.one_of(st.none(), names)),
     st.builds(ShipOrder, names, names),
+    st.builds(ShipOrder, names, names, units),
+    st.builds(ReturnOrderItems, names, names, units, st.booleans(), places),
     st.builds(begin, names, payments, few([WHOLE, HALF, 0, 1, 7, 40])),
     st.builds(begin, names, payments, few([WHOLE, HALF]), kind=st.just(OperationKind.AUTHORIZE)),
     st.builds(
@@ -128,14 +130,18 @@ class Laws(RuleBasedStateMachine):
         super().__init__()
         self.world = World(LOCATIONS)
         self.ended: set[str] = set()
+        self.target_count = 0
 
     @initialize(
         units=st.lists(st.integers(6, 20), min_size=3, max_size=3),
         carts=st.lists(items, min_size=2, max_size=3),
+        managed=few(["abc", "ab"]),
+        sells=st.booleans(),
     )
-    def open(self, units: list[int], carts: list[list[CartItem]]) -> None:
+    def open(self, units: list[int], carts: list[list[CartItem]], managed: str, sells: bool) -> None:
         """Begin with some stock, and with carts and orders of what it suffices for."""
-        for product_id, quantity in zip("abc", units, strict=False):
+        self.world.settings = StoreSettings(sell_unmanaged_products=sells)
+        for product_id, quantity in zip(managed, units, strict=False):
             self.world.do(CreateStock(product_id, quantity))
         for name, chosen in enumerate(carts, start=1):
             self.world.batch(
@@ -200,6 +206,10 @@ class Laws(RuleBasedStateMachine):
         if isinstance(verdict, Replay):
             assert not state.log
 
+    @rule(sells=st.booleans())
+    def set_up(self, sells: bool) -> None:
+        self.world.settings = StoreSettings(sell_unmanaged_products=sells)
+
     @rule(seconds=few([0.5, 5.0, 1000.0]))
     def wait(self, seconds: float) -> None:
         self.world.wait(seconds)
@@ -218,12 +228,12 @@ class Laws(RuleBasedStateMachine):
 
     @invariant()
     def no_more_paid_than_stocked(self) -> None:
-        """Units of paid orders that are neither cancelled nor shipped are allocated, every one tracked."""
+        """Units of paid orders that are neither released nor shipped are allocated, every one tracked."""
         for product_id in ("a", "b", "c"):
             paid = sum(
-                line.quantity
+                line.quantity - view.shipped[line.line_number]
                 for view in (self.world.view(order_id) for order_id in self.world.rows["orders"])
-                if view.is_covered and view.order.cancelled_at is None and not view.is_shipped
+                if view.is_covered and view.order.cancelled_at is None
                 for line in view.order.lines
                 if line.product_id == product_id and line.track_stock and not line.unmanaged
             )
@@ -241,6 +251,9 @@ class Laws(RuleBasedStateMachine):
             balance_minor = self.world.view(command.order_id).balance_minor
             parts = {WHOLE: balance_minor, HALF: balance_minor // 2}
             command = replace(command, amount_minor=parts.get(command.amount_minor, command.amount_minor))
+        if isinstance(command, CancelOrder):
+            self.target_count += 1
+            command = replace(command, reservation_id=f"hold for target {self.target_count}")
         return request._replace(command=command)
 
     def _at_operation(self, command: Any, payment: Payment) -> Any:
@@ -266,6 +279,7 @@ class Laws(RuleBasedStateMachine):
     def _copy(self) -> World:
         copy = World(LOCATIONS)
         copy.now = self.world.now
+        copy.settings = self.world.settings
         copy.rows, copy.log = self.world.snapshot()
         return copy
 

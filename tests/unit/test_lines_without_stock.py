@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from inventory_server.domain.commands import (
-    AddCartItems,
-    CancelOrder,
-    Checkout,
-    CreateCart,
-    ReserveStock,
-    ShipOrder,
-    UpdateCartItem,
-)
+from inventory_server.domain.commands import AddCartItems, Checkout, CreateCart, ReserveStock, UpdateCartItem
 from inventory_server.domain.errors import InsufficientStock, OrderCancelled, Shortage
 from inventory_server.domain.order import CartItem
+from inventory_server.domain.order_commands import CancelOrder, ShipOrder
 from inventory_server.domain.payment import OperationState
 from inventory_server.domain.reservation import Line, ReservationState
 from inventory_server.domain.store import StoreSettings
@@ -93,7 +86,7 @@ def test_an_order_that_takes_no_stock_is_paid_shipped_and_cancelled(world: World
 
     world.order("o2", item)
     world.pay("o2", "p3", total_minor)
-    assert world.do(CancelOrder("o2")).state == "CANCELLED"
+    assert world.do(CancelOrder("o2")).order.state == "CANCELLED"
     with pytest.raises(OrderCancelled):
         world.do(ShipOrder("o2", "s2"))
     assert not world.rows["reservations"] and len(world.log) == 1

@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from inventory_server.domain.commands import CancelOrder, CreateStockTransaction, ExpireReservation
+from inventory_server.domain.commands import CreateStockTransaction, ExpireReservation
 from inventory_server.domain.errors import InsufficientStock, OrderCancelled
 from inventory_server.domain.holding import hold
 from inventory_server.domain.order import CartItem
+from inventory_server.domain.order_commands import CancelOrder
 from inventory_server.domain.payment import OperationKind, OperationState, PaymentState
 from inventory_server.domain.reservation import Line, Reservation, ReservationState
 from inventory_server.domain.stock import Action

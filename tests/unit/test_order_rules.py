@@ -6,13 +6,11 @@ import pytest
 
 from inventory_server.domain.commands import (
     AddCartItems,
-    CancelOrder,
     Checkout,
     Command,
     CreateCart,
     CreateStockTransaction,
     RemoveCartItem,
-    ShipOrder,
 )
 from inventory_server.domain.errors import (
     CartEmpty,
@@ -34,6 +32,7 @@ from inventory_server.domain.order import (
     OrderShippingState,
     OrderState,
 )
+from inventory_server.domain.order_commands import CancelOrder, ShipOrder
 from inventory_server.domain.payment import OperationState
 from inventory_server.domain.reservation import ReservationState
 from inventory_server.domain.stock import Action
@@ -132,7 +131,7 @@ def test_cancel_releases_what_is_not_shipped(world: World) -> None:
     world.order("o", A, B)
     world.pay("o", "p", 100)
     assert world.numbers("a") == (7, 3)
-    view = world.do(CancelOrder("o"))
+    view = world.do(CancelOrder("o")).order
     assert (view.state, view.payment_state) == (OrderState.CANCELLED, OrderPaymentState.PAID)
     assert world.numbers("a") == (10, 0) and world.numbers("b") == (5, 0)
     assert world.reservation_of("o").state is ReservationState.RELEASED
@@ -144,7 +143,7 @@ def test_cancel_of_an_unpaid_order_moves_nothing(world: World) -> None:
     """An order that holds nothing has nothing to release."""
     world.order("o", A)
     entries = len(world.log)
-    assert world.do(CancelOrder("o")).state is OrderState.CANCELLED
+    assert world.do(CancelOrder("o")).order.state is OrderState.CANCELLED
     assert len(world.log) == entries
 
 
@@ -155,7 +154,7 @@ def test_cancel_twice(world: World) -> None:
     world.do(CancelOrder("o"))
     before = world.snapshot()
     world.wait(5)
-    assert world.do(CancelOrder("o")).state is OrderState.CANCELLED
+    assert world.do(CancelOrder("o")).order.state is OrderState.CANCELLED
     assert world.snapshot() == before
 
 
@@ -169,7 +168,7 @@ def test_cancel_while_a_payment_is_in_flight(world: World) -> None:
         world.do(CancelOrder("o"))
     assert world.snapshot() == before
     world.settle("o", "p2", OperationState.DECLINED)
-    assert world.do(CancelOrder("o")).state is OrderState.CANCELLED
+    assert world.do(CancelOrder("o")).order.state is OrderState.CANCELLED
 
 
 def test_cancel_and_ship_by_order_of_arrival(world: World) -> None:
@@ -181,7 +180,7 @@ def test_cancel_and_ship_by_order_of_arrival(world: World) -> None:
     world.order("o2", A)
     world.pay("o2", "p2", 30)
     cancelled, late = world.batch(CancelOrder("o2"), ShipOrder("o2", "s2"))
-    assert cancelled.state is OrderState.CANCELLED and isinstance(late, OrderCancelled)
+    assert cancelled.order.state is OrderState.CANCELLED and isinstance(late, OrderCancelled)
     assert world.numbers("a") == (7, 0)
     world.check()
 

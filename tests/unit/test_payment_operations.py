@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from inventory_server.domain.commands import CancelOrder, CreateStockTransaction, ShipOrder
+from inventory_server.domain.commands import CreateStockTransaction
 from inventory_server.domain.errors import (
     AmountExceedsBalance,
     DomainError,
@@ -22,6 +22,7 @@ from inventory_server.domain.errors import (
     PaymentNotVoidable,
 )
 from inventory_server.domain.order import CartItem, OrderPaymentState, OrderState
+from inventory_server.domain.order_commands import CancelOrder, ShipOrder
 from inventory_server.domain.payment import OperationKind, OperationState, Payment, PaymentState
 from inventory_server.domain.reservation import ReservationState
 from inventory_server.domain.stock import Action
@@ -445,6 +446,6 @@ def test_what_is_voidable_and_refundable(world: World) -> None:
     world.go_on("q", REFUND, "f", 50, ACCEPTED)
     world.begin("o", "r", 50)
     world.settle("o", "r", DECLINED)
-    view = world.do(CancelOrder("o"))
+    view = world.do(CancelOrder("o")).order
     found = [(p.payment_id, p.is_voidable, p.refundable_minor) for p in view.reversible_payments]
     assert found == [("p", True, 0), ("q", False, 100)]

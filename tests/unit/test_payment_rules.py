@@ -6,10 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from inventory_server.domain.commands import (
-    CancelOrder,
-    CreateStockTransaction,
-)
+from inventory_server.domain.commands import CreateStockTransaction
 from inventory_server.domain.errors import (
     AmountExceedsBalance,
     DomainError,
@@ -24,6 +21,7 @@ from inventory_server.domain.errors import (
     Shortage,
 )
 from inventory_server.domain.order import CartItem
+from inventory_server.domain.order_commands import CancelOrder
 from inventory_server.domain.payment import OperationState, PaymentState
 from inventory_server.domain.payment_commands import BeginPayment, ClaimOperation, SettlePayment
 from inventory_server.domain.reservation import ReservationState

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from inventory_server.domain.commands import CancelOrder
 from inventory_server.domain.decide_payment import PaymentBegun
 from inventory_server.domain.decide_settlement import Settled
 from inventory_server.domain.errors import PaymentNotFound
 from inventory_server.domain.limits import RESOLVED_POLL_S_MAX
 from inventory_server.domain.order import CartItem
+from inventory_server.domain.order_commands import CancelOrder
 from inventory_server.domain.payment import OperationKind, OperationState, Payment, PaymentState
 from inventory_server.domain.payment_commands import ClaimOperation, ResolvePayment, SettlePayment
 from support.world import World, begin

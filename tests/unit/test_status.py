@@ -44,7 +44,7 @@ EXAMPLES: dict[type[Exception], Exception] = {
     domain.QuantityExceedsHeld: domain.QuantityExceedsHeld(1, 5, 4),
     domain.ReturnExceedsShipped: domain.ReturnExceedsShipped(1, 5, 4),
     domain.OrderNotPayable: domain.OrderNotPayable("o-1", "no payment gateway is set"),
-    domain.OrderNotCancellable: domain.OrderNotCancellable("o-1"),
+    domain.OrderNotCancellable: domain.OrderNotCancellable("o-1", "it was shipped whole"),
     domain.OrderNotShippable: domain.OrderNotShippable("o-1", "it was shipped before"),
     domain.OrderCancelled: domain.OrderCancelled("o-1"),
     domain.PaymentInProgress: domain.PaymentInProgress("o-1"),

@@ -79,12 +79,15 @@ from inventory_client.v1.options_pb2 import TextFormat as TextFormat
 from inventory_client.v1.order_pb2 import Order as Order
 from inventory_client.v1.order_pb2 import OrderLine as OrderLine
 from inventory_client.v1.order_pb2 import OrderPaymentState as OrderPaymentState
+from inventory_client.v1.order_pb2 import OrderReturn as OrderReturn
 from inventory_client.v1.order_pb2 import OrderShippingState as OrderShippingState
 from inventory_client.v1.order_pb2 import OrderState as OrderState
 from inventory_client.v1.order_pb2 import Shipment as Shipment
 from inventory_client.v1.order_pb2 import ShipmentLine as ShipmentLine
 from inventory_client.v1.order_calls_pb2 import ListOrdersRequest as ListOrdersRequest
 from inventory_client.v1.order_calls_pb2 import ListOrdersResponse as ListOrdersResponse
+from inventory_client.v1.order_calls_pb2 import ReturnOrderItemsRequest as ReturnOrderItemsRequest
+from inventory_client.v1.order_calls_pb2 import ReturnOrderItemsResponse as ReturnOrderItemsResponse
 from inventory_client.v1.payment_pb2 import Payment as Payment
 from inventory_client.v1.payment_pb2 import PaymentKind as PaymentKind
 from inventory_client.v1.payment_pb2 import PaymentOperation as PaymentOperation

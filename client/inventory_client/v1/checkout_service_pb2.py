@@ -30,9 +30,10 @@ from inventory_client.v1 import order_pb2 as inventory_dot_v1_dot_order__pb2
 from inventory_client.v1 import order_calls_pb2 as inventory_dot_v1_dot_order__calls__pb2
 from inventory_client.v1 import payment_pb2 as inventory_dot_v1_dot_payment__pb2
 from inventory_client.v1 import payment_calls_pb2 as inventory_dot_v1_dot_payment__calls__pb2
+from inventory_client.v1 import reservation_pb2 as inventory_dot_v1_dot_reservation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#inventory/v1/checkout_service.proto\x12\x0cinventory.v1\x1a google/protobuf/field_mask.proto\x1a\x17inventory/v1/cart.proto\x1a\x1dinventory/v1/cart_calls.proto\x1a\x1ainventory/v1/options.proto\x1a\x18inventory/v1/order.proto\x1a\x1einventory/v1/order_calls.proto\x1a\x1ainventory/v1/payment.proto\x1a inventory/v1/payment_calls.proto\"\x88\x01\n\x11\x43reateCartRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1a\n\x08\x63urrency\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x03\x12\"\n\x15\x64\x65\x66\x65r_inventory_check\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x18\n\x16_defer_inventory_check\"6\n\x12\x43reateCartResponse\x12 \n\x04\x63\x61rt\x18\x01 \x01(\x0b\x32\x12.inventory.v1.Cart\"+\n\x0eGetCartRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"3\n\x0fGetCartResponse\x12 \n\x04\x63\x61rt\x18\x01 \x01(\x0b\x32\x12.inventory.v1.Cart\"\x87\x01\n\x13\x41\x64\x64\x43\x61rtItemsRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x37\n\x05items\x18\x02 \x03(\x0b\x32\x1d.inventory.v1.CartItemRequestB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"J\n\x14\x41\x64\x64\x43\x61rtItemsResponse\x12 \n\x04\x63\x61rt\x18\x01 \x01(\x0b\x32\x12.inventory.v1.Cart\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\xb2\x02\n\x15UpdateCartItemRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nproduct_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12%\n\x08quantity\x18\x03 \x01(\x03\x42\x0e\x8a\xb5\x18\n \x01(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12.\n\x10unit_price_minor\x18\x04 \x01(\x03\x42\x0f\x8a\xb5\x18\x0b \x00(\xff\xff\xff\xff\xff\xff\xff\x0fH\x01\x88\x01\x01\x12\x18\n\x08location\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12/\n\x0bupdate_mask\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1c\n\nrequest_id\x18\x07 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x42\x0b\n\t_quantityB\x13\n\x11_unit_price_minor\"L\n\x16UpdateCartItemResponse\x12 \n\x04\x63\x61rt\x18\x01 \x01(\x0b\x32\x12.inventory.v1.Cart\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"n\n\x15RemoveCartItemRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nproduct_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"L\n\x16RemoveCartItemResponse\x12 \n\x04\x63\x61rt\x18\x01 \x01(\x0b\x32\x12.inventory.v1.Cart\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"H\n\x0f\x43heckoutRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1a\n\x08order_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"6\n\x10\x43heckoutResponse\x12\"\n\x05order\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Order\"-\n\x0fGetOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"6\n\x10GetOrderResponse\x12\"\n\x05order\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Order\"\xd4\x01\n\x0fPayOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\npayment_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12,\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x42\x11\x8a\xb5\x18\r\x08\x01 \x00(\xff\xff\xff\xff\xff\xff\xff\x0fH\x00\x88\x01\x01\x12\x1f\n\x0epayment_method\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x04\x12\'\n\x04kind\x18\x05 \x01(\x0e\x32\x19.inventory.v1.PaymentKindB\x0f\n\r_amount_minor\":\n\x10PayOrderResponse\x12&\n\x07payment\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Payment\"1\n\x11GetPaymentRequest\x12\x1c\n\npayment_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"<\n\x12GetPaymentResponse\x12&\n\x07payment\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Payment\"N\n\x12\x43\x61ncelOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"\x89\x01\n\x13\x43\x61ncelOrderResponse\x12\"\n\x05order\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Order\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12<\n\x13reversible_payments\x18\x03 \x03(\x0b\x32\x1f.inventory.v1.ReversiblePayment\"M\n\x10ShipOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1d\n\x0bshipment_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"=\n\x11ShipOrderResponse\x12(\n\x08shipment\x18\x01 \x01(\x0b\x32\x16.inventory.v1.Shipment2\x81\r\n\x0f\x43heckoutService\x12T\n\nCreateCart\x12\x1f.inventory.v1.CreateCartRequest\x1a .inventory.v1.CreateCartResponse\"\x03\x90\x02\x02\x12K\n\x07GetCart\x12\x1c.inventory.v1.GetCartRequest\x1a\x1d.inventory.v1.GetCartResponse\"\x03\x90\x02\x01\x12Q\n\tListCarts\x12\x1e.inventory.v1.ListCartsRequest\x1a\x1f.inventory.v1.ListCartsResponse\"\x03\x90\x02\x01\x12U\n\x0c\x41\x64\x64\x43\x61rtItems\x12!.inventory.v1.AddCartItemsRequest\x1a\".inventory.v1.AddCartItemsResponse\x12[\n\x0eUpdateCartItem\x12#.inventory.v1.UpdateCartItemRequest\x1a$.inventory.v1.UpdateCartItemResponse\x12[\n\x0eRemoveCartItem\x12#.inventory.v1.RemoveCartItemRequest\x1a$.inventory.v1.RemoveCartItemResponse\x12N\n\x08\x43heckout\x12\x1d.inventory.v1.CheckoutRequest\x1a\x1e.inventory.v1.CheckoutResponse\"\x03\x90\x02\x02\x12N\n\x08GetOrder\x12\x1d.inventory.v1.GetOrderRequest\x1a\x1e.inventory.v1.GetOrderResponse\"\x03\x90\x02\x01\x12T\n\nListOrders\x12\x1f.inventory.v1.ListOrdersRequest\x1a .inventory.v1.ListOrdersResponse\"\x03\x90\x02\x01\x12N\n\x08PayOrder\x12\x1d.inventory.v1.PayOrderRequest\x1a\x1e.inventory.v1.PayOrderResponse\"\x03\x90\x02\x02\x12T\n\nGetPayment\x12\x1f.inventory.v1.GetPaymentRequest\x1a .inventory.v1.GetPaymentResponse\"\x03\x90\x02\x01\x12Z\n\x0cListPayments\x12!.inventory.v1.ListPaymentsRequest\x1a\".inventory.v1.ListPaymentsResponse\"\x03\x90\x02\x01\x12[\n\x0e\x43\x61pturePayment\x12#.inventory.v1.CapturePaymentRequest\x1a$.inventory.v1.CapturePaymentResponse\x12R\n\x0bVoidPayment\x12 .inventory.v1.VoidPaymentRequest\x1a!.inventory.v1.VoidPaymentResponse\x12]\n\rRefundPayment\x12\".inventory.v1.RefundPaymentRequest\x1a#.inventory.v1.RefundPaymentResponse\"\x03\x90\x02\x02\x12[\n\x0e\x43onfirmPayment\x12#.inventory.v1.ConfirmPaymentRequest\x1a$.inventory.v1.ConfirmPaymentResponse\x12[\n\x0eResolvePayment\x12#.inventory.v1.ResolvePaymentRequest\x1a$.inventory.v1.ResolvePaymentResponse\x12R\n\x0b\x43\x61ncelOrder\x12 .inventory.v1.CancelOrderRequest\x1a!.inventory.v1.CancelOrderResponse\x12Q\n\tShipOrder\x12\x1e.inventory.v1.ShipOrderRequest\x1a\x1f.inventory.v1.ShipOrderResponse\"\x03\x90\x02\x02\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#inventory/v1/checkout_service.proto\x12\x0cinventory.v1\x1a google/protobuf/field_mask.proto\x1a\x17inventory/v1/cart.proto\x1a\x1dinventory/v1/cart_calls.proto\x1a\x1ainventory/v1/options.proto\x1a\x18inventory/v1/order.proto\x1a\x1einventory/v1/order_calls.proto\x1a\x1ainventory/v1/payment.proto\x1a inventory/v1/payment_calls.proto\x1a\x1einventory/v1/reservation.proto\"\x88\x01\n\x11\x43reateCartRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1a\n\x08\x63urrency\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x03\x12\"\n\x15\x64\x65\x66\x65r_inventory_check\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x18\n\x16_defer_inventory_check\"6\n\x12\x43reateCartResponse\x12 \n\x04\x63\x61rt\x18\x01 \x01(\x0b\x32\x12.inventory.v1.Cart\"+\n\x0eGetCartRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"3\n\x0fGetCartResponse\x12 \n\x04\x63\x61rt\x18\x01 \x01(\x0b\x32\x12.inventory.v1.Cart\"\x87\x01\n\x13\x41\x64\x64\x43\x61rtItemsRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x37\n\x05items\x18\x02 \x03(\x0b\x32\x1d.inventory.v1.CartItemRequestB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"J\n\x14\x41\x64\x64\x43\x61rtItemsResponse\x12 \n\x04\x63\x61rt\x18\x01 \x01(\x0b\x32\x12.inventory.v1.Cart\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\xb2\x02\n\x15UpdateCartItemRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nproduct_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12%\n\x08quantity\x18\x03 \x01(\x03\x42\x0e\x8a\xb5\x18\n \x01(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12.\n\x10unit_price_minor\x18\x04 \x01(\x03\x42\x0f\x8a\xb5\x18\x0b \x00(\xff\xff\xff\xff\xff\xff\xff\x0fH\x01\x88\x01\x01\x12\x18\n\x08location\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12/\n\x0bupdate_mask\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1c\n\nrequest_id\x18\x07 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x42\x0b\n\t_quantityB\x13\n\x11_unit_price_minor\"L\n\x16UpdateCartItemResponse\x12 \n\x04\x63\x61rt\x18\x01 \x01(\x0b\x32\x12.inventory.v1.Cart\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"n\n\x15RemoveCartItemRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nproduct_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"L\n\x16RemoveCartItemResponse\x12 \n\x04\x63\x61rt\x18\x01 \x01(\x0b\x32\x12.inventory.v1.Cart\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"H\n\x0f\x43heckoutRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1a\n\x08order_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"6\n\x10\x43heckoutResponse\x12\"\n\x05order\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Order\"-\n\x0fGetOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"6\n\x10GetOrderResponse\x12\"\n\x05order\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Order\"\xd4\x01\n\x0fPayOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\npayment_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12,\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x42\x11\x8a\xb5\x18\r\x08\x01 \x00(\xff\xff\xff\xff\xff\xff\xff\x0fH\x00\x88\x01\x01\x12\x1f\n\x0epayment_method\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x04\x12\'\n\x04kind\x18\x05 \x01(\x0e\x32\x19.inventory.v1.PaymentKindB\x0f\n\r_amount_minor\":\n\x10PayOrderResponse\x12&\n\x07payment\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Payment\"1\n\x11GetPaymentRequest\x12\x1c\n\npayment_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"<\n\x12GetPaymentResponse\x12&\n\x07payment\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Payment\"o\n\x12\x43\x61ncelOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1f\n\x0ftarget_order_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\"\xb4\x01\n\x13\x43\x61ncelOrderResponse\x12\"\n\x05order\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Order\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12<\n\x13reversible_payments\x18\x03 \x03(\x0b\x32\x1f.inventory.v1.ReversiblePayment\x12)\n\x0ctarget_order\x18\x04 \x01(\x0b\x32\x13.inventory.v1.Order\"\x81\x01\n\x10ShipOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1d\n\x0bshipment_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x32\n\x05lines\x18\x03 \x03(\x0b\x32\x1a.inventory.v1.LineQuantityB\x07\x8a\xb5\x18\x03\x38\xe8\x07\"=\n\x11ShipOrderResponse\x12(\n\x08shipment\x18\x01 \x01(\x0b\x32\x16.inventory.v1.Shipment2\xe9\r\n\x0f\x43heckoutService\x12T\n\nCreateCart\x12\x1f.inventory.v1.CreateCartRequest\x1a .inventory.v1.CreateCartResponse\"\x03\x90\x02\x02\x12K\n\x07GetCart\x12\x1c.inventory.v1.GetCartRequest\x1a\x1d.inventory.v1.GetCartResponse\"\x03\x90\x02\x01\x12Q\n\tListCarts\x12\x1e.inventory.v1.ListCartsRequest\x1a\x1f.inventory.v1.ListCartsResponse\"\x03\x90\x02\x01\x12U\n\x0c\x41\x64\x64\x43\x61rtItems\x12!.inventory.v1.AddCartItemsRequest\x1a\".inventory.v1.AddCartItemsResponse\x12[\n\x0eUpdateCartItem\x12#.inventory.v1.UpdateCartItemRequest\x1a$.inventory.v1.UpdateCartItemResponse\x12[\n\x0eRemoveCartItem\x12#.inventory.v1.RemoveCartItemRequest\x1a$.inventory.v1.RemoveCartItemResponse\x12N\n\x08\x43heckout\x12\x1d.inventory.v1.CheckoutRequest\x1a\x1e.inventory.v1.CheckoutResponse\"\x03\x90\x02\x02\x12N\n\x08GetOrder\x12\x1d.inventory.v1.GetOrderRequest\x1a\x1e.inventory.v1.GetOrderResponse\"\x03\x90\x02\x01\x12T\n\nListOrders\x12\x1f.inventory.v1.ListOrdersRequest\x1a .inventory.v1.ListOrdersResponse\"\x03\x90\x02\x01\x12N\n\x08PayOrder\x12\x1d.inventory.v1.PayOrderRequest\x1a\x1e.inventory.v1.PayOrderResponse\"\x03\x90\x02\x02\x12T\n\nGetPayment\x12\x1f.inventory.v1.GetPaymentRequest\x1a .inventory.v1.GetPaymentResponse\"\x03\x90\x02\x01\x12Z\n\x0cListPayments\x12!.inventory.v1.ListPaymentsRequest\x1a\".inventory.v1.ListPaymentsResponse\"\x03\x90\x02\x01\x12[\n\x0e\x43\x61pturePayment\x12#.inventory.v1.CapturePaymentRequest\x1a$.inventory.v1.CapturePaymentResponse\x12R\n\x0bVoidPayment\x12 .inventory.v1.VoidPaymentRequest\x1a!.inventory.v1.VoidPaymentResponse\x12]\n\rRefundPayment\x12\".inventory.v1.RefundPaymentRequest\x1a#.inventory.v1.RefundPaymentResponse\"\x03\x90\x02\x02\x12[\n\x0e\x43onfirmPayment\x12#.inventory.v1.ConfirmPaymentRequest\x1a$.inventory.v1.ConfirmPaymentResponse\x12[\n\x0eResolvePayment\x12#.inventory.v1.ResolvePaymentRequest\x1a$.inventory.v1.ResolvePaymentResponse\x12R\n\x0b\x43\x61ncelOrder\x12 .inventory.v1.CancelOrderRequest\x1a!.inventory.v1.CancelOrderResponse\x12Q\n\tShipOrder\x12\x1e.inventory.v1.ShipOrderRequest\x1a\x1f.inventory.v1.ShipOrderResponse\"\x03\x90\x02\x02\x12\x66\n\x10ReturnOrderItems\x12%.inventory.v1.ReturnOrderItemsRequest\x1a&.inventory.v1.ReturnOrderItemsResponse\"\x03\x90\x02\x02\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -90,10 +91,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELORDERREQUEST'].fields_by_name['order_id']._serialized_options = b'\212\265\030\004\010\001\020\001'
   _globals['_CANCELORDERREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CANCELORDERREQUEST'].fields_by_name['request_id']._serialized_options = b'\212\265\030\004\010\001\020\001'
+  _globals['_CANCELORDERREQUEST'].fields_by_name['target_order_id']._loaded_options = None
+  _globals['_CANCELORDERREQUEST'].fields_by_name['target_order_id']._serialized_options = b'\212\265\030\002\020\001'
   _globals['_SHIPORDERREQUEST'].fields_by_name['order_id']._loaded_options = None
   _globals['_SHIPORDERREQUEST'].fields_by_name['order_id']._serialized_options = b'\212\265\030\004\010\001\020\001'
   _globals['_SHIPORDERREQUEST'].fields_by_name['shipment_id']._loaded_options = None
   _globals['_SHIPORDERREQUEST'].fields_by_name['shipment_id']._serialized_options = b'\212\265\030\004\010\001\020\001'
+  _globals['_SHIPORDERREQUEST'].fields_by_name['lines']._loaded_options = None
+  _globals['_SHIPORDERREQUEST'].fields_by_name['lines']._serialized_options = b'\212\265\030\0038\350\007'
   _globals['_CHECKOUTSERVICE'].methods_by_name['CreateCart']._loaded_options = None
   _globals['_CHECKOUTSERVICE'].methods_by_name['CreateCart']._serialized_options = b'\220\002\002'
   _globals['_CHECKOUTSERVICE'].methods_by_name['GetCart']._loaded_options = None
@@ -116,50 +121,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKOUTSERVICE'].methods_by_name['RefundPayment']._serialized_options = b'\220\002\002'
   _globals['_CHECKOUTSERVICE'].methods_by_name['ShipOrder']._loaded_options = None
   _globals['_CHECKOUTSERVICE'].methods_by_name['ShipOrder']._serialized_options = b'\220\002\002'
-  _globals['_CREATECARTREQUEST']._serialized_start=292
-  _globals['_CREATECARTREQUEST']._serialized_end=428
-  _globals['_CREATECARTRESPONSE']._serialized_start=430
-  _globals['_CREATECARTRESPONSE']._serialized_end=484
-  _globals['_GETCARTREQUEST']._serialized_start=486
-  _globals['_GETCARTREQUEST']._serialized_end=529
-  _globals['_GETCARTRESPONSE']._serialized_start=531
-  _globals['_GETCARTRESPONSE']._serialized_end=582
-  _globals['_ADDCARTITEMSREQUEST']._serialized_start=585
-  _globals['_ADDCARTITEMSREQUEST']._serialized_end=720
-  _globals['_ADDCARTITEMSRESPONSE']._serialized_start=722
-  _globals['_ADDCARTITEMSRESPONSE']._serialized_end=796
-  _globals['_UPDATECARTITEMREQUEST']._serialized_start=799
-  _globals['_UPDATECARTITEMREQUEST']._serialized_end=1105
-  _globals['_UPDATECARTITEMRESPONSE']._serialized_start=1107
-  _globals['_UPDATECARTITEMRESPONSE']._serialized_end=1183
-  _globals['_REMOVECARTITEMREQUEST']._serialized_start=1185
-  _globals['_REMOVECARTITEMREQUEST']._serialized_end=1295
-  _globals['_REMOVECARTITEMRESPONSE']._serialized_start=1297
-  _globals['_REMOVECARTITEMRESPONSE']._serialized_end=1373
-  _globals['_CHECKOUTREQUEST']._serialized_start=1375
-  _globals['_CHECKOUTREQUEST']._serialized_end=1447
-  _globals['_CHECKOUTRESPONSE']._serialized_start=1449
-  _globals['_CHECKOUTRESPONSE']._serialized_end=1503
-  _globals['_GETORDERREQUEST']._serialized_start=1505
-  _globals['_GETORDERREQUEST']._serialized_end=1550
-  _globals['_GETORDERRESPONSE']._serialized_start=1552
-  _globals['_GETORDERRESPONSE']._serialized_end=1606
-  _globals['_PAYORDERREQUEST']._serialized_start=1609
-  _globals['_PAYORDERREQUEST']._serialized_end=1821
-  _globals['_PAYORDERRESPONSE']._serialized_start=1823
-  _globals['_PAYORDERRESPONSE']._serialized_end=1881
-  _globals['_GETPAYMENTREQUEST']._serialized_start=1883
-  _globals['_GETPAYMENTREQUEST']._serialized_end=1932
-  _globals['_GETPAYMENTRESPONSE']._serialized_start=1934
-  _globals['_GETPAYMENTRESPONSE']._serialized_end=1994
-  _globals['_CANCELORDERREQUEST']._serialized_start=1996
-  _globals['_CANCELORDERREQUEST']._serialized_end=2074
-  _globals['_CANCELORDERRESPONSE']._serialized_start=2077
-  _globals['_CANCELORDERRESPONSE']._serialized_end=2214
-  _globals['_SHIPORDERREQUEST']._serialized_start=2216
-  _globals['_SHIPORDERREQUEST']._serialized_end=2293
-  _globals['_SHIPORDERRESPONSE']._serialized_start=2295
-  _globals['_SHIPORDERRESPONSE']._serialized_end=2356
-  _globals['_CHECKOUTSERVICE']._serialized_start=2359
-  _globals['_CHECKOUTSERVICE']._serialized_end=4024
+  _globals['_CHECKOUTSERVICE'].methods_by_name['ReturnOrderItems']._loaded_options = None
+  _globals['_CHECKOUTSERVICE'].methods_by_name['ReturnOrderItems']._serialized_options = b'\220\002\002'
+  _globals['_CREATECARTREQUEST']._serialized_start=324
+  _globals['_CREATECARTREQUEST']._serialized_end=460
+  _globals['_CREATECARTRESPONSE']._serialized_start=462
+  _globals['_CREATECARTRESPONSE']._serialized_end=516
+  _globals['_GETCARTREQUEST']._serialized_start=518
+  _globals['_GETCARTREQUEST']._serialized_end=561
+  _globals['_GETCARTRESPONSE']._serialized_start=563
+  _globals['_GETCARTRESPONSE']._serialized_end=614
+  _globals['_ADDCARTITEMSREQUEST']._serialized_start=617
+  _globals['_ADDCARTITEMSREQUEST']._serialized_end=752
+  _globals['_ADDCARTITEMSRESPONSE']._serialized_start=754
+  _globals['_ADDCARTITEMSRESPONSE']._serialized_end=828
+  _globals['_UPDATECARTITEMREQUEST']._serialized_start=831
+  _globals['_UPDATECARTITEMREQUEST']._serialized_end=1137
+  _globals['_UPDATECARTITEMRESPONSE']._serialized_start=1139
+  _globals['_UPDATECARTITEMRESPONSE']._serialized_end=1215
+  _globals['_REMOVECARTITEMREQUEST']._serialized_start=1217
+  _globals['_REMOVECARTITEMREQUEST']._serialized_end=1327
+  _globals['_REMOVECARTITEMRESPONSE']._serialized_start=1329
+  _globals['_REMOVECARTITEMRESPONSE']._serialized_end=1405
+  _globals['_CHECKOUTREQUEST']._serialized_start=1407
+  _globals['_CHECKOUTREQUEST']._serialized_end=1479
+  _globals['_CHECKOUTRESPONSE']._serialized_start=1481
+  _globals['_CHECKOUTRESPONSE']._serialized_end=1535
+  _globals['_GETORDERREQUEST']._serialized_start=1537
+  _globals['_GETORDERREQUEST']._serialized_end=1582
+  _globals['_GETORDERRESPONSE']._serialized_start=1584
+  _globals['_GETORDERRESPONSE']._serialized_end=1638
+  _globals['_PAYORDERREQUEST']._serialized_start=1641
+  _globals['_PAYORDERREQUEST']._serialized_end=1853
+  _globals['_PAYORDERRESPONSE']._serialized_start=1855
+  _globals['_PAYORDERRESPONSE']._serialized_end=1913
+  _globals['_GETPAYMENTREQUEST']._serialized_start=1915
+  _globals['_GETPAYMENTREQUEST']._serialized_end=1964
+  _globals['_GETPAYMENTRESPONSE']._serialized_start=1966
+  _globals['_GETPAYMENTRESPONSE']._serialized_end=2026
+  _globals['_CANCELORDERREQUEST']._serialized_start=2028
+  _globals['_CANCELORDERREQUEST']._serialized_end=2139
+  _globals['_CANCELORDERRESPONSE']._serialized_start=2142
+  _globals['_CANCELORDERRESPONSE']._serialized_end=2322
+  _globals['_SHIPORDERREQUEST']._serialized_start=2325
+  _globals['_SHIPORDERREQUEST']._serialized_end=2454
+  _globals['_SHIPORDERRESPONSE']._serialized_start=2456
+  _globals['_SHIPORDERRESPONSE']._serialized_end=2517
+  _globals['_CHECKOUTSERVICE']._serialized_start=2520
+  _globals['_CHECKOUTSERVICE']._serialized_end=4289
 # @@protoc_insertion_point(module_scope)

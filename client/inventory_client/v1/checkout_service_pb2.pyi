@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from inventory_client.v1 import cart_pb2 as _cart_pb2
 from inventory_client.v1 import order_pb2 as _order_pb2
 from inventory_client.v1 import payment_pb2 as _payment_pb2
+from inventory_client.v1 import reservation_pb2 as _reservation_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -555,21 +556,27 @@ class CancelOrderRequest(_message.Message):
 
     ORDER_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TARGET_ORDER_ID_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """The order to cancel."""
     request_id: _builtins.str
     """Names this call so that it can be repeated safely: 1 to 128 visible ASCII.
     The same id with the same content answers as before, with `replayed`.
     """
+    target_order_id: _builtins.str
+    """Another order, unpaid and holding nothing, that gets the units: it is held whole
+    for 24 h, until then a payment finds its units there. Absent = none.
+    """
     def __init__(
         self,
         *,
         order_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        target_order_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "request_id", b"request_id", "target_order_id", b"target_order_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -584,15 +591,20 @@ class CancelOrderResponse(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     REVERSIBLE_PAYMENTS_FIELD_NUMBER: _builtins.int
+    TARGET_ORDER_FIELD_NUMBER: _builtins.int
     replayed: _builtins.bool
     """True where an earlier call with this request_id made the change."""
     @_builtins.property
     def order(self) -> _order_pb2.Order:
-        """The order, cancelled."""
+        """The order, cancelled; COMPLETE where a part of it was shipped before."""
 
     @_builtins.property
     def reversible_payments(self) -> _containers.RepeatedCompositeFieldContainer[_payment_pb2.ReversiblePayment]:
         """Its payments whose money can be moved back: VoidPayment, RefundPayment."""
+
+    @_builtins.property
+    def target_order(self) -> _order_pb2.Order:
+        """The target with its units held; absent where none was named."""
 
     def __init__(
         self,
@@ -600,10 +612,11 @@ class CancelOrderResponse(_message.Message):
         order: _order_pb2.Order | None = ...,
         replayed: _builtins.bool = ...,
         reversible_payments: _abc.Iterable[_payment_pb2.ReversiblePayment] | None = ...,
+        target_order: _order_pb2.Order | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "target_order", b"target_order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "replayed", b"replayed", "reversible_payments", b"reversible_payments"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "replayed", b"replayed", "reversible_payments", b"reversible_payments", "target_order", b"target_order"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -617,19 +630,25 @@ class ShipOrderRequest(_message.Message):
 
     ORDER_ID_FIELD_NUMBER: _builtins.int
     SHIPMENT_ID_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """The order to ship."""
     shipment_id: _builtins.str
     """The caller's id of the shipment."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[_reservation_pb2.LineQuantity]:
+        """What is shipped, by the order's line numbers. Absent = all that is left."""
+
     def __init__(
         self,
         *,
         order_id: _builtins.str = ...,
         shipment_id: _builtins.str = ...,
+        lines: _abc.Iterable[_reservation_pb2.LineQuantity] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "shipment_id", b"shipment_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "order_id", b"order_id", "shipment_id", b"shipment_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

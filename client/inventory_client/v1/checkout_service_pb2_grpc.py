@@ -142,6 +142,11 @@ class CheckoutServiceStub:
                 request_serializer=inventory_dot_v1_dot_checkout__service__pb2.ShipOrderRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_checkout__service__pb2.ShipOrderResponse.FromString,
                 _registered_method=True)
+        self.ReturnOrderItems = channel.unary_unary(
+                '/inventory.v1.CheckoutService/ReturnOrderItems',
+                request_serializer=inventory_dot_v1_dot_order__calls__pb2.ReturnOrderItemsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_order__calls__pb2.ReturnOrderItemsResponse.FromString,
+                _registered_method=True)
 
 
 class CheckoutServiceServicer:
@@ -306,17 +311,32 @@ class CheckoutServiceServicer:
 
     def CancelOrder(self, request, context):
         """Cancel an order and release every unit not yet shipped. Refunds nothing by
-        itself. Errors: ID_REUSED, ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE,
-        PAYMENT_IN_PROGRESS.
+        itself. With a target, one that is unpaid and holds nothing, the whole of that
+        order is held for 24 h of what is free then, or nothing changes at all. Errors:
+        ID_REUSED, ORDER_NOT_FOUND, ORDER_CANCELLED (the target is, or the order is and
+        has nothing to give), PAYMENT_IN_PROGRESS, ORDER_NOT_CANCELLABLE (shipped whole,
+        or the target is paid or holds units), INSUFFICIENT_STOCK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ShipOrder(self, request, context):
-        """Ship a paid order whole: its units leave the house. The same shipment_id with
-        the same content answers the shipment. Errors: ID_REUSED, ORDER_NOT_FOUND,
-        ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE.
+        """Ship a paid order, what is left of it or units of some lines: they leave the
+        house. Several times, until all is shipped. The same shipment_id with the same
+        content answers the shipment. Errors: ID_REUSED, ORDER_NOT_FOUND,
+        ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE, QUANTITY_EXCEEDS_HELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnOrderItems(self, request, context):
+        """Take shipped units back, and stock them again or not; also of a cancelled order.
+        Moves no money. The same return_id with the same content answers the return.
+        Errors: ID_REUSED, ORDER_NOT_FOUND, LOCATION_NOT_FOUND (the line's own was
+        deleted: name another), STOCK_NOT_FOUND, RETURN_EXCEEDS_SHIPPED,
+        QUANTITY_OVERFLOW.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -419,6 +439,11 @@ def add_CheckoutServiceServicer_to_server(servicer, server):
                     servicer.ShipOrder,
                     request_deserializer=inventory_dot_v1_dot_checkout__service__pb2.ShipOrderRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_checkout__service__pb2.ShipOrderResponse.SerializeToString,
+            ),
+            'ReturnOrderItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnOrderItems,
+                    request_deserializer=inventory_dot_v1_dot_order__calls__pb2.ReturnOrderItemsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_order__calls__pb2.ReturnOrderItemsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -944,6 +969,33 @@ class CheckoutService:
             '/inventory.v1.CheckoutService/ShipOrder',
             inventory_dot_v1_dot_checkout__service__pb2.ShipOrderRequest.SerializeToString,
             inventory_dot_v1_dot_checkout__service__pb2.ShipOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnOrderItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.CheckoutService/ReturnOrderItems',
+            inventory_dot_v1_dot_order__calls__pb2.ReturnOrderItemsRequest.SerializeToString,
+            inventory_dot_v1_dot_order__calls__pb2.ReturnOrderItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

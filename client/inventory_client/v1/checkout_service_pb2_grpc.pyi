@@ -121,13 +121,24 @@ class CheckoutServiceStub:
     """
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.CancelOrderRequest, _checkout_service_pb2.CancelOrderResponse]
     """Cancel an order and release every unit not yet shipped. Refunds nothing by
-    itself. Errors: ID_REUSED, ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE,
-    PAYMENT_IN_PROGRESS.
+    itself. With a target, one that is unpaid and holds nothing, the whole of that
+    order is held for 24 h of what is free then, or nothing changes at all. Errors:
+    ID_REUSED, ORDER_NOT_FOUND, ORDER_CANCELLED (the target is, or the order is and
+    has nothing to give), PAYMENT_IN_PROGRESS, ORDER_NOT_CANCELLABLE (shipped whole,
+    or the target is paid or holds units), INSUFFICIENT_STOCK.
     """
     ShipOrder: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.ShipOrderRequest, _checkout_service_pb2.ShipOrderResponse]
-    """Ship a paid order whole: its units leave the house. The same shipment_id with
-    the same content answers the shipment. Errors: ID_REUSED, ORDER_NOT_FOUND,
-    ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE.
+    """Ship a paid order, what is left of it or units of some lines: they leave the
+    house. Several times, until all is shipped. The same shipment_id with the same
+    content answers the shipment. Errors: ID_REUSED, ORDER_NOT_FOUND,
+    ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE, QUANTITY_EXCEEDS_HELD.
+    """
+    ReturnOrderItems: _grpc.UnaryUnaryMultiCallable[_order_calls_pb2.ReturnOrderItemsRequest, _order_calls_pb2.ReturnOrderItemsResponse]
+    """Take shipped units back, and stock them again or not; also of a cancelled order.
+    Moves no money. The same return_id with the same content answers the return.
+    Errors: ID_REUSED, ORDER_NOT_FOUND, LOCATION_NOT_FOUND (the line's own was
+    deleted: name another), STOCK_NOT_FOUND, RETURN_EXCEEDS_SHIPPED,
+    QUANTITY_OVERFLOW.
     """
 
 @_typing.type_check_only
@@ -220,13 +231,24 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
     """
     CancelOrder: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.CancelOrderRequest, _checkout_service_pb2.CancelOrderResponse]  # type: ignore[assignment]
     """Cancel an order and release every unit not yet shipped. Refunds nothing by
-    itself. Errors: ID_REUSED, ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE,
-    PAYMENT_IN_PROGRESS.
+    itself. With a target, one that is unpaid and holds nothing, the whole of that
+    order is held for 24 h of what is free then, or nothing changes at all. Errors:
+    ID_REUSED, ORDER_NOT_FOUND, ORDER_CANCELLED (the target is, or the order is and
+    has nothing to give), PAYMENT_IN_PROGRESS, ORDER_NOT_CANCELLABLE (shipped whole,
+    or the target is paid or holds units), INSUFFICIENT_STOCK.
     """
     ShipOrder: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.ShipOrderRequest, _checkout_service_pb2.ShipOrderResponse]  # type: ignore[assignment]
-    """Ship a paid order whole: its units leave the house. The same shipment_id with
-    the same content answers the shipment. Errors: ID_REUSED, ORDER_NOT_FOUND,
-    ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE.
+    """Ship a paid order, what is left of it or units of some lines: they leave the
+    house. Several times, until all is shipped. The same shipment_id with the same
+    content answers the shipment. Errors: ID_REUSED, ORDER_NOT_FOUND,
+    ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE, QUANTITY_EXCEEDS_HELD.
+    """
+    ReturnOrderItems: _aio.UnaryUnaryMultiCallable[_order_calls_pb2.ReturnOrderItemsRequest, _order_calls_pb2.ReturnOrderItemsResponse]  # type: ignore[assignment]
+    """Take shipped units back, and stock them again or not; also of a cancelled order.
+    Moves no money. The same return_id with the same content answers the return.
+    Errors: ID_REUSED, ORDER_NOT_FOUND, LOCATION_NOT_FOUND (the line's own was
+    deleted: name another), STOCK_NOT_FOUND, RETURN_EXCEEDS_SHIPPED,
+    QUANTITY_OVERFLOW.
     """
 
 class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -424,8 +446,11 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_checkout_service_pb2.CancelOrderResponse, _abc.Awaitable[_checkout_service_pb2.CancelOrderResponse]]:
         """Cancel an order and release every unit not yet shipped. Refunds nothing by
-        itself. Errors: ID_REUSED, ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE,
-        PAYMENT_IN_PROGRESS.
+        itself. With a target, one that is unpaid and holds nothing, the whole of that
+        order is held for 24 h of what is free then, or nothing changes at all. Errors:
+        ID_REUSED, ORDER_NOT_FOUND, ORDER_CANCELLED (the target is, or the order is and
+        has nothing to give), PAYMENT_IN_PROGRESS, ORDER_NOT_CANCELLABLE (shipped whole,
+        or the target is paid or holds units), INSUFFICIENT_STOCK.
         """
 
     @_abc_1.abstractmethod
@@ -434,9 +459,23 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _checkout_service_pb2.ShipOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_checkout_service_pb2.ShipOrderResponse, _abc.Awaitable[_checkout_service_pb2.ShipOrderResponse]]:
-        """Ship a paid order whole: its units leave the house. The same shipment_id with
-        the same content answers the shipment. Errors: ID_REUSED, ORDER_NOT_FOUND,
-        ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE.
+        """Ship a paid order, what is left of it or units of some lines: they leave the
+        house. Several times, until all is shipped. The same shipment_id with the same
+        content answers the shipment. Errors: ID_REUSED, ORDER_NOT_FOUND,
+        ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE, QUANTITY_EXCEEDS_HELD.
+        """
+
+    @_abc_1.abstractmethod
+    def ReturnOrderItems(
+        self,
+        request: _order_calls_pb2.ReturnOrderItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_calls_pb2.ReturnOrderItemsResponse, _abc.Awaitable[_order_calls_pb2.ReturnOrderItemsResponse]]:
+        """Take shipped units back, and stock them again or not; also of a cancelled order.
+        Moves no money. The same return_id with the same content answers the return.
+        Errors: ID_REUSED, ORDER_NOT_FOUND, LOCATION_NOT_FOUND (the line's own was
+        deleted: name another), STOCK_NOT_FOUND, RETURN_EXCEEDS_SHIPPED,
+        QUANTITY_OVERFLOW.
         """
 
 def add_CheckoutServiceServicer_to_server(servicer: CheckoutServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

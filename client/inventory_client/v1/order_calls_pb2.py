@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from inventory_client.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 from inventory_client.v1 import order_pb2 as inventory_dot_v1_dot_order__pb2
+from inventory_client.v1 import reservation_pb2 as inventory_dot_v1_dot_reservation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1einventory/v1/order_calls.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ainventory/v1/options.proto\x1a\x18inventory/v1/order.proto\"\x82\x03\n\x11ListOrdersRequest\x12\x1a\n\nproduct_id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12\x30\n\x06states\x18\x02 \x03(\x0e\x32\x18.inventory.v1.OrderStateB\x06\x8a\xb5\x18\x02\x38\x10\x12?\n\x0epayment_states\x18\x03 \x03(\x0e\x32\x1f.inventory.v1.OrderPaymentStateB\x06\x8a\xb5\x18\x02\x38\x10\x12\x41\n\x0fshipping_states\x18\x04 \x03(\x0e\x32 .inventory.v1.OrderShippingStateB\x06\x8a\xb5\x18\x02\x38\x10\x12\x31\n\rcreated_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63reated_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\tpage_size\x18\x07 \x01(\x05\x42\x06\x8a\xb5\x18\x02 \x00\x12\x1b\n\npage_token\x18\x08 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x08\"R\n\x12ListOrdersResponse\x12#\n\x06orders\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\tB_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1einventory/v1/order_calls.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ainventory/v1/options.proto\x1a\x18inventory/v1/order.proto\x1a\x1einventory/v1/reservation.proto\"\x82\x03\n\x11ListOrdersRequest\x12\x1a\n\nproduct_id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12\x30\n\x06states\x18\x02 \x03(\x0e\x32\x18.inventory.v1.OrderStateB\x06\x8a\xb5\x18\x02\x38\x10\x12?\n\x0epayment_states\x18\x03 \x03(\x0e\x32\x1f.inventory.v1.OrderPaymentStateB\x06\x8a\xb5\x18\x02\x38\x10\x12\x41\n\x0fshipping_states\x18\x04 \x03(\x0e\x32 .inventory.v1.OrderShippingStateB\x06\x8a\xb5\x18\x02\x38\x10\x12\x31\n\rcreated_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63reated_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\tpage_size\x18\x07 \x01(\x05\x42\x06\x8a\xb5\x18\x02 \x00\x12\x1b\n\npage_token\x18\x08 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x08\"R\n\x12ListOrdersResponse\x12#\n\x06orders\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x81\x02\n\x17ReturnOrderItemsRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1b\n\treturn_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x34\n\x05lines\x18\x03 \x03(\x0b\x32\x1a.inventory.v1.LineQuantityB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\x12\x1c\n\x07restock\x18\x04 \x01(\x08\x42\x06\x8a\xb5\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x18\n\x08location\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x17\n\x06reason\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x04\x12\x1a\n\treference\x18\x07 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x01\x42\n\n\x08_restock\"o\n\x18ReturnOrderItemsResponse\x12/\n\x0corder_return\x18\x01 \x01(\x0b\x32\x19.inventory.v1.OrderReturn\x12\"\n\x05order\x18\x02 \x01(\x0b\x32\x13.inventory.v1.OrderB_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,8 +48,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTORDERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\212\265\030\002 \000'
   _globals['_LISTORDERSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTORDERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\212\265\030\003\030\200\010'
-  _globals['_LISTORDERSREQUEST']._serialized_start=136
-  _globals['_LISTORDERSREQUEST']._serialized_end=522
-  _globals['_LISTORDERSRESPONSE']._serialized_start=524
-  _globals['_LISTORDERSRESPONSE']._serialized_end=606
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['order_id']._loaded_options = None
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['order_id']._serialized_options = b'\212\265\030\004\010\001\020\001'
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['return_id']._loaded_options = None
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['return_id']._serialized_options = b'\212\265\030\004\010\001\020\001'
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['lines']._loaded_options = None
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['lines']._serialized_options = b'\212\265\030\0050\0018\350\007'
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['restock']._loaded_options = None
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['restock']._serialized_options = b'\212\265\030\002\010\001'
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['location']._loaded_options = None
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['location']._serialized_options = b'\212\265\030\002\020\002'
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['reason']._serialized_options = b'\212\265\030\003\030\200\004'
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['reference']._loaded_options = None
+  _globals['_RETURNORDERITEMSREQUEST'].fields_by_name['reference']._serialized_options = b'\212\265\030\003\030\200\001'
+  _globals['_LISTORDERSREQUEST']._serialized_start=168
+  _globals['_LISTORDERSREQUEST']._serialized_end=554
+  _globals['_LISTORDERSRESPONSE']._serialized_start=556
+  _globals['_LISTORDERSRESPONSE']._serialized_end=638
+  _globals['_RETURNORDERITEMSREQUEST']._serialized_start=641
+  _globals['_RETURNORDERITEMSREQUEST']._serialized_end=898
+  _globals['_RETURNORDERITEMSRESPONSE']._serialized_start=900
+  _globals['_RETURNORDERITEMSRESPONSE']._serialized_end=1011
 # @@protoc_insertion_point(module_scope)

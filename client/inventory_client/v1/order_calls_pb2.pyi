@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from inventory_client.v1 import order_pb2 as _order_pb2
+from inventory_client.v1 import reservation_pb2 as _reservation_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -109,3 +110,87 @@ class ListOrdersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListOrdersResponse: _TypeAlias = ListOrdersResponse  # noqa: Y015
+
+@_typing.final
+class ReturnOrderItemsRequest(_message.Message):
+    """The request of ReturnOrderItems."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    RETURN_ID_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    RESTOCK_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """The order."""
+    return_id: _builtins.str
+    """The caller's id of the return."""
+    restock: _builtins.bool
+    """Whether the units are available again; else they count as returned, and no level
+    changes. Lines that take no stock change none either way. Absent = an error.
+    """
+    location: _builtins.str
+    """The slug of the location where restocked units are put; a disabled one takes
+    them too. Absent = where each line was served. Refused without `restock`.
+    """
+    reason: _builtins.str
+    """Why, for people: at most 512 bytes. Absent = none."""
+    reference: _builtins.str
+    """The caller's own reference: at most 128 bytes. Absent = none."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[_reservation_pb2.LineQuantity]:
+        """What comes back, 1 to 1,000 lines by the order's line numbers."""
+
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        return_id: _builtins.str = ...,
+        lines: _abc.Iterable[_reservation_pb2.LineQuantity] | None = ...,
+        restock: _builtins.bool | None = ...,
+        location: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_restock", b"_restock", "restock", b"restock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_restock", b"_restock", "lines", b"lines", "location", b"location", "order_id", b"order_id", "reason", b"reason", "reference", b"reference", "restock", b"restock", "return_id", b"return_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__restock: _TypeAlias = _typing.Literal["restock"]  # noqa: Y015
+    _WhichOneofArgType__restock: _TypeAlias = _typing.Literal["_restock", b"_restock"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__restock) -> _WhichOneofReturnType__restock | None: ...
+
+Global___ReturnOrderItemsRequest: _TypeAlias = ReturnOrderItemsRequest  # noqa: Y015
+
+@_typing.final
+class ReturnOrderItemsResponse(_message.Message):
+    """The answer of ReturnOrderItems."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_RETURN_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order_return(self) -> _order_pb2.OrderReturn:
+        """The return, as it was made."""
+
+    @_builtins.property
+    def order(self) -> _order_pb2.Order:
+        """The order as it stands."""
+
+    def __init__(
+        self,
+        *,
+        order_return: _order_pb2.OrderReturn | None = ...,
+        order: _order_pb2.Order | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "order_return", b"order_return"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "order_return", b"order_return"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnOrderItemsResponse: _TypeAlias = ReturnOrderItemsResponse  # noqa: Y015

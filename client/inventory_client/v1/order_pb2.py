@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from inventory_client.v1 import reservation_pb2 as inventory_dot_v1_dot_reservation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inventory/v1/order.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\x01\n\tOrderLine\x12\x13\n\x0bline_number\x18\x01 \x01(\x05\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x18\n\x10unit_price_minor\x18\x04 \x01(\x03\x12\x10\n\x08location\x18\x05 \x01(\t\x12\x0c\n\x04open\x18\x06 \x01(\x03\x12\x11\n\tfulfilled\x18\x07 \x01(\x03\x12\x13\n\x0btrack_stock\x18\x08 \x01(\x08\x12\x11\n\tunmanaged\x18\t \x01(\x08\"5\n\x0cShipmentLine\x12\x13\n\x0bline_number\x18\x01 \x01(\x05\x12\x10\n\x08quantity\x18\x02 \x01(\x03\"\x8d\x01\n\x08Shipment\x12\x13\n\x0bshipment_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12)\n\x05lines\x18\x03 \x03(\x0b\x32\x1a.inventory.v1.ShipmentLine\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaf\x04\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61rt_id\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.inventory.v1.OrderState\x12\x36\n\rpayment_state\x18\x04 \x01(\x0e\x32\x1f.inventory.v1.OrderPaymentState\x12\x38\n\x0eshipping_state\x18\x05 \x01(\x0e\x32 .inventory.v1.OrderShippingState\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12&\n\x05lines\x18\x07 \x03(\x0b\x32\x17.inventory.v1.OrderLine\x12\x13\n\x0btotal_minor\x18\x08 \x01(\x03\x12\x15\n\rbalance_minor\x18\t \x01(\x03\x12\x16\n\x0e\x63\x61ptured_minor\x18\n \x01(\x03\x12\x16\n\x0ereservation_id\x18\x0b \x01(\t\x12\x13\n\x0bpayment_ids\x18\x0c \x03(\t\x12)\n\tshipments\x18\r \x03(\x0b\x32\x16.inventory.v1.Shipment\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63\x61ncel_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x61uthorized_minor\x18\x14 \x01(\x03\x12\x16\n\x0erefunded_minor\x18\x15 \x01(\x03*\x96\x01\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ORDER_STATE_INCOMPLETE\x10\x01\x12\x1a\n\x16ORDER_STATE_PROCESSING\x10\x02\x12\x18\n\x14ORDER_STATE_COMPLETE\x10\x03\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x04*\xbe\x02\n\x11OrderPaymentState\x12#\n\x1fORDER_PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aORDER_PAYMENT_STATE_UNPAID\x10\x01\x12&\n\"ORDER_PAYMENT_STATE_PARTIALLY_PAID\x10\x02\x12\x1c\n\x18ORDER_PAYMENT_STATE_PAID\x10\x03\x12,\n(ORDER_PAYMENT_STATE_PARTIALLY_AUTHORIZED\x10\x04\x12\"\n\x1eORDER_PAYMENT_STATE_AUTHORIZED\x10\x05\x12*\n&ORDER_PAYMENT_STATE_PARTIALLY_REFUNDED\x10\x06\x12 \n\x1cORDER_PAYMENT_STATE_REFUNDED\x10\x07*\x84\x01\n\x12OrderShippingState\x12$\n ORDER_SHIPPING_STATE_UNSPECIFIED\x10\x00\x12$\n ORDER_SHIPPING_STATE_UNFULFILLED\x10\x01\x12\"\n\x1eORDER_SHIPPING_STATE_FULFILLED\x10\x02\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inventory/v1/order.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1einventory/v1/reservation.proto\"\xcd\x01\n\tOrderLine\x12\x13\n\x0bline_number\x18\x01 \x01(\x05\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x18\n\x10unit_price_minor\x18\x04 \x01(\x03\x12\x10\n\x08location\x18\x05 \x01(\t\x12\x0c\n\x04open\x18\x06 \x01(\x03\x12\x11\n\tfulfilled\x18\x07 \x01(\x03\x12\x13\n\x0btrack_stock\x18\x08 \x01(\x08\x12\x11\n\tunmanaged\x18\t \x01(\x08\x12\x10\n\x08returned\x18\n \x01(\x03\"5\n\x0cShipmentLine\x12\x13\n\x0bline_number\x18\x01 \x01(\x05\x12\x10\n\x08quantity\x18\x02 \x01(\x03\"\x8d\x01\n\x08Shipment\x12\x13\n\x0bshipment_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12)\n\x05lines\x18\x03 \x03(\x0b\x32\x1a.inventory.v1.ShipmentLine\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe5\x01\n\x0bOrderReturn\x12\x11\n\treturn_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12)\n\x05lines\x18\x03 \x03(\x0b\x32\x1a.inventory.v1.LineQuantity\x12\x11\n\trestocked\x18\x04 \x01(\x08\x12\x10\n\x08location\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x11\n\treference\x18\x07 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdb\x04\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61rt_id\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.inventory.v1.OrderState\x12\x36\n\rpayment_state\x18\x04 \x01(\x0e\x32\x1f.inventory.v1.OrderPaymentState\x12\x38\n\x0eshipping_state\x18\x05 \x01(\x0e\x32 .inventory.v1.OrderShippingState\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12&\n\x05lines\x18\x07 \x03(\x0b\x32\x17.inventory.v1.OrderLine\x12\x13\n\x0btotal_minor\x18\x08 \x01(\x03\x12\x15\n\rbalance_minor\x18\t \x01(\x03\x12\x16\n\x0e\x63\x61ptured_minor\x18\n \x01(\x03\x12\x16\n\x0ereservation_id\x18\x0b \x01(\t\x12\x13\n\x0bpayment_ids\x18\x0c \x03(\t\x12)\n\tshipments\x18\r \x03(\x0b\x32\x16.inventory.v1.Shipment\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63\x61ncel_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07returns\x18\x10 \x03(\x0b\x32\x19.inventory.v1.OrderReturn\x12\x18\n\x10\x61uthorized_minor\x18\x14 \x01(\x03\x12\x16\n\x0erefunded_minor\x18\x15 \x01(\x03*\x96\x01\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ORDER_STATE_INCOMPLETE\x10\x01\x12\x1a\n\x16ORDER_STATE_PROCESSING\x10\x02\x12\x18\n\x14ORDER_STATE_COMPLETE\x10\x03\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x04*\xbe\x02\n\x11OrderPaymentState\x12#\n\x1fORDER_PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aORDER_PAYMENT_STATE_UNPAID\x10\x01\x12&\n\"ORDER_PAYMENT_STATE_PARTIALLY_PAID\x10\x02\x12\x1c\n\x18ORDER_PAYMENT_STATE_PAID\x10\x03\x12,\n(ORDER_PAYMENT_STATE_PARTIALLY_AUTHORIZED\x10\x04\x12\"\n\x1eORDER_PAYMENT_STATE_AUTHORIZED\x10\x05\x12*\n&ORDER_PAYMENT_STATE_PARTIALLY_REFUNDED\x10\x06\x12 \n\x1cORDER_PAYMENT_STATE_REFUNDED\x10\x07*\xb2\x01\n\x12OrderShippingState\x12$\n ORDER_SHIPPING_STATE_UNSPECIFIED\x10\x00\x12$\n ORDER_SHIPPING_STATE_UNFULFILLED\x10\x01\x12\"\n\x1eORDER_SHIPPING_STATE_FULFILLED\x10\x02\x12,\n(ORDER_SHIPPING_STATE_PARTIALLY_FULFILLED\x10\x03\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,18 +34,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory_client.v1.order_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.inventoryservice.v1P\001ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1'
-  _globals['_ORDERSTATE']._serialized_start=1027
-  _globals['_ORDERSTATE']._serialized_end=1177
-  _globals['_ORDERPAYMENTSTATE']._serialized_start=1180
-  _globals['_ORDERPAYMENTSTATE']._serialized_end=1498
-  _globals['_ORDERSHIPPINGSTATE']._serialized_start=1501
-  _globals['_ORDERSHIPPINGSTATE']._serialized_end=1633
-  _globals['_ORDERLINE']._serialized_start=76
-  _globals['_ORDERLINE']._serialized_end=263
-  _globals['_SHIPMENTLINE']._serialized_start=265
-  _globals['_SHIPMENTLINE']._serialized_end=318
-  _globals['_SHIPMENT']._serialized_start=321
-  _globals['_SHIPMENT']._serialized_end=462
-  _globals['_ORDER']._serialized_start=465
-  _globals['_ORDER']._serialized_end=1024
+  _globals['_ORDERSTATE']._serialized_start=1353
+  _globals['_ORDERSTATE']._serialized_end=1503
+  _globals['_ORDERPAYMENTSTATE']._serialized_start=1506
+  _globals['_ORDERPAYMENTSTATE']._serialized_end=1824
+  _globals['_ORDERSHIPPINGSTATE']._serialized_start=1827
+  _globals['_ORDERSHIPPINGSTATE']._serialized_end=2005
+  _globals['_ORDERLINE']._serialized_start=108
+  _globals['_ORDERLINE']._serialized_end=313
+  _globals['_SHIPMENTLINE']._serialized_start=315
+  _globals['_SHIPMENTLINE']._serialized_end=368
+  _globals['_SHIPMENT']._serialized_start=371
+  _globals['_SHIPMENT']._serialized_end=512
+  _globals['_ORDERRETURN']._serialized_start=515
+  _globals['_ORDERRETURN']._serialized_end=744
+  _globals['_ORDER']._serialized_start=747
+  _globals['_ORDER']._serialized_end=1350
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from inventory_client.v1 import reservation_pb2 as _reservation_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -108,6 +109,8 @@ class _OrderShippingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Or
     """Nothing."""
     ORDER_SHIPPING_STATE_FULFILLED: _OrderShippingState.ValueType  # 2
     """All of it."""
+    ORDER_SHIPPING_STATE_PARTIALLY_FULFILLED: _OrderShippingState.ValueType  # 3
+    """A part of it; what is left is still to be shipped, or was released by cancelling."""
 
 class OrderShippingState(_OrderShippingState, metaclass=_OrderShippingStateEnumTypeWrapper):
     """How much of an order was shipped."""
@@ -118,6 +121,8 @@ ORDER_SHIPPING_STATE_UNFULFILLED: OrderShippingState.ValueType  # 1
 """Nothing."""
 ORDER_SHIPPING_STATE_FULFILLED: OrderShippingState.ValueType  # 2
 """All of it."""
+ORDER_SHIPPING_STATE_PARTIALLY_FULFILLED: OrderShippingState.ValueType  # 3
+"""A part of it; what is left is still to be shipped, or was released by cancelling."""
 Global___OrderShippingState: _TypeAlias = OrderShippingState  # noqa: Y015
 
 @_typing.final
@@ -135,6 +140,7 @@ class OrderLine(_message.Message):
     FULFILLED_FIELD_NUMBER: _builtins.int
     TRACK_STOCK_FIELD_NUMBER: _builtins.int
     UNMANAGED_FIELD_NUMBER: _builtins.int
+    RETURNED_FIELD_NUMBER: _builtins.int
     line_number: _builtins.int
     """The line's key within its order, from 1."""
     product_id: _builtins.str
@@ -150,13 +156,15 @@ class OrderLine(_message.Message):
     open: _builtins.int
     """Units held for this line now."""
     fulfilled: _builtins.int
-    """Units shipped."""
+    """Units shipped, those that came back since among them."""
     track_stock: _builtins.bool
     """False for a service, a gift wrap: the line takes no stock."""
     unmanaged: _builtins.bool
     """True where the product had no stock record when the order was last allocated, and
     the store sells such products: the line takes no stock, whatever comes in later.
     """
+    returned: _builtins.int
+    """Units that came back, restocked or not: at most `fulfilled`."""
     def __init__(
         self,
         *,
@@ -169,10 +177,11 @@ class OrderLine(_message.Message):
         fulfilled: _builtins.int = ...,
         track_stock: _builtins.bool = ...,
         unmanaged: _builtins.bool = ...,
+        returned: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fulfilled", b"fulfilled", "line_number", b"line_number", "location", b"location", "open", b"open", "product_id", b"product_id", "quantity", b"quantity", "track_stock", b"track_stock", "unit_price_minor", b"unit_price_minor", "unmanaged", b"unmanaged"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fulfilled", b"fulfilled", "line_number", b"line_number", "location", b"location", "open", b"open", "product_id", b"product_id", "quantity", b"quantity", "returned", b"returned", "track_stock", b"track_stock", "unit_price_minor", b"unit_price_minor", "unmanaged", b"unmanaged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -243,6 +252,66 @@ class Shipment(_message.Message):
 Global___Shipment: _TypeAlias = Shipment  # noqa: Y015
 
 @_typing.final
+class OrderReturn(_message.Message):
+    """Shipped goods that came back. It never changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETURN_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    RESTOCKED_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    return_id: _builtins.str
+    """The caller's id of the return."""
+    order_id: _builtins.str
+    """The order that the units were shipped for."""
+    restocked: _builtins.bool
+    """True where the units are in stock again; those of lines that take no stock never are."""
+    location: _builtins.str
+    """The slug of the location where they were put; empty = where each line was served,
+    or nowhere.
+    """
+    reason: _builtins.str
+    """Why, in the caller's words; empty where none was given."""
+    reference: _builtins.str
+    """The caller's own reference; empty where none was given."""
+    actor: _builtins.str
+    """Who sent the call; empty where nobody said."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[_reservation_pb2.LineQuantity]:
+        """What came back, by the order's line; what was named twice is added up."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made (database clock)."""
+
+    def __init__(
+        self,
+        *,
+        return_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        lines: _abc.Iterable[_reservation_pb2.LineQuantity] | None = ...,
+        restocked: _builtins.bool = ...,
+        location: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "lines", b"lines", "location", b"location", "order_id", b"order_id", "reason", b"reason", "reference", b"reference", "restocked", b"restocked", "return_id", b"return_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderReturn: _TypeAlias = OrderReturn  # noqa: Y015
+
+@_typing.final
 class Order(_message.Message):
     """An order made of a cart."""
 
@@ -263,6 +332,7 @@ class Order(_message.Message):
     SHIPMENTS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CANCEL_TIME_FIELD_NUMBER: _builtins.int
+    RETURNS_FIELD_NUMBER: _builtins.int
     AUTHORIZED_MINOR_FIELD_NUMBER: _builtins.int
     REFUNDED_MINOR_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
@@ -311,6 +381,10 @@ class Order(_message.Message):
     def cancel_time(self) -> _timestamp_pb2.Timestamp:
         """When it was cancelled; absent = it was not."""
 
+    @_builtins.property
+    def returns(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderReturn]:
+        """What came back of it, in the order recorded."""
+
     def __init__(
         self,
         *,
@@ -329,12 +403,13 @@ class Order(_message.Message):
         shipments: _abc.Iterable[Global___Shipment] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         cancel_time: _timestamp_pb2.Timestamp | None = ...,
+        returns: _abc.Iterable[Global___OrderReturn] | None = ...,
         authorized_minor: _builtins.int = ...,
         refunded_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorized_minor", b"authorized_minor", "balance_minor", b"balance_minor", "cancel_time", b"cancel_time", "captured_minor", b"captured_minor", "cart_id", b"cart_id", "create_time", b"create_time", "currency", b"currency", "lines", b"lines", "order_id", b"order_id", "payment_ids", b"payment_ids", "payment_state", b"payment_state", "refunded_minor", b"refunded_minor", "reservation_id", b"reservation_id", "shipments", b"shipments", "shipping_state", b"shipping_state", "state", b"state", "total_minor", b"total_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorized_minor", b"authorized_minor", "balance_minor", b"balance_minor", "cancel_time", b"cancel_time", "captured_minor", b"captured_minor", "cart_id", b"cart_id", "create_time", b"create_time", "currency", b"currency", "lines", b"lines", "order_id", b"order_id", "payment_ids", b"payment_ids", "payment_state", b"payment_state", "refunded_minor", b"refunded_minor", "reservation_id", b"reservation_id", "returns", b"returns", "shipments", b"shipments", "shipping_state", b"shipping_state", "state", b"state", "total_minor", b"total_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

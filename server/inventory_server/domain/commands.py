@@ -42,6 +42,7 @@ class Wanted:
     payments: set[str] = field(default_factory=set)
     refunds: set[str] = field(default_factory=set)
     shipments: set[str] = field(default_factory=set)
+    order_returns: set[str] = field(default_factory=set)
     answers: set[tuple[str, str]] = field(default_factory=set)
     # Imports come with the one of the store that is running.
     imports: set[str] = field(default_factory=set)
@@ -355,40 +356,6 @@ class Checkout(Command):
         wanted.carts.add(self.cart_id)
         wanted.carts_checked.add(self.cart_id)
         wanted.orders.add(self.order_id)
-
-
-@dataclass(frozen=True, slots=True)
-class CancelOrder(Command):
-    has_request_id: ClassVar[bool] = True
-
-    order_id: str
-
-    def lines_in(self, state: State) -> int:
-        order = state.orders.get(self.order_id)
-        return len(order.lines) if order else 1
-
-    def content(self) -> tuple[object, ...]:
-        return (self.order_id,)
-
-    def want(self, wanted: Wanted) -> None:
-        wanted.orders.add(self.order_id)
-
-
-@dataclass(frozen=True, slots=True)
-class ShipOrder(Command):
-    order_id: str
-    shipment_id: str
-
-    def lines_in(self, state: State) -> int:
-        order = state.orders.get(self.order_id)
-        return len(order.lines) if order else 1
-
-    def content(self) -> tuple[object, ...]:
-        return (self.order_id,)
-
-    def want(self, wanted: Wanted) -> None:
-        wanted.orders.add(self.order_id)
-        wanted.shipments.add(self.shipment_id)
 
 
 # --- housekeeping --------------------------------------------------------------------------------

@@ -1,11 +1,14 @@
-"""Checkout, cancelling and shipping."""
+"""Checkout and cancelling."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from typing import NamedTuple
 
-from inventory_server.domain.allocation import need_stock
-from inventory_server.domain.commands import CancelOrder, Checkout, ShipOrder, content_hash
+from inventory_server.domain.allocation import hold_order, need_stock
+from inventory_server.domain.commands import Checkout, content_hash
+from inventory_server.domain.decide_reservation import expire_if_due
 from inventory_server.domain.errors import (
     CartEmpty,
     CartNotFound,
@@ -13,13 +16,21 @@ from inventory_server.domain.errors import (
     IdReused,
     OrderCancelled,
     OrderNotCancellable,
-    OrderNotShippable,
     PaymentInProgress,
 )
-from inventory_server.domain.holding import give_back, take_out
-from inventory_server.domain.order import CartState, OrderLine, OrderView, SalesOrder, Shipment, ShipmentLine
+from inventory_server.domain.holding import give_back
+from inventory_server.domain.limits import TARGET_HOLD_S
+from inventory_server.domain.order import CartState, OrderLine, OrderView, SalesOrder
+from inventory_server.domain.order_commands import CancelOrder
 from inventory_server.domain.reservation import ReservationState
 from inventory_server.domain.state import State
+
+
+class Cancelled(NamedTuple):
+    """An order that was cancelled; `target` is the one that holds units in its stead."""
+
+    order: OrderView
+    target: OrderView | None = None
 
 
 def checkout(state: State, command: Checkout, _request_id: str | None) -> OrderView:
@@ -57,48 +68,43 @@ def checkout(state: State, command: Checkout, _request_id: str | None) -> OrderV
     return state.order_view(order.order_id)
 
 
-def cancel_order(state: State, command: CancelOrder, _request_id: str | None) -> OrderView:
-    """Release every unit not yet shipped. Cancelling a cancelled order changes nothing."""
+def cancel_order(state: State, command: CancelOrder, _request_id: str | None) -> Cancelled:
+    """Release every unit not yet shipped; hold a whole other order of what is free then, or change nothing.
+
+    Cancelling a cancelled order changes nothing, and gives nothing to another one.
+    """
     view = state.order_view(command.order_id)
+    target = None if command.target_order_id is None else state.order_view(command.target_order_id)
     if view.order.cancelled_at is not None:
-        return view
+        if target is not None:
+            raise OrderCancelled(command.order_id)
+        return Cancelled(view)
     if view.has_payment_in_flight:
         raise PaymentInProgress(command.order_id)
-    if view.is_shipped:
-        raise OrderNotCancellable(command.order_id)
+    if view.is_wholly_shipped:
+        raise OrderNotCancellable(command.order_id, "it was shipped whole")
+    if target is not None:
+        _need_unpaid(state, target, command.order_id)
     if view.reservation is not None and view.reservation.is_live:
         give_back(state, view.reservation, ReservationState.RELEASED)
     state.orders.put(command.order_id, replace(view.order, cancelled_at=state.now))
-    return state.order_view(command.order_id)
+    if target is None:
+        return Cancelled(state.order_view(command.order_id))
+    until = state.now + timedelta(seconds=TARGET_HOLD_S)
+    hold_order(state, target.order, command.reservation_id, ReservationState.HELD, until)
+    target_id = target.order.order_id
+    return Cancelled(state.order_view(command.order_id), state.order_view(target_id))
 
 
-def ship_order(state: State, command: ShipOrder, _request_id: str | None) -> Shipment:
-    """Take the units of a paid order out of the house."""
-    content = content_hash(command)
-    seen = state.shipments.get(command.shipment_id)
-    if seen is not None:
-        if seen.content_hash != content:
-            raise IdReused("shipment_id", command.shipment_id)
-        return seen
-    view = state.order_view(command.order_id)
-    if view.order.cancelled_at is not None:
-        raise OrderCancelled(command.order_id)
-    if view.has_payment_in_flight:
-        raise PaymentInProgress(command.order_id)
-    if view.is_shipped:
-        raise OrderNotShippable(command.order_id, "it was shipped before")
-    if not view.is_paid:
-        raise OrderNotShippable(command.order_id, "it is not paid in full")
-    if view.is_refunded:
-        raise OrderNotShippable(command.order_id, "it was refunded in full")
-    if view.reservation is not None and view.reservation.is_live:
-        take_out(state, view.reservation)
-    shipment = Shipment(
-        shipment_id=command.shipment_id,
-        order_id=command.order_id,
-        lines=tuple(ShipmentLine(line.line_number, line.quantity) for line in view.order.lines),
-        content_hash=content,
-        created_at=state.now,
-    )
-    state.shipments.put(shipment.shipment_id, shipment)
-    return shipment
+def _need_unpaid(state: State, target: OrderView, source_id: str) -> None:
+    """Raise unless an order can be held for the first time; a hold of it that is due is ended by that."""
+    target_id = target.order.order_id
+    if target.order.cancelled_at is not None:
+        raise OrderCancelled(target_id)
+    if target.has_payment_in_flight:
+        raise PaymentInProgress(target_id)
+    held = target.reservation
+    if held is not None and held.is_live:
+        held = expire_if_due(state, held)
+    if target.is_counting or (held is not None and held.is_live):
+        raise OrderNotCancellable(source_id, f"order {target_id!r} is paid, in part or whole, or holds units")

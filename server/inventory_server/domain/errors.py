@@ -200,8 +200,8 @@ class OrderNotPayable(DomainError):
 
 
 class OrderNotCancellable(DomainError):
-    def __init__(self, order_id: str) -> None:
-        super().__init__(f"order {order_id!r} was shipped whole")
+    def __init__(self, order_id: str, why: str) -> None:
+        super().__init__(f"order {order_id!r} cannot be cancelled: {why}")
         self.order_id = order_id
 
 

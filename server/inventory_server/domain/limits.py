@@ -14,6 +14,8 @@ CART_ITEMS_MAX = 1_000
 HOLD_S_MIN = 1
 HOLD_S_MAX = 90 * 24 * 3600
 HOLD_S_DEFAULT = 15 * 60
+# How long the target of a cancelled order holds its units unpaid.
+TARGET_HOLD_S = 24 * 3600
 
 # How long the gateway is still asked about an operation that an administrator has ended.
 RESOLVED_POLL_S_MAX = 7 * 24 * 3600

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 from inventory_server.domain.payment import Payment
-from inventory_server.domain.reservation import Reservation
+from inventory_server.domain.reservation import LineUnits, Reservation
 
 
 class CartItem(NamedTuple):
@@ -89,16 +91,27 @@ class SalesOrder:
     cancelled_at: datetime | None
 
 
-class ShipmentLine(NamedTuple):
-    line_number: int
-    quantity: int
-
-
 @dataclass(frozen=True, slots=True)
 class Shipment:
     shipment_id: str
     order_id: str
-    lines: tuple[ShipmentLine, ...]
+    lines: tuple[LineUnits, ...]
+    content_hash: bytes
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReturn:
+    """Shipped units that came back. `location`: where they were put; None = where each line was served."""
+
+    return_id: str
+    order_id: str
+    lines: tuple[LineUnits, ...]
+    restocked: bool
+    location: str | None
+    reason: str
+    reference: str
+    actor: str
     content_hash: bytes
     created_at: datetime
 
@@ -122,6 +135,7 @@ class OrderPaymentState(StrEnum):
 
 class OrderShippingState(StrEnum):
     UNFULFILLED = "UNFULFILLED"
+    PARTIALLY_FULFILLED = "PARTIALLY_FULFILLED"
     FULFILLED = "FULFILLED"
 
 
@@ -133,6 +147,7 @@ class OrderView:
     reservation: Reservation | None
     payments: tuple[Payment, ...]
     shipments: tuple[Shipment, ...]
+    returns: tuple[OrderReturn, ...] = ()
 
     @property
     def captured_minor(self) -> int:
@@ -192,8 +207,24 @@ class OrderView:
         return sum(line.open for line in self.reservation.lines) if self.reservation else 0
 
     @property
+    def shipped(self) -> Counter[int]:
+        """Units shipped by line number, of lines that take no stock too; returns don't lower them."""
+        return _units(self.shipments)
+
+    @property
+    def returned(self) -> Counter[int]:
+        """Units that came back by line number, restocked or not."""
+        return _units(self.returns)
+
+    @property
     def is_shipped(self) -> bool:
+        """Whether anything was."""
         return bool(self.shipments)
+
+    @property
+    def is_wholly_shipped(self) -> bool:
+        shipped = self.shipped
+        return all(shipped[line.line_number] == line.quantity for line in self.order.lines)
 
     @property
     def payment_state(self) -> OrderPaymentState:
@@ -209,12 +240,24 @@ class OrderView:
 
     @property
     def shipping_state(self) -> OrderShippingState:
-        return OrderShippingState.FULFILLED if self.is_shipped else OrderShippingState.UNFULFILLED
+        if self.is_wholly_shipped:
+            return OrderShippingState.FULFILLED
+        return OrderShippingState.PARTIALLY_FULFILLED if self.is_shipped else OrderShippingState.UNFULFILLED
 
     @property
     def state(self) -> OrderState:
-        if self.is_shipped:
+        is_cancelled = self.order.cancelled_at is not None
+        if self.is_wholly_shipped or (self.is_shipped and is_cancelled):
             return OrderState.COMPLETE
-        if self.order.cancelled_at is not None:
+        if is_cancelled:
             return OrderState.CANCELLED
         return OrderState.PROCESSING if self.is_covered else OrderState.INCOMPLETE
+
+
+def _units(moved: Sequence[Shipment | OrderReturn]) -> Counter[int]:
+    """Add up what was moved of each line."""
+    units: Counter[int] = Counter()
+    for each in moved:
+        for line_number, quantity in each.lines:
+            units[line_number] += quantity
+    return units

@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 from inventory_server.domain.errors import LocationNotFound, OrderNotFound
 from inventory_server.domain.etag import etag
 from inventory_server.domain.location import Location
-from inventory_server.domain.order import Cart, OrderView, SalesOrder, Shipment
+from inventory_server.domain.order import Cart, OrderReturn, OrderView, SalesOrder, Shipment
 from inventory_server.domain.payment import Payment
 from inventory_server.domain.reservation import ItemReturn, Reservation
 from inventory_server.domain.stock import Action, LogEntry, Stock, StockLevel
@@ -169,6 +169,7 @@ class State:
     orders: Table[str, SalesOrder] = field(default_factory=Table)
     payments: Table[str, Payment] = field(default_factory=Table)
     shipments: Table[str, Shipment] = field(default_factory=Table)
+    order_returns: Table[str, OrderReturn] = field(default_factory=Table)
     answers: Table[tuple[str, str], StoredAnswer] = field(default_factory=Table)
     imports: Table[str, StockImport] = field(default_factory=Table)
     # By upload and row number; only ever made.
@@ -192,6 +193,7 @@ class State:
         | Table[str, SalesOrder]
         | Table[str, Payment]
         | Table[str, Shipment]
+        | Table[str, OrderReturn]
         | Table[str, Location]
         | Table[str, StockImport]
         | Table[tuple[str, int], RowError],
@@ -207,6 +209,7 @@ class State:
             self.orders,
             self.payments,
             self.shipments,
+            self.order_returns,
             self.locations,
             self.imports,
             self.import_errors,
@@ -305,6 +308,7 @@ class State:
             reservation=self.reservations.get(order.reservation_id) if order.reservation_id else None,
             payments=tuple(p for p in self.payments.values() if p.order_id == order_id),
             shipments=tuple(s for s in self.shipments.values() if s.order_id == order_id),
+            returns=tuple(r for r in self.order_returns.values() if r.order_id == order_id),
         )
 
     def order_views(self) -> list[OrderView]:
@@ -315,12 +319,16 @@ class State:
         shipments: dict[str, list[Shipment]] = {}
         for shipment in self.shipments.values():
             shipments.setdefault(shipment.order_id, []).append(shipment)
+        returns: dict[str, list[OrderReturn]] = {}
+        for order_return in self.order_returns.values():
+            returns.setdefault(order_return.order_id, []).append(order_return)
         return [
             OrderView(
                 order=order,
                 reservation=self.reservations.get(order.reservation_id) if order.reservation_id else None,
                 payments=tuple(payments.get(order.order_id, ())),
                 shipments=tuple(shipments.get(order.order_id, ())),
+                returns=tuple(returns.get(order.order_id, ())),
             )
             for order in self.orders.values()
         ]

@@ -13,9 +13,9 @@ from inventory_server.domain.order import (
     Cart,
     CartItem,
     OrderLine,
+    OrderReturn,
     SalesOrder,
     Shipment,
-    ShipmentLine,
 )
 from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment
 from inventory_server.domain.reservation import (
@@ -58,11 +58,7 @@ def calls_for(wanted: Wanted) -> list[Call]:
         calls.append(("reservations", {"reservations": reservations}))
     if wanted.item_returns:
         calls.append(("item_returns", {"item_returns": sorted(wanted.item_returns)}))
-    if orders or wanted.payments or wanted.refunds:
-        asked = {"orders": orders, "payments": sorted(wanted.payments), "refunds": sorted(wanted.refunds)}
-        calls.append(("payments", asked))
-    if orders or wanted.shipments:
-        calls.append(("shipments", {"orders": orders, "shipments": sorted(wanted.shipments)}))
+    calls += _calls_beside_orders(wanted, orders)
     if wanted.imports:
         calls += [("imports", {"imports": sorted(wanted.imports)}), ("imports_running", {})]
     products = {"products": sorted(wanted.products)}
@@ -79,6 +75,19 @@ def calls_for(wanted: Wanted) -> list[Call]:
     if wanted.locations_emptied:
         slugs = {"locations": sorted(wanted.locations_emptied), "limit": LEVELS_KEPT_MAX}
         calls.append(("levels_kept", slugs))
+    return calls
+
+
+def _calls_beside_orders(wanted: Wanted, orders: list[str]) -> list[Call]:
+    """Return what fetches the payments, shipments and returns that are named, and those of the orders."""
+    calls: list[Call] = []
+    if orders or wanted.payments or wanted.refunds:
+        asked = {"orders": orders, "payments": sorted(wanted.payments), "refunds": sorted(wanted.refunds)}
+        calls.append(("payments", asked))
+    if orders or wanted.shipments:
+        calls.append(("shipments", {"orders": orders, "shipments": sorted(wanted.shipments)}))
+    if orders or wanted.order_returns:
+        calls.append(("order_returns", {"orders": orders, "order_returns": sorted(wanted.order_returns)}))
     return calls
 
 
@@ -192,7 +201,7 @@ def _shipments(state: State, rows: Sequence[Row]) -> None:
         state.shipments.load(
             shipment_id,
             Shipment(
-                shipment_id, order_id, tuple(ShipmentLine(*line[4:]) for line in lines), content_hash,
+                shipment_id, order_id, tuple(LineUnits(*line[4:]) for line in lines), content_hash,
                 created_at,
             ),
         )  # fmt: skip
@@ -206,6 +215,14 @@ def stock_import(row: Row) -> StockImport:
 def _imports(state: State, rows: Sequence[Row]) -> None:
     for row in rows:
         state.imports.load(row[0], stock_import(row))
+
+
+def _order_returns(state: State, rows: Sequence[Row]) -> None:
+    for return_id, group in groupby(rows, key=itemgetter(0)):
+        lines = list(group)
+        _, order_id, *rest = lines[0][:9]
+        units = tuple(LineUnits(*line[9:]) for line in lines)
+        state.order_returns.load(return_id, OrderReturn(return_id, order_id, units, *rest))
 
 
 _FILLERS: dict[str, Callable[[State, Sequence[Row]], None]] = {
@@ -223,6 +240,7 @@ _FILLERS: dict[str, Callable[[State, Sequence[Row]], None]] = {
     "orders": _orders,
     "payments": _payments,
     "shipments": _shipments,
+    "order_returns": _order_returns,
     "imports": _imports,
     "imports_running": _imports,
 }

@@ -173,6 +173,7 @@ def _numbered(cart: Cart | None) -> dict[str, tuple[int, CartItem]]:
 def _orders(state: State) -> tuple[Save, ...]:
     written = [order for _, order in state.orders.written()]
     shipments = [shipment for _, shipment in state.shipments.inserted()]
+    returns = [order_return for _, order_return in state.order_returns.inserted()]
     return (
         (
             "put_orders",
@@ -204,6 +205,22 @@ def _orders(state: State) -> tuple[Save, ...]:
             "insert_shipment_lines",
             "shipment_id line_number quantity",
             [(shipment.shipment_id, *line) for shipment in shipments for line in shipment.lines],
+        ),
+        (
+            "insert_order_returns",
+            "return_id order_id restocked location reason reference actor content_hash created_at",
+            [
+                (
+                    r.return_id, r.order_id, r.restocked, r.location, r.reason, r.reference, r.actor,
+                    r.content_hash, r.created_at,
+                )
+                for r in returns
+            ],
+        ),
+        (
+            "insert_order_return_lines",
+            "return_id line_number quantity",
+            [(r.return_id, *line) for r in returns for line in r.lines],
         ),
     )  # fmt: skip
 

@@ -17,12 +17,14 @@ from inventory_client.v1 import (
     reservation_pb2,
     stock_pb2,
 )
+from inventory_server.domain.decide_order import Cancelled
 from inventory_server.domain.errors import Shortage
 from inventory_server.domain.location import Location
 from inventory_server.domain.order import (
     Cart,
     CartState,
     OrderPaymentState,
+    OrderReturn,
     OrderShippingState,
     OrderState,
     OrderView,
@@ -239,6 +241,7 @@ def order(view: OrderView) -> order_pb2.Order:
         reservation_id=frozen.reservation_id or "",
         payment_ids=[payment.payment_id for payment in view.payments],
         shipments=[shipment(shipped) for shipped in view.shipments],
+        returns=[order_return(returned) for returned in view.returns],
     )
     _set_time(message.create_time, frozen.created_at)
     if frozen.cancelled_at is not None:
@@ -249,6 +252,7 @@ def order(view: OrderView) -> order_pb2.Order:
 def _order_lines(view: OrderView) -> list[order_pb2.OrderLine]:
     """Return the lines with what the last reservation made of them; it has their numbers (holding.hold)."""
     held = {line.line_number: line for line in view.reservation.lines} if view.reservation else {}
+    shipped, returned = view.shipped, view.returned
     lines = []
     for line in view.order.lines:
         message = order_pb2.OrderLine(
@@ -257,13 +261,14 @@ def _order_lines(view: OrderView) -> list[order_pb2.OrderLine]:
             quantity=line.quantity,
             unit_price_minor=line.unit_price_minor,
             location=line.location or "",
+            fulfilled=shipped[line.line_number],
             track_stock=line.track_stock,
             unmanaged=line.unmanaged,
+            returned=returned[line.line_number],
         )
         units = held.get(line.line_number)
         if units is not None:
             message.open = units.open
-            message.fulfilled = units.fulfilled
             if units.open or units.fulfilled:
                 message.location = units.location
         lines.append(message)
@@ -280,6 +285,24 @@ def shipment(shipped: Shipment) -> order_pb2.Shipment:
         ],
     )
     _set_time(message.create_time, shipped.created_at)
+    return message
+
+
+def order_return(returned: OrderReturn) -> order_pb2.OrderReturn:
+    message = order_pb2.OrderReturn(
+        return_id=returned.return_id,
+        order_id=returned.order_id,
+        lines=[
+            reservation_pb2.LineQuantity(line_number=number, quantity=quantity)
+            for number, quantity in returned.lines
+        ],
+        restocked=returned.restocked,
+        location=returned.location or "",
+        reason=returned.reason,
+        reference=returned.reference,
+        actor=returned.actor,
+    )
+    _set_time(message.create_time, returned.created_at)
     return message
 
 
@@ -331,16 +354,17 @@ def _operation(operation: Operation) -> payment_pb2.PaymentOperation:
     return message
 
 
-def cancelled(view: OrderView) -> checkout_service_pb2.CancelOrderResponse:
-    """Return the order with those of its payments whose money can be moved back."""
+def cancelled(verdict: Cancelled) -> checkout_service_pb2.CancelOrderResponse:
+    """Return the order with those of its payments whose money can be moved back, and what got its units."""
     return checkout_service_pb2.CancelOrderResponse(
-        order=order(view),
+        order=order(verdict.order),
+        target_order=order(verdict.target) if verdict.target else None,
         reversible_payments=[
             payment_pb2.ReversiblePayment(
                 payment_id=paid.payment_id,
                 voidable_minor=paid.amount_minor if paid.is_voidable else 0,
                 refundable_minor=paid.refundable_minor,
             )
-            for paid in view.reversible_payments
+            for paid in verdict.order.reversible_payments
         ],
     )

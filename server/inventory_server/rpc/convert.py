@@ -38,6 +38,7 @@ from inventory_server.domain.order import (
     OrderShippingState,
     OrderState,
 )
+from inventory_server.domain.order_commands import CancelOrder, ReturnOrderItems
 from inventory_server.domain.payment import OperationKind, OperationState, PaymentState
 from inventory_server.domain.payment_commands import ResolvePayment
 from inventory_server.domain.reservation import Line, LineUnits, merge, merge_units
@@ -273,6 +274,28 @@ def order_filters(request: order_calls_pb2.ListOrdersRequest) -> OrderFilters:
         ),
         created_from=_optional_moment(request, "created_from"),
         created_until=_optional_moment(request, "created_until"),
+    )
+
+
+def cancel_order(request: checkout.CancelOrderRequest, reservation_id: str) -> CancelOrder:
+    """Decode it; `reservation_id` holds the target. Raises: InvalidFields, for a target that is itself."""
+    if request.target_order_id == request.order_id:
+        raise InvalidFields([Violation("target_order_id", "must be another order")])
+    return CancelOrder(request.order_id, request.target_order_id or None, reservation_id)
+
+
+def return_order_items(request: order_calls_pb2.ReturnOrderItemsRequest) -> ReturnOrderItems:
+    """Decode a return. Raises: InvalidFields, for a location where nothing is restocked."""
+    if request.location and not request.restock:
+        raise InvalidFields([Violation("location", "must be absent where `restock` is false")])
+    return ReturnOrderItems(
+        order_id=request.order_id,
+        return_id=request.return_id,
+        units=units(request.lines),
+        restock=request.restock,
+        location=request.location or None,
+        reason=request.reason,
+        reference=request.reference,
     )
 
 

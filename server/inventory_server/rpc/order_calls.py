@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from inventory_client.v1 import checkout_service_pb2 as service_pb
 from inventory_client.v1 import order_calls_pb2 as pb
-from inventory_server.domain.commands import CancelOrder, Checkout, ShipOrder
+from inventory_server.domain.commands import Checkout
+from inventory_server.domain.order_commands import ShipOrder
 from inventory_server.rpc import answers, convert, pages
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.ports import Engine, OrderReader
 from inventory_server.rpc.repeat import change_once
+from inventory_server.uuid7 import uuid7
 
 
 class OrderCalls:
@@ -42,15 +44,26 @@ class OrderCalls:
         self, request: service_pb.CancelOrderRequest, call: Call
     ) -> service_pb.CancelOrderResponse:
         return await change_once(
-            self._engine, call, CancelOrder(request.order_id), request.request_id,
+            self._engine, call, convert.cancel_order(request, str(uuid7())), request.request_id,
             service_pb.CancelOrderResponse, answers.cancelled,
         )  # fmt: skip
 
     async def ship_order(
         self, request: service_pb.ShipOrderRequest, call: Call
     ) -> service_pb.ShipOrderResponse:
-        command = ShipOrder(request.order_id, request.shipment_id)
+        command = ShipOrder(request.order_id, request.shipment_id, convert.units(request.lines))
         shipped = await self._engine.change(
             call.store_id, command, deadline_s=call.deadline_s, actor=call.actor
         )
         return service_pb.ShipOrderResponse(shipment=answers.shipment(shipped))
+
+    async def return_order_items(
+        self, request: pb.ReturnOrderItemsRequest, call: Call
+    ) -> pb.ReturnOrderItemsResponse:
+        command = convert.return_order_items(request)
+        returned = await self._engine.change(
+            call.store_id, command, deadline_s=call.deadline_s, actor=call.actor
+        )
+        return pb.ReturnOrderItemsResponse(
+            order_return=answers.order_return(returned.order_return), order=answers.order(returned.order)
+        )

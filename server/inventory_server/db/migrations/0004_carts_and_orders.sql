@@ -26,4 +26,33 @@ FROM sales_order o WHERE o.store_id = l.store_id AND o.order_id = l.order_id;
 ALTER TABLE order_line ALTER COLUMN created_at SET NOT NULL;
 CREATE INDEX order_line_by_product ON order_line (store_id, product_id, created_at, order_id);
 
+-- A return is named by its caller. location: where its units were put; NULL = where each line was served.
+CREATE TABLE order_return (
+    store_id text COLLATE "C" NOT NULL,
+    return_id text COLLATE "C" NOT NULL,
+    order_id text COLLATE "C" NOT NULL,
+    restocked boolean NOT NULL,
+    location text COLLATE "C",
+    reason text NOT NULL,
+    reference text NOT NULL,
+    actor text NOT NULL,
+    content_hash bytea NOT NULL,
+    created_at timestamptz NOT NULL,
+    CONSTRAINT order_return_pkey PRIMARY KEY (store_id, return_id),
+    -- What is not restocked is put nowhere.
+    CONSTRAINT order_return_location_restocked CHECK (restocked OR location IS NULL)
+);
+-- Every row is in it. The condition keeps the planner from walking it for a return_id, while the table is empty.
+CREATE INDEX order_return_by_order ON order_return (store_id, order_id) WHERE order_id IS NOT NULL;
+
+CREATE TABLE order_return_line (
+    store_id text COLLATE "C" NOT NULL,
+    return_id text COLLATE "C" NOT NULL,
+    line_number integer NOT NULL,
+    quantity bigint NOT NULL,
+    CONSTRAINT order_return_line_pkey PRIMARY KEY (store_id, return_id, line_number),
+    CONSTRAINT order_return_line_quantity_floor CHECK (quantity >= 1)
+);
+
+GRANT SELECT, INSERT ON order_return, order_return_line TO inventory_service;
 GRANT UPDATE (unmanaged) ON order_line TO inventory_service;
