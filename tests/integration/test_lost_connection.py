@@ -304,3 +304,51 @@ async def test_a_payment_whose_commit_was_cut(
     assert stored == [(gateway.purchases[0].operation_id, "ACCEPTED")]
     assert database.level("a") == (8, 2)
     await processor.drain(1)
+
+
+@pytest.mark.parametrize("fault", CUTS)
+@pytest.mark.parametrize("kind", [OperationKind.CAPTURE, OperationKind.REFUND])
+async def test_a_later_operation_whose_commit_was_cut(
+    database: Database, fault: Fault, kind: OperationKind
+) -> None:
+    """It knows its own work by its request_id or refund_id: begun once, seen through, and no replay."""
+    async with (
+        proxy(database.url) as (between, url),
+        running_engine(url, reads_url=database.url) as (engine, reader),
+    ):
+        for command in (
+            CreateStock("a", 10),
+            CreateCart("c", "EUR"),
+            AddCartItems("c", (CartItem("a", 2, 50, None),)),
+            Checkout("c", "o"),
+        ):
+            await engine.change(database.store, command, deadline_s=20)
+        gateway = CountingGateway()
+        processor = PaymentProcessor(
+            engine, reader, gateway, gateway_timeout_s=5, resolved_poll_interval_s=60
+        )
+        is_capture = kind is OperationKind.CAPTURE
+        await processor.pay(
+            database.store,
+            order_id="o",
+            payment_id="p",
+            amount_minor=100,
+            payment_method="card",
+            kind=OperationKind.AUTHORIZE if is_capture else OperationKind.PURCHASE,
+            deadline_s=20,
+        )
+        between.arm(fault)
+        if is_capture:
+            payment, replayed = await processor.capture(
+                database.store, "p", 100, request_id="q", deadline_s=20
+            )
+            assert (payment.captured_minor, replayed) == (100, False)
+        else:
+            payment = await processor.refund(database.store, "p", "f", 100, deadline_s=20)
+            assert payment.refunded_minor == 100
+        assert between.struck.is_set()
+        assert [task.kind for task in gateway.purchases[1:]] == [kind]
+        if is_capture:
+            again = await processor.capture(database.store, "p", 100, request_id="q", deadline_s=20)
+            assert again == (payment, True)
+        await processor.drain(1)
