@@ -33,6 +33,7 @@ SUBCOMMANDS = {
     "migrate": Subcommand("inventory_server.cli", "server", "bring a database to the current schema"),
     "store": Subcommand("inventory_server.cli", "server", "make and list stores"),
     "import": Subcommand("inventory_console.cli", "console", "set a store's totals from a file"),
+    "verify": Subcommand("inventory_console.cli", "console", "prove that a store's stock adds up"),
     "export": Subcommand("inventory_console.cli", "console", "write a store's totals to a file"),
     "race": Subcommand(
         "inventory_server.cli", "server,loadtest", "let carts race for few units, and judge it"

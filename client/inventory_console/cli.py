@@ -13,6 +13,7 @@ import inventory_client
 from inventory_console.connection import refusal
 from inventory_console.console_error import ConsoleError
 from inventory_console.stock_commands import export_stock, import_stock
+from inventory_console.verify_command import verify
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -20,6 +21,7 @@ INTERRUPTED_STATUS = 130
 
 cli.command("import")(import_stock)
 cli.command("export")(export_stock)
+cli.command("verify")(verify)
 
 
 @cli.callback()

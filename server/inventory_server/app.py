@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
@@ -26,10 +26,16 @@ from inventory_server.engine.import_reads import ImportReader
 from inventory_server.engine.import_staging import ImportStaging
 from inventory_server.engine.imports import Imports
 from inventory_server.engine.reads import Reader
+from inventory_server.engine.statistics import BATCH_SIZES
+from inventory_server.engine.verification import Verifier
+from inventory_server.jobs.doubt_age import INTERVAL_S as DOUBT_AGE_INTERVAL_S
+from inventory_server.jobs.doubt_age import DoubtAge
 from inventory_server.jobs.importer import Importer
 from inventory_server.jobs.periodic import run_periodically
 from inventory_server.jobs.reconciler import Reconciler
 from inventory_server.jobs.sweeper import Sweeper
+from inventory_server.jobs.verification import ContinuousVerification
+from inventory_server.metrics import ServerCollector, serve_metrics
 from inventory_server.observability import configure_logging
 from inventory_server.operator_error import OperatorError
 from inventory_server.payments.gateway import Gateway
@@ -47,6 +53,8 @@ log = structlog.get_logger(__name__)
 STAGING_CONNECTIONS_MAX = 2
 EXPORT_CONNECTIONS_MAX = 2
 STREAMS_GRACE_S = 1.0
+# A verification may wait for its snapshot; it must not do so on the connections of other reads.
+VERIFY_CONNECTIONS_MAX = 2
 WATCH_INTERVAL_S = 1.0
 WATCH_DEADLINE_S = 3.0
 BACKOFF_S_MIN = 0.25
@@ -105,25 +113,7 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
 
     pool = ReadPool(database_url, settings.read_pool_size_max)
     reader = Reader(pool)
-    feed = Feed(
-        FeedReader(reader),
-        watchers_max=settings.watchers_max,
-        poll_interval_s=settings.watch_poll_interval_s,
-        heartbeat_s=settings.watch_heartbeat_s,
-    )
-    engine = Engine(
-        EngineConnections(database_url, settings.engine_connections_max),
-        reader,
-        BatchLimits(
-            commands_max=settings.batch_commands_max,
-            lines_max=settings.batch_lines_max,
-            attempts_max=settings.batch_attempts_max,
-            linger_s_max=settings.linger_ms_max / 1000,
-        ),
-        queue_commands_max=settings.queue_commands_max,
-        queue_commands_max_total=settings.queue_commands_max_total,
-        on_logged=feed.wake,
-    )
+    engine, feed = _engine(settings, database_url, reader)
     gateway = _gateway(settings, gateway_address)
     processor = PaymentProcessor(
         engine,
@@ -139,8 +129,10 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     importer = Importer(engine, import_reader, staging, imports)
     export_pool = ReadPool(database_url, EXPORT_CONNECTIONS_MAX, snapshot=Snapshot.SAFE)
     exporter = Exporter(export_pool, spool_bytes_max=settings.export_spool_mib_max * 2**20)
+    verify_pool = ReadPool(database_url, VERIFY_CONNECTIONS_MAX, snapshot=Snapshot.SAFE)
+    verifier = Verifier(Reader(verify_pool))
     server, port, health, edge = await build_server(
-        InventoryServicer(engine, reader, feed, imports, import_reader, exporter),
+        InventoryServicer(engine, reader, feed, verifier, imports, import_reader, exporter),
         CheckoutServicer(engine, reader, processor),
         host=settings.host,
         port=settings.port,
@@ -150,12 +142,17 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     )
     sweeper = Sweeper(engine, reader, request_log_retention_h=settings.request_log_retention_h)
     reconciler = Reconciler(reader, processor)
+    verification = ContinuousVerification(reader, verifier)
+    doubt_age = DoubtAge(reader)
 
     seen = asyncio.Event()
-    watch = asyncio.create_task(_watch(settings, database_url, (pool, export_pool), reader, health, seen))
+    watch = asyncio.create_task(
+        _watch(settings, database_url, (pool, export_pool, verify_pool), reader, health, seen)
+    )
     with suppress(TimeoutError):
         async with asyncio.timeout(FIRST_LOOK_S):
             await seen.wait()
+    stop_metrics = _serve_metrics(settings, engine, feed, verification, doubt_age)
     await server.start()
     jobs = [
         watch,
@@ -166,6 +163,10 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
         asyncio.create_task(
             run_periodically("importer", settings.import_interval_s, importer.look, imports.has_work)
         ),
+        asyncio.create_task(
+            run_periodically("verification", settings.verify_interval_s, verification.verify_next)
+        ),
+        asyncio.create_task(run_periodically("doubt_age", DOUBT_AGE_INTERVAL_S, doubt_age.look)),
     ]
     address = settings.model_copy(update={"port": port}).address
     log.info("serving", address=address, database=without_password(database_url))
@@ -188,10 +189,57 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     await engine.drain(max(1.0, until - loop.time()))
     if gateway is not None:
         await gateway.close()
-    await staging_connections.close()
-    await export_pool.close()
-    await pool.close()
+    for connections in (staging_connections, export_pool, verify_pool, pool):
+        await connections.close()
+    stop_metrics()
     log.info("stopped")
+
+
+def _engine(settings: Settings, database_url: str, reader: Reader) -> tuple[Engine, Feed]:
+    """Build the engine, and the feed that its commits wake."""
+    feed = Feed(
+        FeedReader(reader),
+        watchers_max=settings.watchers_max,
+        poll_interval_s=settings.watch_poll_interval_s,
+        heartbeat_s=settings.watch_heartbeat_s,
+    )
+    engine = Engine(
+        EngineConnections(database_url, settings.engine_connections_max),
+        reader,
+        BatchLimits(
+            commands_max=settings.batch_commands_max,
+            lines_max=settings.batch_lines_max,
+            attempts_max=settings.batch_attempts_max,
+            linger_s_max=settings.linger_ms_max / 1000,
+        ),
+        queue_commands_max=settings.queue_commands_max,
+        queue_commands_max_total=settings.queue_commands_max_total,
+        on_logged=feed.wake,
+    )
+    return engine, feed
+
+
+def _serve_metrics(
+    settings: Settings,
+    engine: Engine,
+    feed: Feed,
+    verification: ContinuousVerification,
+    doubt_age: DoubtAge,
+) -> Callable[[], None]:
+    """Serve metrics where the settings say so. Returns: what ends that."""
+    if settings.metrics_port is None:
+        return lambda: None
+    collector = ServerCollector(
+        statistics=engine.all_statistics,
+        batch_sizes=BATCH_SIZES,
+        watcher_count=lambda: feed.watcher_count,
+        stalled_s=lambda: feed.stalled_s,
+        verification=lambda: verification.progress,
+        doubt_age_s=lambda: doubt_age.by_store,
+    )
+    port, stop = serve_metrics(collector, settings.metrics_port)
+    log.info("serving_metrics", address=f"127.0.0.1:{port}")
+    return stop
 
 
 async def _watch(

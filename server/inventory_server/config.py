@@ -96,6 +96,12 @@ class Settings(BaseSettings):
     request_log_retention_h: int = Field(24, ge=24, le=24 * 90, description="how long request ids are kept")
     stop_grace_s: float = Field(10.0, ge=0, le=300, description="calls in flight may take this long at stop")
 
+    # Looking after itself.
+    verify_interval_s: float = Field(1.0, gt=0, le=3600, description="between two chunks of verification")
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Prometheus metrics on 127.0.0.1; 0 takes a free one; none: off"
+    )
+
     log_level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error")
 
     @property

@@ -39,6 +39,7 @@ from inventory_server.engine.order_reads import CartFilters, OrderFilters
 from inventory_server.engine.payment_reads import FIRST_KEY, PaymentFilters
 from inventory_server.engine.reads import Reader
 from inventory_server.engine.stock_reads import StockFilters
+from inventory_server.engine.verification import LEVELS, ORDERS, RESERVATIONS, Place, Verifier
 from support.engine import Database, plus, running_engine
 from support.imports import desk_on, staged
 
@@ -213,6 +214,8 @@ async def test_every_statement_gets_its_parameters(
             filters = StockFilters(below_threshold=low)
             await reader.list_stock(database.store, filters, after="", limit=9, deadline_s=20)
         await read_the_log(reader, database.store)
+        for phase in (LEVELS, RESERVATIONS, ORDERS):
+            await Verifier(reader).chunk(database.store, Place(phase), deadline_s=20)
         await reader.shortages(database.store, (Line("a", 1),), deadline_s=20)
         await reader.due_reservations([database.store], limit=9, deadline_s=20)
         await reader.operations_in_doubt([database.store], limit=9, deadline_s=20)

@@ -17,9 +17,10 @@ SERVER = ROOT / "server" / "inventory_server"
 MAY_IMPORT = {
     "domain": set[str](),
     "db": {"domain"},
-    "engine": {"domain", "db"},
+    "verify": set[str](),
+    "engine": {"domain", "db", "verify"},
     "payments": {"domain", "engine"},
-    "jobs": {"payments", "domain", "engine"},
+    "jobs": {"payments", "domain", "engine", "verify"},
     "rpc": {"payments", "domain", "engine"},
 }
 # The only part of the server that may name a package.
@@ -32,6 +33,7 @@ HOMES = {
     "grpc_health": "rpc",
     "grpc_reflection": "rpc",
     "grpc_status": "rpc",
+    "prometheus_client": "metrics",
 }
 
 
@@ -80,6 +82,17 @@ def test_the_domain_knows_the_standard_library_alone() -> None:
 
     files = sources(SERVER / "domain")
     assert files
+    assert breaches(files, allowed) == []
+
+
+def test_the_verification_shares_no_code_with_what_it_verifies() -> None:
+    """verify/ judges by rules of its own: no package but the standard library's, and nothing of domain/."""
+
+    def allowed(name: str) -> bool:
+        return package_of(name) in sys.stdlib_module_names or name.startswith("inventory_server.verify.")
+
+    files = sources(SERVER / "verify")
+    assert len(files) > 3
     assert breaches(files, allowed) == []
 
 

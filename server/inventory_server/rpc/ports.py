@@ -17,11 +17,13 @@ from inventory_server.domain.reservation import Line, Reservation
 from inventory_server.domain.state import StockView
 from inventory_server.domain.stock import LogRecord
 from inventory_server.domain.stock_import import Batch, RowError, StockImport
+from inventory_server.engine.engine import Statistics
 from inventory_server.engine.feed import ResumePoint
 from inventory_server.engine.feed_reads import Part
 from inventory_server.engine.order_reads import CartFilters, Key, OrderFilters, Page
 from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage
 from inventory_server.engine.stock_reads import StockFilters, StockPage
+from inventory_server.engine.verification import Chunk, Place
 
 
 class Engine(Protocol):
@@ -41,6 +43,16 @@ class Engine(Protocol):
     async def change_many(
         self, store_id: str, requests: Sequence[Request], *, deadline_s: float
     ) -> list[Any]: ...
+
+    async def statistics(self, store_id: str, *, deadline_s: float) -> Statistics: ...
+
+
+class Verifier(Protocol):
+    """The invariants, chunk by chunk: see engine/verification.py."""
+
+    async def chunk(
+        self, store_id: str, place: Place, *, product_ids: Sequence[str] = (), deadline_s: float
+    ) -> Chunk: ...
 
 
 class StockReader(Protocol):
