@@ -272,7 +272,7 @@ class EtagMismatch(Aborted):
 
 
 class CartNotOpen(FailedPrecondition):
-    """The cart was checked out before."""
+    """The cart was checked out before, or has expired: then `metadata["order_id"]` is empty."""
 
 
 class CartEmpty(FailedPrecondition):

@@ -255,3 +255,55 @@ def test_a_location_that_is_not_there(shop: Shop) -> None:
     ):
         with shop.refused("LOCATION_NOT_FOUND"):
             call()
+
+
+# --- etag, removal -------------------------------------------------------------------------------
+
+
+def test_an_etag_that_is_not_current(shop: Shop) -> None:
+    """A change since it was read: nothing happens, and the current one is told."""
+    shop.stock("a", 5)
+    old = shop.cart("c", ("a", 1)).etag
+    current = update(shop, "a", quantity=2, etag=old).etag
+    assert shop.get_cart("c").etag == current != old
+    for call in (
+        lambda: update(shop, "a", quantity=9, etag=old),
+        lambda: shop.delete_cart("c", old),
+    ):
+        with shop.refused("ETAG_MISMATCH") as refusal:
+            call()
+        assert refusal.metadata["current"] == current
+    shop.delete_cart("c", current)
+
+
+def test_a_deleted_cart_is_gone(shop: Shop) -> None:
+    """With its items; its id makes another cart. One that was checked out stays."""
+    shop.stock("a", 5)
+    shop.cart("c", ("a", 1))
+    shop.delete_cart("c")
+    with shop.refused("CART_NOT_FOUND"):
+        shop.get_cart("c")
+    with shop.refused("CART_NOT_FOUND"):
+        shop.delete_cart("c")
+    assert list(shop.cart("c", currency="USD").items) == []
+    shop.add("c", ("a", 1))
+    shop.check_out("c", "o")
+    with shop.refused("CART_NOT_OPEN") as refusal:
+        shop.delete_cart("c")
+    assert refusal.metadata == {"cart_id": "c", "order_id": "o"}
+
+
+def test_a_cart_deleted_and_made_again_in_one_batch(shop: Shop) -> None:
+    """The new one has nothing of the old."""
+    shop.stocks(a=5, b=5)
+    shop.cart("c", ("a", 1), ("b", 2))
+    with shop.batch_held():
+        calls = [shop.checkout.DeleteCart.future(v1.DeleteCartRequest(cart_id="c"))]
+        shop.settle_in()
+        calls.append(shop.checkout.CreateCart.future(v1.CreateCartRequest(cart_id="c", currency="USD")))
+        shop.settle_in()
+        request = v1.AddCartItemsRequest(cart_id="c", items=shop.items(("b", 1)))
+        calls.append(shop.checkout.AddCartItems.future(request))
+    assert [shop.reason_of(call) for call in calls] == ["OK"] * 3
+    again = shop.get_cart("c")
+    assert (again.currency, contents(again)) == ("USD", [("b", 1, 100, "")])

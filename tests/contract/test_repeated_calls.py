@@ -66,6 +66,7 @@ NAMED: dict[str, Named] = {
         v1.UpdateCartItemRequest(cart_id="c", product_id="a", quantity=4), _set(quantity=5)
     ),
     "RemoveCartItem": Named(v1.RemoveCartItemRequest(cart_id="c", product_id="a"), _set(product_id="ghost")),
+    "DeleteCart": Named(v1.DeleteCartRequest(cart_id="c"), _set(cart_id="ghost")),
     "CancelOrder": Named(v1.CancelOrderRequest(order_id="o"), _set(order_id="ghost")),
     "CapturePayment": Named(
         v1.CapturePaymentRequest(payment_id="to-capture", amount_minor=60), _set(amount_minor=61)
@@ -189,6 +190,7 @@ def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool)
         "AddCartItems": lambda: staged.get_cart("c").items[0].quantity == 3,
         "UpdateCartItem": lambda: staged.get_cart("c").items[0].quantity == 4,
         "RemoveCartItem": lambda: not staged.get_cart("c").items,
+        "DeleteCart": lambda: staged.list_carts(states=[v1.CartState.CART_STATE_OPEN]) == [],
         "CancelOrder": lambda: word(staged.get_order("o")) == "CANCELLED",
     }
     assert effect[method]()

@@ -8,16 +8,21 @@ from typing import Any
 import pytest
 
 from inventory_server.domain.commands import (
+    AddCartItems,
+    Checkout,
     ConfirmReservation,
+    CreateCart,
     CreateStock,
     ExpireReservation,
     ForgetAnswers,
     ReserveStock,
 )
 from inventory_server.domain.errors import InsufficientStock, Shortage
+from inventory_server.domain.order import CartItem
 from inventory_server.domain.reservation import Line, ReservationState
 from inventory_server.engine import save, transaction
 from inventory_server.engine.engine import Engine
+from inventory_server.jobs import sweeper
 from inventory_server.jobs.sweeper import Sweeper
 from support.engine import Database, eventually, minus, plus, running_engine, start
 
@@ -261,3 +266,27 @@ async def test_expiring_twice_is_once(database: Database) -> None:
         )
     assert [reservation.state for reservation in ended] == [EXPIRED, EXPIRED]
     assert len(database.entries("a")) == 3
+
+
+async def test_the_sweeper_removes_carts_a_day_after_they_expired(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Round by round, with their items; not those that were checked out or have not expired for a day."""
+    monkeypatch.setattr(sweeper, "PER_ROUND_MAX", 2)
+    async with running_engine(database.url) as (engine, reader):
+        for cart_id in ("old-1", "old-2", "old-3", "late", "sold", "open"):
+            await engine.change(database.store, CreateCart(cart_id, "EUR"), deadline_s=20)
+            item = CartItem("wrap", 1, 5, None, False)
+            await engine.change(
+                database.store, AddCartItems(cart_id, (item,)), deadline_s=20, request_id=cart_id
+            )
+        await engine.change(database.store, Checkout("sold", "o"), deadline_s=20)
+        database.rows(
+            "UPDATE cart SET expires_at = now() - CASE cart_id WHEN 'late' THEN interval '23 hours'"
+            " ELSE interval '24 hours' END WHERE store_id = %s AND cart_id <> 'open' RETURNING 1",
+            database.store,
+        )
+        await Sweeper(engine, reader, request_log_retention_h=24).sweep()
+    for table in ("cart", "cart_item"):
+        kept = database.rows(f"SELECT cart_id FROM {table} WHERE store_id = %s ORDER BY 1", database.store)
+        assert [row[0] for row in kept] == ["late", "open", "sold"]

@@ -422,7 +422,6 @@ FORBIDDEN = [
             "reservation",
             "item_return",
             "item_return_line",
-            "cart",
             "sales_order",
             "order_line",
             "payment",

@@ -20,6 +20,7 @@ from inventory_server.domain.commands import (
     ConfirmReservation,
     CreateCart,
     CreateStock,
+    DeleteCart,
     ForgetAnswers,
     FulfillReservation,
     RemoveCartItem,
@@ -156,7 +157,16 @@ async def life_of_a_reservation(do: Do) -> None:
     await do(ReturnReservationItems("r", "t", (LineUnits(1, 1),), restock=True))
 
 
+async def life_of_a_cart(do: Do) -> None:
+    await do(CreateCart("gone", "EUR"))
+    await do(DeleteCart("gone"), "q8")
+    await do(CreateCart("c", "EUR"))
+    await do(AddCartItems("c", (CartItem("a", 2, 5, None), CartItem("b", 1, 5, None))), "q5")
+    await do(RemoveCartItem("c", "b"), "q6")
+
+
 async def read_the_order_flow(reader: Reader, store: str) -> None:
+    await reader.expired_carts([store], limit=9, deadline_s=20)
     processing = frozenset({PaymentState.PROCESSING})
     for payments in (PaymentFilters(), PaymentFilters("o"), PaymentFilters(states=processing)):
         await reader.list_payments(store, payments, after=FIRST_KEY, limit=9, deadline_s=20)
@@ -198,10 +208,8 @@ async def test_every_statement_gets_its_parameters(
         await do(plus("a"), "q2")
         await life_of_a_location(do)
         await life_of_a_reservation(do)
-        await do(CreateCart("c", "EUR"))
         await do(CreateStock("b", 1), "q4")
-        await do(AddCartItems("c", (CartItem("a", 2, 5, None), CartItem("b", 1, 5, None))), "q5")
-        await do(RemoveCartItem("c", "b"), "q6")
+        await life_of_a_cart(do)
         await do(Checkout("c", "o"))
         await do(BeginPayment("o", "p", 10, "card", "op", "hold", 9.0))
         await do(SettlePayment("o", "p", "op", OperationState.ACCEPTED))

@@ -236,6 +236,9 @@ class Shop:
         made = self.checkout.CreateCart(request).cart
         return self.add(cart_id, *items) if items else made
 
+    def delete_cart(self, cart_id: str, etag: str = "", request_id: str = "") -> None:
+        self.checkout.DeleteCart(v1.DeleteCartRequest(cart_id=cart_id, etag=etag, request_id=request_id))
+
     def get_cart(self, cart_id: str) -> v1.Cart:
         return self.checkout.GetCart(v1.GetCartRequest(cart_id=cart_id)).cart
 

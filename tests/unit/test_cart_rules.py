@@ -9,13 +9,16 @@ from inventory_server.domain.commands import (
     Checkout,
     Command,
     CreateCart,
+    DeleteCart,
     RemoveCartItem,
+    RemoveExpiredCart,
     UpdateCartItem,
 )
 from inventory_server.domain.errors import (
     CartItemNotFound,
     CartNotFound,
     CartNotOpen,
+    EtagMismatch,
     IdReused,
     InsufficientStock,
     InvalidValue,
@@ -27,6 +30,7 @@ from inventory_server.domain.limits import (
     AMOUNT_MINOR_MAX,
     CART_EXPIRY_S_DEFAULT,
     CART_ITEMS_MAX,
+    EXPIRED_CART_KEPT_S,
     QUANTITY_MAX,
 )
 from inventory_server.domain.location import Location
@@ -308,3 +312,53 @@ def test_a_cart_that_was_checked_out_does_not_expire(world: World) -> None:
     world.wait(CART_EXPIRY_S_DEFAULT * 2)
     assert world.do(Checkout("c", "o")).order.order_id == "o"
     assert world.do(CreateCart("c", "EUR")).state is CartState.CHECKED_OUT
+
+
+# --- etag, removal -------------------------------------------------------------------------------
+
+
+def test_an_etag_is_that_of_what_was_read(world: World) -> None:
+    """Any change makes another; the wrong one refuses before the cart's state and the stock do."""
+    seen = {cart(world).etag}
+    for command in (add(item("a")), UpdateCartItem("c", "a", quantity=2), RemoveCartItem("c", "a")):
+        world.wait(1)
+        seen.add(world.do(command).etag)
+    assert len(seen) == 4
+    world.do(add(item("a")))
+    old = cart(world).etag
+    world.wait(1)
+    current = world.do(UpdateCartItem("c", "a", quantity=2, etag=old)).etag
+    for late in (UpdateCartItem("c", "a", quantity=999, etag=old), DeleteCart("c", old)):
+        with pytest.raises(EtagMismatch) as caught:
+            world.do(late)
+        assert caught.value.current == current
+    world.do(DeleteCart("c", current))
+
+
+def test_a_cart_is_deleted_with_its_items(world: World) -> None:
+    """It is gone, and its id makes another one, in the same batch too; one that was checked out stays."""
+    world.do(add(item("a")))
+    _, _, again = world.batch(DeleteCart("c"), RemoveCartItem("c", "a"), CreateCart("c", "USD"))
+    assert (again.currency, again.items) == ("USD", ())
+    world.do(DeleteCart("c"))
+    for command in (DeleteCart("c"), add(item("a")), Checkout("c", "o")):
+        with pytest.raises(CartNotFound):
+            world.do(command)
+    world.order("o", item("a"))
+    with pytest.raises(CartNotOpen):
+        world.do(DeleteCart("cart of o"))
+
+
+def test_an_expired_cart_is_removed_a_day_later(world: World) -> None:
+    """Not before; one that was checked out never; an expired one may be deleted at once."""
+    world.order("o", item("a"))
+    world.do(CreateCart("d", "EUR"))
+    world.wait(CART_EXPIRY_S_DEFAULT)
+    world.do(DeleteCart("d"))
+    remove = [RemoveExpiredCart(cart_id) for cart_id in ("c", "cart of o", "ghost")]
+    world.wait(EXPIRED_CART_KEPT_S - 1)
+    world.batch(*remove)
+    assert set(world.rows["carts"]) == {"c", "cart of o"}
+    world.wait(1)
+    world.batch(*remove)
+    assert set(world.rows["carts"]) == {"cart of o"}

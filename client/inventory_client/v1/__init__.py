@@ -4,6 +4,8 @@ from inventory_client.v1.cart_pb2 import Cart as Cart
 from inventory_client.v1.cart_pb2 import CartItem as CartItem
 from inventory_client.v1.cart_pb2 import CartItemRequest as CartItemRequest
 from inventory_client.v1.cart_pb2 import CartState as CartState
+from inventory_client.v1.cart_calls_pb2 import DeleteCartRequest as DeleteCartRequest
+from inventory_client.v1.cart_calls_pb2 import DeleteCartResponse as DeleteCartResponse
 from inventory_client.v1.cart_calls_pb2 import ListCartsRequest as ListCartsRequest
 from inventory_client.v1.cart_calls_pb2 import ListCartsResponse as ListCartsResponse
 from inventory_client.v1.checkout_service_pb2 import AddCartItemsRequest as AddCartItemsRequest

@@ -27,7 +27,7 @@ from inventory_client.v1 import cart_pb2 as inventory_dot_v1_dot_cart__pb2
 from inventory_client.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dinventory/v1/cart_calls.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17inventory/v1/cart.proto\x1a\x1ainventory/v1/options.proto\"\xe0\x01\n\x10ListCartsRequest\x12/\n\x06states\x18\x01 \x03(\x0e\x32\x17.inventory.v1.CartStateB\x06\x8a\xb5\x18\x02\x38\x10\x12\x31\n\rcreated_until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63reated_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\tpage_size\x18\x04 \x01(\x05\x42\x06\x8a\xb5\x18\x02 \x00\x12\x1b\n\npage_token\x18\x05 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x08\"O\n\x11ListCartsResponse\x12!\n\x05\x63\x61rts\x18\x01 \x03(\x0b\x32\x12.inventory.v1.Cart\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\tB_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dinventory/v1/cart_calls.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17inventory/v1/cart.proto\x1a\x1ainventory/v1/options.proto\"\xe0\x01\n\x10ListCartsRequest\x12/\n\x06states\x18\x01 \x03(\x0e\x32\x17.inventory.v1.CartStateB\x06\x8a\xb5\x18\x02\x38\x10\x12\x31\n\rcreated_until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63reated_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\tpage_size\x18\x04 \x01(\x05\x42\x06\x8a\xb5\x18\x02 \x00\x12\x1b\n\npage_token\x18\x05 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x08\"O\n\x11ListCartsResponse\x12!\n\x05\x63\x61rts\x18\x01 \x03(\x0b\x32\x12.inventory.v1.Cart\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"b\n\x11\x44\x65leteCartRequest\x12\x19\n\x07\x63\x61rt_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x14\n\x04\x65tag\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"&\n\x12\x44\x65leteCartResponse\x12\x10\n\x08replayed\x18\x01 \x01(\x08\x42_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,8 +41,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCARTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\212\265\030\002 \000'
   _globals['_LISTCARTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTCARTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\212\265\030\003\030\200\010'
+  _globals['_DELETECARTREQUEST'].fields_by_name['cart_id']._loaded_options = None
+  _globals['_DELETECARTREQUEST'].fields_by_name['cart_id']._serialized_options = b'\212\265\030\004\010\001\020\001'
+  _globals['_DELETECARTREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_DELETECARTREQUEST'].fields_by_name['etag']._serialized_options = b'\212\265\030\002\020\001'
+  _globals['_DELETECARTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DELETECARTREQUEST'].fields_by_name['request_id']._serialized_options = b'\212\265\030\004\010\001\020\001'
   _globals['_LISTCARTSREQUEST']._serialized_start=134
   _globals['_LISTCARTSREQUEST']._serialized_end=358
   _globals['_LISTCARTSRESPONSE']._serialized_start=360
   _globals['_LISTCARTSRESPONSE']._serialized_end=439
+  _globals['_DELETECARTREQUEST']._serialized_start=441
+  _globals['_DELETECARTREQUEST']._serialized_end=539
+  _globals['_DELETECARTRESPONSE']._serialized_start=541
+  _globals['_DELETECARTRESPONSE']._serialized_end=579
 # @@protoc_insertion_point(module_scope)

@@ -93,3 +93,59 @@ class ListCartsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCartsResponse: _TypeAlias = ListCartsResponse  # noqa: Y015
+
+@_typing.final
+class DeleteCartRequest(_message.Message):
+    """The request of DeleteCart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CART_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    cart_id: _builtins.str
+    """The cart."""
+    etag: _builtins.str
+    """Only if the cart still is what it was when it was read with this etag. Absent =
+    not checked.
+    """
+    request_id: _builtins.str
+    """Names this call so that it can be repeated safely: 1 to 128 visible ASCII.
+    The same id with the same content answers as before, with `replayed`.
+    """
+    def __init__(
+        self,
+        *,
+        cart_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_id", b"cart_id", "etag", b"etag", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteCartRequest: _TypeAlias = DeleteCartRequest  # noqa: Y015
+
+@_typing.final
+class DeleteCartResponse(_message.Message):
+    """The answer of DeleteCart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True where an earlier call with this request_id removed the cart."""
+    def __init__(
+        self,
+        *,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteCartResponse: _TypeAlias = DeleteCartResponse  # noqa: Y015

@@ -158,6 +158,7 @@ class Cart(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     DEFER_INVENTORY_CHECK_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     cart_id: _builtins.str
     """The caller's id."""
     state: Global___CartState.ValueType
@@ -170,6 +171,10 @@ class Cart(_message.Message):
     """The order made of it; empty while OPEN."""
     defer_inventory_check: _builtins.bool
     """True where items go in unchecked; the checkout checks them all the same."""
+    etag: _builtins.str
+    """What it shows, in short: another where anything of it differs, but for the state
+    that time alone changes.
+    """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CartItem]:
         """The items, in the order they came in."""
@@ -199,10 +204,11 @@ class Cart(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         defer_inventory_check: _builtins.bool = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_id", b"cart_id", "create_time", b"create_time", "currency", b"currency", "defer_inventory_check", b"defer_inventory_check", "expire_time", b"expire_time", "items", b"items", "order_id", b"order_id", "state", b"state", "total_minor", b"total_minor", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_id", b"cart_id", "create_time", b"create_time", "currency", b"currency", "defer_inventory_check", b"defer_inventory_check", "etag", b"etag", "expire_time", b"expire_time", "items", b"items", "order_id", b"order_id", "state", b"state", "total_minor", b"total_minor", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -204,6 +204,7 @@ class UpdateCartItemRequest(_message.Message):
     LOCATION_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     cart_id: _builtins.str
     """The cart."""
     product_id: _builtins.str
@@ -217,6 +218,10 @@ class UpdateCartItemRequest(_message.Message):
     request_id: _builtins.str
     """Names this call so that it can be repeated safely: 1 to 128 visible ASCII.
     The same id with the same content answers as before, with `replayed`.
+    """
+    etag: _builtins.str
+    """Only if the cart still is what it was when it was read with this etag. Absent =
+    not checked.
     """
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
@@ -234,10 +239,11 @@ class UpdateCartItemRequest(_message.Message):
         location: _builtins.str = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         request_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "_unit_price_minor", b"_unit_price_minor", "quantity", b"quantity", "unit_price_minor", b"unit_price_minor", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "_unit_price_minor", b"_unit_price_minor", "cart_id", b"cart_id", "location", b"location", "product_id", b"product_id", "quantity", b"quantity", "request_id", b"request_id", "unit_price_minor", b"unit_price_minor", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "_unit_price_minor", b"_unit_price_minor", "cart_id", b"cart_id", "etag", b"etag", "location", b"location", "product_id", b"product_id", "quantity", b"quantity", "request_id", b"request_id", "unit_price_minor", b"unit_price_minor", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
     _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015

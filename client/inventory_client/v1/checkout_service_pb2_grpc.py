@@ -77,6 +77,11 @@ class CheckoutServiceStub:
                 request_serializer=inventory_dot_v1_dot_checkout__service__pb2.RemoveCartItemRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_checkout__service__pb2.RemoveCartItemResponse.FromString,
                 _registered_method=True)
+        self.DeleteCart = channel.unary_unary(
+                '/inventory.v1.CheckoutService/DeleteCart',
+                request_serializer=inventory_dot_v1_dot_cart__calls__pb2.DeleteCartRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_cart__calls__pb2.DeleteCartResponse.FromString,
+                _registered_method=True)
         self.Checkout = channel.unary_unary(
                 '/inventory.v1.CheckoutService/Checkout',
                 request_serializer=inventory_dot_v1_dot_checkout__service__pb2.CheckoutRequest.SerializeToString,
@@ -196,8 +201,8 @@ class CheckoutServiceServicer:
 
     def UpdateCartItem(self, request, context):
         """Change an item's quantity, price or location. Errors: ID_REUSED, CART_NOT_FOUND,
-        CART_ITEM_NOT_FOUND, LOCATION_NOT_FOUND, CART_NOT_OPEN, QUANTITY_OVERFLOW,
-        INSUFFICIENT_STOCK.
+        CART_ITEM_NOT_FOUND, LOCATION_NOT_FOUND, ETAG_MISMATCH, CART_NOT_OPEN,
+        QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -206,6 +211,14 @@ class CheckoutServiceServicer:
     def RemoveCartItem(self, request, context):
         """Take an item out of a cart. Errors: ID_REUSED, CART_NOT_FOUND,
         CART_ITEM_NOT_FOUND, CART_NOT_OPEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCart(self, request, context):
+        """Remove a cart of which no order was made, with all that is in it. Errors:
+        ID_REUSED, CART_NOT_FOUND, ETAG_MISMATCH, CART_NOT_OPEN (it was checked out).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -374,6 +387,11 @@ def add_CheckoutServiceServicer_to_server(servicer, server):
                     servicer.RemoveCartItem,
                     request_deserializer=inventory_dot_v1_dot_checkout__service__pb2.RemoveCartItemRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_checkout__service__pb2.RemoveCartItemResponse.SerializeToString,
+            ),
+            'DeleteCart': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCart,
+                    request_deserializer=inventory_dot_v1_dot_cart__calls__pb2.DeleteCartRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_cart__calls__pb2.DeleteCartResponse.SerializeToString,
             ),
             'Checkout': grpc.unary_unary_rpc_method_handler(
                     servicer.Checkout,
@@ -618,6 +636,33 @@ class CheckoutService:
             '/inventory.v1.CheckoutService/RemoveCartItem',
             inventory_dot_v1_dot_checkout__service__pb2.RemoveCartItemRequest.SerializeToString,
             inventory_dot_v1_dot_checkout__service__pb2.RemoveCartItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCart(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.CheckoutService/DeleteCart',
+            inventory_dot_v1_dot_cart__calls__pb2.DeleteCartRequest.SerializeToString,
+            inventory_dot_v1_dot_cart__calls__pb2.DeleteCartResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -62,12 +62,16 @@ class CheckoutServiceStub:
     """
     UpdateCartItem: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.UpdateCartItemRequest, _checkout_service_pb2.UpdateCartItemResponse]
     """Change an item's quantity, price or location. Errors: ID_REUSED, CART_NOT_FOUND,
-    CART_ITEM_NOT_FOUND, LOCATION_NOT_FOUND, CART_NOT_OPEN, QUANTITY_OVERFLOW,
-    INSUFFICIENT_STOCK.
+    CART_ITEM_NOT_FOUND, LOCATION_NOT_FOUND, ETAG_MISMATCH, CART_NOT_OPEN,
+    QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
     """
     RemoveCartItem: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.RemoveCartItemRequest, _checkout_service_pb2.RemoveCartItemResponse]
     """Take an item out of a cart. Errors: ID_REUSED, CART_NOT_FOUND,
     CART_ITEM_NOT_FOUND, CART_NOT_OPEN.
+    """
+    DeleteCart: _grpc.UnaryUnaryMultiCallable[_cart_calls_pb2.DeleteCartRequest, _cart_calls_pb2.DeleteCartResponse]
+    """Remove a cart of which no order was made, with all that is in it. Errors:
+    ID_REUSED, CART_NOT_FOUND, ETAG_MISMATCH, CART_NOT_OPEN (it was checked out).
     """
     Checkout: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.CheckoutRequest, _checkout_service_pb2.CheckoutResponse]
     """Make an unpaid order of a cart, after a last check of the stock; allocates
@@ -172,12 +176,16 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
     """
     UpdateCartItem: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.UpdateCartItemRequest, _checkout_service_pb2.UpdateCartItemResponse]  # type: ignore[assignment]
     """Change an item's quantity, price or location. Errors: ID_REUSED, CART_NOT_FOUND,
-    CART_ITEM_NOT_FOUND, LOCATION_NOT_FOUND, CART_NOT_OPEN, QUANTITY_OVERFLOW,
-    INSUFFICIENT_STOCK.
+    CART_ITEM_NOT_FOUND, LOCATION_NOT_FOUND, ETAG_MISMATCH, CART_NOT_OPEN,
+    QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
     """
     RemoveCartItem: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.RemoveCartItemRequest, _checkout_service_pb2.RemoveCartItemResponse]  # type: ignore[assignment]
     """Take an item out of a cart. Errors: ID_REUSED, CART_NOT_FOUND,
     CART_ITEM_NOT_FOUND, CART_NOT_OPEN.
+    """
+    DeleteCart: _aio.UnaryUnaryMultiCallable[_cart_calls_pb2.DeleteCartRequest, _cart_calls_pb2.DeleteCartResponse]  # type: ignore[assignment]
+    """Remove a cart of which no order was made, with all that is in it. Errors:
+    ID_REUSED, CART_NOT_FOUND, ETAG_MISMATCH, CART_NOT_OPEN (it was checked out).
     """
     Checkout: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.CheckoutRequest, _checkout_service_pb2.CheckoutResponse]  # type: ignore[assignment]
     """Make an unpaid order of a cart, after a last check of the stock; allocates
@@ -309,8 +317,8 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_checkout_service_pb2.UpdateCartItemResponse, _abc.Awaitable[_checkout_service_pb2.UpdateCartItemResponse]]:
         """Change an item's quantity, price or location. Errors: ID_REUSED, CART_NOT_FOUND,
-        CART_ITEM_NOT_FOUND, LOCATION_NOT_FOUND, CART_NOT_OPEN, QUANTITY_OVERFLOW,
-        INSUFFICIENT_STOCK.
+        CART_ITEM_NOT_FOUND, LOCATION_NOT_FOUND, ETAG_MISMATCH, CART_NOT_OPEN,
+        QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
         """
 
     @_abc_1.abstractmethod
@@ -321,6 +329,16 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_checkout_service_pb2.RemoveCartItemResponse, _abc.Awaitable[_checkout_service_pb2.RemoveCartItemResponse]]:
         """Take an item out of a cart. Errors: ID_REUSED, CART_NOT_FOUND,
         CART_ITEM_NOT_FOUND, CART_NOT_OPEN.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteCart(
+        self,
+        request: _cart_calls_pb2.DeleteCartRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cart_calls_pb2.DeleteCartResponse, _abc.Awaitable[_cart_calls_pb2.DeleteCartResponse]]:
+        """Remove a cart of which no order was made, with all that is in it. Errors:
+        ID_REUSED, CART_NOT_FOUND, ETAG_MISMATCH, CART_NOT_OPEN (it was checked out).
         """
 
     @_abc_1.abstractmethod

@@ -100,7 +100,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     refund.
     """
     ERROR_REASON_CART_NOT_OPEN: _ErrorReason.ValueType  # 66
-    """FAILED_PRECONDITION: the cart was checked out before."""
+    """FAILED_PRECONDITION: the cart was checked out before, or has expired (then
+    `order_id` in the metadata is empty).
+    """
     ERROR_REASON_CART_EMPTY: _ErrorReason.ValueType  # 67
     """FAILED_PRECONDITION: the cart holds nothing to check out."""
     ERROR_REASON_PAYMENT_NOT_CAPTURABLE: _ErrorReason.ValueType  # 68
@@ -216,7 +218,9 @@ ERROR_REASON_AMOUNT_EXCEEDS_BALANCE: ErrorReason.ValueType  # 65
 refund.
 """
 ERROR_REASON_CART_NOT_OPEN: ErrorReason.ValueType  # 66
-"""FAILED_PRECONDITION: the cart was checked out before."""
+"""FAILED_PRECONDITION: the cart was checked out before, or has expired (then
+`order_id` in the metadata is empty).
+"""
 ERROR_REASON_CART_EMPTY: ErrorReason.ValueType  # 67
 """FAILED_PRECONDITION: the cart holds nothing to check out."""
 ERROR_REASON_PAYMENT_NOT_CAPTURABLE: ErrorReason.ValueType  # 68

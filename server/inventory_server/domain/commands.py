@@ -300,7 +300,10 @@ class AddCartItems(Command):
 
 @dataclass(frozen=True, slots=True)
 class UpdateCartItem(Command):
-    """None = as it is, except `location`, which `set_location` says whether to change (None = any)."""
+    """None = as it is, except `location`, which `set_location` says whether to change (None = any).
+
+    `etag` None = not checked.
+    """
 
     has_request_id: ClassVar[bool] = True
 
@@ -310,16 +313,14 @@ class UpdateCartItem(Command):
     unit_price_minor: int | None = None
     set_location: bool = False
     location: str | None = None
+    etag: str | None = None
 
     def content(self) -> tuple[object, ...]:
+        etag = () if self.etag is None else (self.etag,)
         return (
-            self.cart_id,
-            self.product_id,
-            self.quantity,
-            self.unit_price_minor,
-            self.set_location,
-            self.location,
-        )
+            self.cart_id, self.product_id, self.quantity, self.unit_price_minor, self.set_location,
+            self.location, *etag,
+        )  # fmt: skip
 
     def want(self, wanted: Wanted) -> None:
         wanted.carts.add(self.cart_id)
@@ -341,13 +342,52 @@ class RemoveCartItem(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteCart(Command):
+    """`etag` None = not checked."""
+
+    has_request_id: ClassVar[bool] = True
+
+    cart_id: str
+    etag: str | None = None
+
+    def lines_in(self, state: State) -> int:
+        return _items_in(state, self.cart_id)
+
+    def content(self) -> tuple[object, ...]:
+        return (self.cart_id, self.etag)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.carts.add(self.cart_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveExpiredCart(Command):
+    """The server's own: remove a cart that has long expired. Does nothing to one that has not."""
+
+    cart_id: str
+
+    def lines_in(self, state: State) -> int:
+        return _items_in(state, self.cart_id)
+
+    def content(self) -> tuple[object, ...]:
+        return (self.cart_id,)
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.carts.add(self.cart_id)
+
+
+def _items_in(state: State, cart_id: str) -> int:
+    cart = state.carts.get(cart_id)
+    return len(cart.items) if cart else 1
+
+
+@dataclass(frozen=True, slots=True)
 class Checkout(Command):
     cart_id: str
     order_id: str
 
     def lines_in(self, state: State) -> int:
-        cart = state.carts.get(self.cart_id)
-        return len(cart.items) if cart else 1
+        return _items_in(state, self.cart_id)
 
     def content(self) -> tuple[object, ...]:
         return (self.cart_id,)

@@ -48,6 +48,8 @@ _HANDLERS: dict[type[Command], Callable[[State, Any, str | None], object]] = {
     commands.AddCartItems: decide_cart.add_cart_items,
     commands.UpdateCartItem: decide_cart.update_cart_item,
     commands.RemoveCartItem: decide_cart.remove_cart_item,
+    commands.DeleteCart: decide_cart.delete_cart,
+    commands.RemoveExpiredCart: decide_cart.remove_expired_cart,
     commands.Checkout: decide_order.checkout,
     order_commands.CancelOrder: decide_order.cancel_order,
     order_commands.ShipOrder: decide_shipping.ship_order,

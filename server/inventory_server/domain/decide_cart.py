@@ -13,7 +13,9 @@ from inventory_server.domain.allocation import need_stock
 from inventory_server.domain.commands import (
     AddCartItems,
     CreateCart,
+    DeleteCart,
     RemoveCartItem,
+    RemoveExpiredCart,
     UpdateCartItem,
     content_hash,
 )
@@ -21,11 +23,17 @@ from inventory_server.domain.errors import (
     CartItemNotFound,
     CartNotFound,
     CartNotOpen,
+    EtagMismatch,
     IdReused,
     InvalidValue,
     QuantityOverflow,
 )
-from inventory_server.domain.limits import AMOUNT_MINOR_MAX, CART_ITEMS_MAX, QUANTITY_MAX
+from inventory_server.domain.limits import (
+    AMOUNT_MINOR_MAX,
+    CART_ITEMS_MAX,
+    EXPIRED_CART_KEPT_S,
+    QUANTITY_MAX,
+)
 from inventory_server.domain.order import Cart, CartItem, CartState
 from inventory_server.domain.state import State
 
@@ -79,6 +87,7 @@ def update_cart_item(state: State, command: UpdateCartItem, _request_id: str | N
     if item is None:
         raise CartItemNotFound(command.product_id)
     state.need_location(command.location)
+    _need_as_read(cart, command.etag)
     _need_open(cart)
     if command.quantity is not None:
         item = item._replace(quantity=command.quantity)
@@ -99,6 +108,29 @@ def remove_cart_item(state: State, command: RemoveCartItem, _request_id: str | N
         raise CartItemNotFound(command.product_id)
     _need_open(cart)
     return _with_items(state, cart, (i for i in cart.items if i.product_id != command.product_id))
+
+
+def delete_cart(state: State, command: DeleteCart, _request_id: str | None) -> None:
+    """Remove a cart of which no order was made, be it expired or not."""
+    cart = _existing(state, command.cart_id)
+    _need_as_read(cart, command.etag)
+    if cart.state is CartState.CHECKED_OUT:
+        raise CartNotOpen(cart.cart_id, cart.order_id)
+    state.carts.delete(cart.cart_id)
+
+
+def remove_expired_cart(state: State, command: RemoveExpiredCart, _request_id: str | None) -> None:
+    cart = state.carts.get(command.cart_id)
+    if cart is None or cart.state is not CartState.EXPIRED:
+        return
+    if cart.expires_at + timedelta(seconds=EXPIRED_CART_KEPT_S) <= state.now:
+        state.carts.delete(cart.cart_id)
+
+
+def _need_as_read(cart: Cart, etag: str | None) -> None:
+    """Raise EtagMismatch if another state of the cart was read; None was not checked."""
+    if etag not in (None, cart.etag):
+        raise EtagMismatch("etag", cart.etag)
 
 
 def _existing(state: State, cart_id: str) -> Cart:

@@ -22,6 +22,8 @@ RESOLVED_POLL_S_MAX = 7 * 24 * 3600
 
 CART_EXPIRY_S_DEFAULT = 7 * 24 * 3600
 CART_EXPIRY_S_MAX = 90 * 24 * 3600
+# How long an expired cart is still there to say so, before the sweeper removes it.
+EXPIRED_CART_KEPT_S = 24 * 3600
 
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 1_000

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from inventory_server.domain.etag import etag
 from inventory_server.domain.payment import Payment
 from inventory_server.domain.reservation import LineUnits, Reservation
 
@@ -56,6 +57,14 @@ class Cart:
         if self.order_id is not None:
             return CartState.CHECKED_OUT
         return CartState.EXPIRED if self.expires_at <= self.seen_at else CartState.OPEN
+
+    @property
+    def etag(self) -> str:
+        """That it has expired is no change of it."""
+        return etag(
+            self.currency, self.items, self.order_id, self.created_at, self.updated_at, self.expires_at,
+            self.defer_inventory_check,
+        )  # fmt: skip
 
 
 class OrderLine(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from inventory_server.db.read_pool import ReadPool, ReadTransaction, Snapshot
 from inventory_server.db.sqlstate import Conflict, Unavailable
@@ -16,6 +16,7 @@ from inventory_server.domain.errors import (
     StockTransactionNotFound,
     StoreNotFound,
 )
+from inventory_server.domain.limits import EXPIRED_CART_KEPT_S
 from inventory_server.domain.location import Location
 from inventory_server.domain.order import Cart, OrderView
 from inventory_server.domain.payment import Payment
@@ -197,6 +198,15 @@ class Reader:
         rows = await self._of_stores("due_of_store", store_ids, limit, deadline_s)
         return {store_id: [row[0] for row in due] for store_id, due in rows.items()}
 
+    async def expired_carts(
+        self, store_ids: Sequence[str], *, limit: int, deadline_s: float
+    ) -> dict[str, list[str]]:
+        """Return by store the carts to be removed, the oldest first, at most `limit` of each store."""
+        rows = await self._of_stores(
+            "expired_carts_of_store", store_ids, limit, deadline_s, kept_s=EXPIRED_CART_KEPT_S
+        )
+        return {store_id: [row[0] for row in expired] for store_id, expired in rows.items()}
+
     async def list_payments(
         self, store_id: str, filters: PaymentFilters, *, after: PaymentKey, limit: int, deadline_s: float
     ) -> PaymentPage:
@@ -231,13 +241,13 @@ class Reader:
         return {store_id: float(oldest[0][0]) for store_id, oldest in rows.items()}
 
     async def _of_stores(
-        self, statement: str, store_ids: Sequence[str], limit: int, deadline_s: float
+        self, statement: str, store_ids: Sequence[str], limit: int, deadline_s: float, **asked: Any
     ) -> dict[str, list[Row]]:
         """Ask the same of every store in one round trip; each statement still names one store."""
 
         async def read(transaction: ReadTransaction) -> list[list[Row]]:
             return await transaction.fetch(
-                [(statement, {"store_id": store_id, "limit": limit}) for store_id in store_ids]
+                [(statement, {"store_id": store_id, "limit": limit, **asked}) for store_id in store_ids]
             )
 
         found = await self._run(None, read, deadline_s=deadline_s)

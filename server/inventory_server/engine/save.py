@@ -135,8 +135,14 @@ def _reservations(state: State) -> tuple[Save, ...]:
 def _carts(state: State) -> tuple[Save, ...]:
     written = [cart for _, cart in state.carts.written()]
     gone, items = [], []
+    # One that was deleted and made again in this batch is another one.
+    deleted = set(state.carts.deleted())
     for cart in written:
-        before = _numbered(state.carts.loaded.get(cart.cart_id))
+        known = state.carts.loaded.get(cart.cart_id)
+        if known is not None and known.created_at != cart.created_at:
+            deleted.add(cart.cart_id)
+            known = None
+        before = _numbered(known)
         after = _numbered(cart)
         gone += [(cart.cart_id, product_id) for product_id in before if product_id not in after]
         items += [
@@ -145,6 +151,8 @@ def _carts(state: State) -> tuple[Save, ...]:
             if before.get(product_id) != (number, item)
         ]
     return (
+        ("delete_items_of_carts", "cart_id", [(cart_id,) for cart_id in sorted(deleted)]),
+        ("delete_carts", "cart_id", [(cart_id,) for cart_id in sorted(deleted)]),
         (
             "put_carts",
             "cart_id currency order_id content_hash created_at updated_at expires_at defer_inventory_check",

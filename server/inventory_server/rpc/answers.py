@@ -215,6 +215,7 @@ def cart(basket: Cart) -> cart_pb2.Cart:
         total_minor=basket.total_minor,
         order_id=basket.order_id or "",
         defer_inventory_check=basket.defer_inventory_check,
+        etag=basket.etag,
     )
     if basket.state is not CartState.CHECKED_OUT:
         _set_time(message.expire_time, basket.expires_at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inventory_client.v1 import cart_calls_pb2 as pb
 from inventory_client.v1 import checkout_service_pb2 as service_pb
-from inventory_server.domain.commands import RemoveCartItem
+from inventory_server.domain.commands import DeleteCart, RemoveCartItem
 from inventory_server.rpc import answers, convert, pages
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.ports import Engine, OrderReader
@@ -63,4 +63,10 @@ class CartCalls:
         return await change_once(
             self._engine, call, command, request.request_id, service_pb.RemoveCartItemResponse,
             lambda cart: service_pb.RemoveCartItemResponse(cart=answers.cart(cart)),
+        )  # fmt: skip
+
+    async def delete_cart(self, request: pb.DeleteCartRequest, call: Call) -> pb.DeleteCartResponse:
+        return await change_once(
+            self._engine, call, DeleteCart(request.cart_id, request.etag or None), request.request_id,
+            pb.DeleteCartResponse, lambda _: pb.DeleteCartResponse(),
         )  # fmt: skip

@@ -253,6 +253,7 @@ def update_cart_item(request: checkout.UpdateCartItemRequest) -> commands.Update
         else None,
         set_location="location" in paths or (not paths and bool(request.location)),
         location=(request.location or None) if is_named["location"] else None,
+        etag=request.etag or None,
     )
 
 

@@ -6,6 +6,8 @@ ALTER TABLE cart
     ADD COLUMN expires_at timestamptz;
 UPDATE cart SET expires_at = updated_at + interval '7 days';
 ALTER TABLE cart ALTER COLUMN expires_at SET NOT NULL;
+-- The sweeper's way to the carts that have expired.
+CREATE INDEX cart_expired ON cart (store_id, expires_at) WHERE order_id IS NULL;
 -- Carts by age, for lists.
 CREATE INDEX cart_by_age ON cart (store_id, created_at, cart_id);
 
@@ -55,4 +57,5 @@ CREATE TABLE order_return_line (
 );
 
 GRANT SELECT, INSERT ON order_return, order_return_line TO inventory_service;
+GRANT DELETE ON cart TO inventory_service;
 GRANT UPDATE (unmanaged) ON order_line TO inventory_service;
