@@ -21,6 +21,8 @@ _EFFECTS: dict[int, tuple[int, int, int]] = {
     _Action.STOCK_ACTION_EXPIRE: (1, -1, 0),
     _Action.STOCK_ACTION_FULFILL: (0, -1, 0),
     _Action.STOCK_ACTION_RETURN: (1, 0, 0),
+    _Action.STOCK_ACTION_TRANSFER_OUT: (-1, 0, 0),
+    _Action.STOCK_ACTION_TRANSFER_IN: (1, 0, 0),
 }
 
 

@@ -127,6 +127,43 @@ def test_locations(shop: Shop) -> None:
         delete("north", "fresh", "")
 
 
+def test_transfer_stock(shop: Shop) -> None:
+    """Invalid, ID_REUSED, locations, stock record, version, numbers."""
+    shop.location("north")
+    shop.stock("a", 1)
+
+    def transfer(product_id: str, target: str, request_id: str, version: int, quantity: int = 9) -> None:
+        shop.transfer(
+            product_id, quantity, "default", target, expected_version=version, request_id=request_id
+        )
+
+    transfer("a", "north", "used", 1, 1)
+    with shop.refused("INVALID_FIELD"):
+        transfer("ghost", "default", "used", 9)
+    with shop.refused("ID_REUSED"):
+        transfer("ghost", "elsewhere", "used", 9)
+    with shop.refused("LOCATION_NOT_FOUND"):
+        transfer("ghost", "elsewhere", "fresh", 9)
+    with shop.refused("STOCK_NOT_FOUND"):
+        transfer("ghost", "north", "fresh", 9)
+    with shop.refused("ETAG_MISMATCH"):
+        transfer("a", "north", "fresh", 9)
+    with shop.refused("INSUFFICIENT_STOCK"):
+        transfer("a", "north", "fresh", 2)
+
+
+def test_allocate_at_a_disabled_location(shop: Shop) -> None:
+    """Version, LOCATION_DISABLED, numbers."""
+    shop.stock("a", 1)
+    shop.disable("default")
+    with shop.refused("ETAG_MISMATCH"):
+        shop.change("a", "ALLOCATE", 9, expected_version=9)
+    with shop.refused("LOCATION_DISABLED"):
+        shop.change("a", "ALLOCATE", 9, expected_version=1)
+    with shop.refused("INSUFFICIENT_STOCK"):
+        shop.change("a", "DECREMENT", 9, expected_version=1)
+
+
 def test_reserve_stock(shop: Shop) -> None:
     """Invalid, ID_REUSED, location, stock."""
     shop.stock("a", 1)

@@ -46,7 +46,10 @@ NAMED: dict[str, Named] = {
     ),
     "CreateLocation": Named(v1.CreateLocationRequest(slug="new", name="New"), _set(name="Other")),
     "UpdateLocation": Named(v1.UpdateLocationRequest(slug="spare", name="New"), _set(name="Other")),
-    "DeleteLocation": Named(v1.DeleteLocationRequest(slug="spare"), _set(slug="ghost")),
+    "DeleteLocation": Named(v1.DeleteLocationRequest(slug="empty"), _set(slug="ghost")),
+    "TransferStock": Named(
+        v1.TransferStockRequest(product_id="a", quantity=3, target_location="spare"), _set(quantity=4)
+    ),
     "ConfirmReservation": Named(
         v1.ConfirmReservationRequest(reservation_id="r"), _set(reservation_id="ghost")
     ),
@@ -89,7 +92,7 @@ AT_THE_GATEWAY = ("CapturePayment", "VoidPayment", "ConfirmPayment", "ResolvePay
 def arranged(shop: Shop) -> None:
     """A stock of `a`, a hold `r`, a cart `c`, a paid order `o`, and payments to go on with."""
     shop.stocks(a=90, old=1)
-    shop.location("spare")
+    shop.location("empty")
     shop.reserve("r", ("a", 1))
     shop.cart("c", ("a", 1))
     shop.paid_order("o", ("a", 1))
@@ -161,7 +164,7 @@ def test_other_content_under_a_request_id(shop: Shop, method: str) -> None:
 def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool) -> None:
     """One takes effect and 49 are replays of it, in one batch or in many."""
     staged.stocks(a=90, old=1)
-    staged.location("spare")
+    staged.location("empty")
     staged.reserve("r", ("a", 1))
     staged.cart("c", ("a", 1))
     staged.order("o", ("a", 1))
@@ -181,9 +184,10 @@ def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool)
         "UpdateStock": lambda: staged.get("a").low_stock_threshold == 3,
         "DeleteStock": lambda: staged.actions("old") == [("DELETE", 1)],
         "CreateStockTransaction": lambda: staged.actions("a") == [("RESERVE", 1), ("INCREMENT", 3)],
-        "CreateLocation": lambda: set(staged.locations()) == {"default", "spare", "new"},
+        "CreateLocation": lambda: set(staged.locations()) == {"default", "empty", "spare", "new"},
         "UpdateLocation": lambda: staged.locations()["spare"].name == "New",
-        "DeleteLocation": lambda: set(staged.locations()) == {"default"},
+        "DeleteLocation": lambda: set(staged.locations()) == {"default", "spare"},
+        "TransferStock": lambda: staged.actions("a")[1:] == [("TRANSFER_OUT", 3), ("TRANSFER_IN", 3)],
         "ConfirmReservation": lambda: staged.actions("a") == [("RESERVE", 1)],
         "ReleaseReservation": lambda: staged.actions("a") == [("RESERVE", 1), ("RELEASE", 1)],
         "FulfillReservation": lambda: staged.actions("a") == [("RESERVE", 1), ("FULFILL", 1)],

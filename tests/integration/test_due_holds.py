@@ -10,16 +10,21 @@ import pytest
 from inventory_server.domain.commands import (
     AddCartItems,
     Checkout,
+    Command,
     ConfirmReservation,
     CreateCart,
     CreateStock,
+    CreateStockTransaction,
     ExpireReservation,
     ForgetAnswers,
     ReserveStock,
 )
 from inventory_server.domain.errors import InsufficientStock, Shortage
 from inventory_server.domain.order import CartItem
+from inventory_server.domain.location import Location
+from inventory_server.domain.location_commands import CreateLocation, TransferStock
 from inventory_server.domain.reservation import Line, ReservationState
+from inventory_server.domain.stock import Action
 from inventory_server.engine import save, transaction
 from inventory_server.engine.engine import Engine
 from inventory_server.jobs import sweeper
@@ -69,13 +74,23 @@ async def test_who_lacks_units_gets_those_of_a_due_hold(database: Database) -> N
     assert transactions(database, "EXPIRE") < transactions(database, "RESERVE")
 
 
-async def test_by_hand_too(database: Database) -> None:
-    """An action by hand that lacks units gets those of due holds as well."""
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        minus("a", 3),
+        CreateStockTransaction("a", Action.ALLOCATE, 3),
+        TransferStock("a", 3, "default", "north"),
+    ],
+)
+async def test_by_hand_too(database: Database, by_hand: Command) -> None:
+    """An action by hand or a transfer that lacks units gets those of due holds as well."""
     async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateLocation(Location("north")), deadline_s=20)
         await engine.change(database.store, CreateStock("a", 5), deadline_s=20)
         await held_and_due(engine, database, ("a", 5))
-        verdict = await engine.change(database.store, minus("a", 3), deadline_s=20)
-    assert verdict.entry.level.available == 2
+        await engine.change(database.store, by_hand, deadline_s=20)
+    assert states(database) == {"due0": "EXPIRED"}
+    assert database.level("a")[0] == 2
 
 
 async def test_who_lacks_nothing_expires_nothing(database: Database) -> None:

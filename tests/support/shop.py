@@ -135,6 +135,24 @@ class Shop:
     def delete_location(self, slug: str, etag: str = "") -> None:
         self.inventory.DeleteLocation(v1.DeleteLocationRequest(slug=slug, etag=etag))
 
+    def transfer(
+        self, product_id: str, quantity: int, source: str, target: str, **more: Any
+    ) -> v1.TransferStockResponse:
+        return self.inventory.TransferStock(
+            v1.TransferStockRequest(
+                product_id=product_id,
+                quantity=quantity,
+                source_location=source,
+                target_location=target,
+                **more,
+            )
+        )
+
+    def level(self, product_id: str, location: str) -> tuple[int, int, int]:
+        """Return (total, available, allocated) at a location, as its log ends."""
+        last = [entry for entry in self.log(product_id) if entry.location == location][-1]
+        return last.available_after + last.allocated_after, last.available_after, last.allocated_after
+
     # --- reservations ------------------------------------------------------------------------------
 
     def lines(self, *items: Item) -> list[v1.LineRequest]:

@@ -276,6 +276,8 @@ def replay(level: StockLevel, action: Action, quantity: int) -> StockLevel:
         Action.FULFILL: (0, -1, 0),
         Action.RETURN: (1, 0, 0),
         Action.DELETE: (-1, 0, 0),
+        Action.TRANSFER_OUT: (-1, 0, 0),
+        Action.TRANSFER_IN: (1, 0, 0),
     }[action]
     if action is Action.SET:
         level = level._replace(available=quantity - level.allocated)

@@ -18,7 +18,12 @@ from inventory_server.domain import (
 )
 from inventory_server.domain.commands import Command, content_hash
 from inventory_server.domain.location import Location
-from inventory_server.domain.location_commands import CreateLocation, DeleteLocation, UpdateLocation
+from inventory_server.domain.location_commands import (
+    CreateLocation,
+    DeleteLocation,
+    TransferStock,
+    UpdateLocation,
+)
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationKind, OperationState
 from inventory_server.domain.payment_commands import (
@@ -68,6 +73,7 @@ GOLDEN: list[tuple[Command, str]] = [
     ),
     (CreateLocation(NORTH), "0616fed5afbfdda0e1a4ffd98f7ca510"),
     (UpdateLocation("north", (("name", "N"), ("enabled", True)), "etag"), "c9769746d651c20acb969177b5529af7"),
+    (TransferStock("a", 3, "north", "south", "empty", "#7", 2), "71e8e05e78727070e070e19b7ced4906"),
     (DeleteLocation("north"), "069577d495f2fd6708f96c708707a3f9"),
     (commands.ReserveStock("r", LINES), "0d00bae3d495b8cfe90e849d5da0cb17"),
     (commands.ReserveStock("r", LINES, order_id="o", ttl_s=60.0), "d48983c5c366230944136ee9617c596e"),
@@ -168,6 +174,7 @@ FULL: list[Command] = [
     CreateLocation(NORTH),
     UpdateLocation("north", (("name", "N"), ("enabled", True)), "etag"),
     DeleteLocation("north", "etag"),
+    TransferStock("a", 3, "north", "south", "empty", "#7", 2),
     commands.ReserveStock("r", LINES, "o", 60.0, NOON, True),
     commands.ConfirmReservation("r"),
     commands.ReleaseReservation("r"),

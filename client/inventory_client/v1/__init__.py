@@ -170,6 +170,8 @@ from inventory_client.v1.stock_import_pb2 import ListImportsRequest as ListImpor
 from inventory_client.v1.stock_import_pb2 import ListImportsResponse as ListImportsResponse
 from inventory_client.v1.stock_import_pb2 import StockImport as StockImport
 from inventory_client.v1.stock_import_pb2 import StockRow as StockRow
+from inventory_client.v1.transfer_pb2 import TransferStockRequest as TransferStockRequest
+from inventory_client.v1.transfer_pb2 import TransferStockResponse as TransferStockResponse
 from inventory_client.v1.verification_pb2 import StockViolation as StockViolation
 from inventory_client.v1.verification_pb2 import VerifyStockRequest as VerifyStockRequest
 from inventory_client.v1.verification_pb2 import VerifyStockResponse as VerifyStockResponse

@@ -9,6 +9,7 @@ from inventory_client.v1 import reservation_calls_pb2 as inventory_dot_v1_dot_re
 from inventory_client.v1 import statistics_pb2 as inventory_dot_v1_dot_statistics__pb2
 from inventory_client.v1 import stock_calls_pb2 as inventory_dot_v1_dot_stock__calls__pb2
 from inventory_client.v1 import stock_import_pb2 as inventory_dot_v1_dot_stock__import__pb2
+from inventory_client.v1 import transfer_pb2 as inventory_dot_v1_dot_transfer__pb2
 from inventory_client.v1 import verification_pb2 as inventory_dot_v1_dot_verification__pb2
 from inventory_client.v1 import watch_pb2 as inventory_dot_v1_dot_watch__pb2
 
@@ -98,6 +99,11 @@ class InventoryServiceStub:
                 '/inventory.v1.InventoryService/ListStockTransactions',
                 request_serializer=inventory_dot_v1_dot_inventory__service__pb2.ListStockTransactionsRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_inventory__service__pb2.ListStockTransactionsResponse.FromString,
+                _registered_method=True)
+        self.TransferStock = channel.unary_unary(
+                '/inventory.v1.InventoryService/TransferStock',
+                request_serializer=inventory_dot_v1_dot_transfer__pb2.TransferStockRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_transfer__pb2.TransferStockResponse.FromString,
                 _registered_method=True)
         self.CreateLocation = channel.unary_unary(
                 '/inventory.v1.InventoryService/CreateLocation',
@@ -289,6 +295,16 @@ class InventoryServiceServicer:
 
     def ListStockTransactions(self, request, context):
         """List a product's log, oldest first. A product without entries has an empty log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TransferStock(self, request, context):
+        """Move units from one location to another: two entries of the log, one transaction.
+        Opens a level that is missing; allocated units never move; a disabled location
+        gives and takes. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND,
+        ETAG_MISMATCH, INSUFFICIENT_STOCK, QUANTITY_OVERFLOW.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -516,6 +532,11 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.ListStockTransactions,
                     request_deserializer=inventory_dot_v1_dot_inventory__service__pb2.ListStockTransactionsRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_inventory__service__pb2.ListStockTransactionsResponse.SerializeToString,
+            ),
+            'TransferStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.TransferStock,
+                    request_deserializer=inventory_dot_v1_dot_transfer__pb2.TransferStockRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_transfer__pb2.TransferStockResponse.SerializeToString,
             ),
             'CreateLocation': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateLocation,
@@ -896,6 +917,33 @@ class InventoryService:
             '/inventory.v1.InventoryService/ListStockTransactions',
             inventory_dot_v1_dot_inventory__service__pb2.ListStockTransactionsRequest.SerializeToString,
             inventory_dot_v1_dot_inventory__service__pb2.ListStockTransactionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TransferStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/TransferStock',
+            inventory_dot_v1_dot_transfer__pb2.TransferStockRequest.SerializeToString,
+            inventory_dot_v1_dot_transfer__pb2.TransferStockResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,6 +11,7 @@ from inventory_client.v1 import reservation_calls_pb2 as _reservation_calls_pb2
 from inventory_client.v1 import statistics_pb2 as _statistics_pb2
 from inventory_client.v1 import stock_calls_pb2 as _stock_calls_pb2
 from inventory_client.v1 import stock_import_pb2 as _stock_import_pb2
+from inventory_client.v1 import transfer_pb2 as _transfer_pb2
 from inventory_client.v1 import verification_pb2 as _verification_pb2
 from inventory_client.v1 import watch_pb2 as _watch_pb2
 import abc as _abc_1
@@ -86,6 +87,12 @@ class InventoryServiceStub:
     """Read one log entry. Errors: STOCK_TRANSACTION_NOT_FOUND."""
     ListStockTransactions: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockTransactionsRequest, _inventory_service_pb2.ListStockTransactionsResponse]
     """List a product's log, oldest first. A product without entries has an empty log."""
+    TransferStock: _grpc.UnaryUnaryMultiCallable[_transfer_pb2.TransferStockRequest, _transfer_pb2.TransferStockResponse]
+    """Move units from one location to another: two entries of the log, one transaction.
+    Opens a level that is missing; allocated units never move; a disabled location
+    gives and takes. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND,
+    ETAG_MISMATCH, INSUFFICIENT_STOCK, QUANTITY_OVERFLOW.
+    """
     CreateLocation: _grpc.UnaryUnaryMultiCallable[_location_pb2.CreateLocationRequest, _location_pb2.CreateLocationResponse]
     """Make a location. Errors: ID_REUSED, LOCATION_EXISTS, QUANTITY_OVERFLOW (a store
     has at most 1,024).
@@ -223,6 +230,12 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """Read one log entry. Errors: STOCK_TRANSACTION_NOT_FOUND."""
     ListStockTransactions: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockTransactionsRequest, _inventory_service_pb2.ListStockTransactionsResponse]  # type: ignore[assignment]
     """List a product's log, oldest first. A product without entries has an empty log."""
+    TransferStock: _aio.UnaryUnaryMultiCallable[_transfer_pb2.TransferStockRequest, _transfer_pb2.TransferStockResponse]  # type: ignore[assignment]
+    """Move units from one location to another: two entries of the log, one transaction.
+    Opens a level that is missing; allocated units never move; a disabled location
+    gives and takes. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND,
+    ETAG_MISMATCH, INSUFFICIENT_STOCK, QUANTITY_OVERFLOW.
+    """
     CreateLocation: _aio.UnaryUnaryMultiCallable[_location_pb2.CreateLocationRequest, _location_pb2.CreateLocationResponse]  # type: ignore[assignment]
     """Make a location. Errors: ID_REUSED, LOCATION_EXISTS, QUANTITY_OVERFLOW (a store
     has at most 1,024).
@@ -417,6 +430,18 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.ListStockTransactionsResponse, _abc.Awaitable[_inventory_service_pb2.ListStockTransactionsResponse]]:
         """List a product's log, oldest first. A product without entries has an empty log."""
+
+    @_abc_1.abstractmethod
+    def TransferStock(
+        self,
+        request: _transfer_pb2.TransferStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transfer_pb2.TransferStockResponse, _abc.Awaitable[_transfer_pb2.TransferStockResponse]]:
+        """Move units from one location to another: two entries of the log, one transaction.
+        Opens a level that is missing; allocated units never move; a disabled location
+        gives and takes. Errors: ID_REUSED, LOCATION_NOT_FOUND, STOCK_NOT_FOUND,
+        ETAG_MISMATCH, INSUFFICIENT_STOCK, QUANTITY_OVERFLOW.
+        """
 
     @_abc_1.abstractmethod
     def CreateLocation(

@@ -48,6 +48,10 @@ class _StockActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StockActi
     """A reservation's units left the house: allocated - quantity, and so the total."""
     STOCK_ACTION_RETURN: _StockAction.ValueType  # 11
     """Units that had left the house came back: available + quantity."""
+    STOCK_ACTION_TRANSFER_OUT: _StockAction.ValueType  # 12
+    """Units left for another location: available - quantity; needs as much available."""
+    STOCK_ACTION_TRANSFER_IN: _StockAction.ValueType  # 13
+    """Units came from another location: available + quantity."""
     STOCK_ACTION_DELETE: _StockAction.ValueType  # 14
     """The record was deleted: quantity is what was available, 0 is left. The level's
     versions go on where the product is made again.
@@ -80,6 +84,10 @@ STOCK_ACTION_FULFILL: StockAction.ValueType  # 10
 """A reservation's units left the house: allocated - quantity, and so the total."""
 STOCK_ACTION_RETURN: StockAction.ValueType  # 11
 """Units that had left the house came back: available + quantity."""
+STOCK_ACTION_TRANSFER_OUT: StockAction.ValueType  # 12
+"""Units left for another location: available - quantity; needs as much available."""
+STOCK_ACTION_TRANSFER_IN: StockAction.ValueType  # 13
+"""Units came from another location: available + quantity."""
 STOCK_ACTION_DELETE: StockAction.ValueType  # 14
 """The record was deleted: quantity is what was available, 0 is left. The level's
 versions go on where the product is made again.

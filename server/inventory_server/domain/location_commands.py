@@ -1,4 +1,4 @@
-"""What callers ask for about locations, and transfers between them. See commands.py for what a command is."""
+"""What callers ask for about locations, and transfers between them: see commands.py."""
 
 from __future__ import annotations
 
@@ -53,3 +53,32 @@ class DeleteLocation(Command):
 
     def want(self, wanted: Wanted) -> None:
         wanted.locations_emptied.add(self.slug)
+
+
+@dataclass(frozen=True, slots=True)
+class TransferStock(Command):
+    """From `source` to `target`, which differ; `expected_version` is that of the level at the source."""
+
+    has_request_id: ClassVar[bool] = True
+
+    product_id: str
+    quantity: int
+    source: str
+    target: str
+    reason: str = ""
+    reference: str = ""
+    expected_version: int | None = None
+
+    def content(self) -> tuple[object, ...]:
+        return (
+            self.product_id,
+            self.quantity,
+            self.source,
+            self.target,
+            self.reason,
+            self.reference,
+            self.expected_version,
+        )
+
+    def want(self, wanted: Wanted) -> None:
+        wanted.products.add(self.product_id)

@@ -28,6 +28,8 @@ class Action(StrEnum):
     FULFILL = "FULFILL"
     RETURN = "RETURN"
     DELETE = "DELETE"
+    TRANSFER_OUT = "TRANSFER_OUT"
+    TRANSFER_IN = "TRANSFER_IN"
 
 
 class StockLevel(NamedTuple):

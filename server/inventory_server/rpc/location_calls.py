@@ -1,4 +1,4 @@
-"""InventoryService's calls on locations: each decodes, asks engine or reader, and encodes."""
+"""InventoryService's calls on locations, and transfers: each decodes, asks engine or reader, and encodes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from inventory_client.v1 import location_pb2 as pb
+from inventory_client.v1 import transfer_pb2
 from inventory_server.domain.errors import LocationNotFound
 from inventory_server.domain.limits import DEFAULT_LOCATION
 from inventory_server.domain.location import Location, Point, distance_m
-from inventory_server.domain.location_commands import CreateLocation, DeleteLocation, UpdateLocation
-from inventory_server.rpc import answers, pages
+from inventory_server.domain.location_commands import (
+    CreateLocation,
+    DeleteLocation,
+    TransferStock,
+    UpdateLocation,
+)
+from inventory_server.rpc import answers, convert, pages
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.ports import Engine, StockReader
 from inventory_server.rpc.repeat import change_once
@@ -76,6 +82,18 @@ class LocationCalls:
             pb.DeleteLocationResponse, lambda _: pb.DeleteLocationResponse(),
         )  # fmt: skip
 
+    async def transfer_stock(
+        self, request: transfer_pb2.TransferStockRequest, call: Call
+    ) -> transfer_pb2.TransferStockResponse:
+        return await change_once(
+            self._engine, call, _transfer_stock(request), request.request_id,
+            transfer_pb2.TransferStockResponse,
+            lambda entries: transfer_pb2.TransferStockResponse(
+                transfer_out=answers.stock_transaction(entries[0]),
+                transfer_in=answers.stock_transaction(entries[1]),
+            ),
+        )  # fmt: skip
+
 
 def _create_location(request: pb.CreateLocationRequest) -> CreateLocation:
     changes = {field: value for decode in _DECODED.values() for field, value in decode(request).items()}
@@ -98,6 +116,23 @@ def _update_location(request: pb.UpdateLocationRequest) -> UpdateLocation:
     named = set(paths) or {field.name for field, _ in request.ListFields()}
     changes = [pair for path in _DECODED if path in named for pair in _DECODED[path](request).items()]
     return UpdateLocation(request.slug, tuple(changes), request.etag or None)
+
+
+def _transfer_stock(request: transfer_pb2.TransferStockRequest) -> TransferStock:
+    """Decode a transfer. Raises: InvalidFields, for a target that is the source."""
+    source = convert.location_or_default(request.source_location)
+    target = convert.location_or_default(request.target_location)
+    if source == target:
+        raise InvalidFields([Violation("target_location", "must be another than source_location")])
+    return TransferStock(
+        product_id=request.product_id,
+        quantity=request.quantity,
+        source=source,
+        target=target,
+        reason=request.reason,
+        reference=request.reference,
+        expected_version=request.expected_version if request.HasField("expected_version") else None,
+    )
 
 
 def _address(request: Any) -> dict[str, Any]:
