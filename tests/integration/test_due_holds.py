@@ -20,9 +20,9 @@ from inventory_server.domain.commands import (
     ReserveStock,
 )
 from inventory_server.domain.errors import InsufficientStock, Shortage
-from inventory_server.domain.order import CartItem
 from inventory_server.domain.location import Location
 from inventory_server.domain.location_commands import CreateLocation, TransferStock
+from inventory_server.domain.order import CartItem
 from inventory_server.domain.reservation import Line, ReservationState
 from inventory_server.domain.stock import Action
 from inventory_server.engine import save, transaction

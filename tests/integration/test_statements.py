@@ -218,9 +218,10 @@ async def test_every_statement_gets_its_parameters(
         with pytest.raises(InsufficientStock):
             await do(ReserveStock("r2", (Line("a", 99),)))
         await do(ForgetAnswers(24))
-        for low in (False, True):
-            filters = StockFilters(below_threshold=low)
-            await reader.list_stock(database.store, filters, after="", limit=9, deadline_s=20)
+        for filters in (StockFilters(), StockFilters(below_threshold=True), StockFilters(location="default")):
+            await reader.list_stock(
+                database.store, filters, after="", limit=9, with_levels=True, deadline_s=20
+            )
         await read_the_log(reader, database.store)
         for phase in (LEVELS, RESERVATIONS, ORDERS):
             await Verifier(reader).chunk(database.store, Place(phase), deadline_s=20)

@@ -73,6 +73,14 @@ class Observer:
         ).fetchone()
         return bool(row and row[0])
 
+    def add_levels(self, store: str, product_ids: Sequence[str], slugs: Sequence[str]) -> None:
+        """Give products an empty level at many locations, for reads alone: no log proves them."""
+        self._connection.execute(
+            "INSERT INTO stock_level SELECT %s, product_id, slug, 0, 0, 0, 1, now()"
+            " FROM unnest(%s::text[]) AS product_id, unnest(%s::text[]) AS slug",
+            (store, list(product_ids), list(slugs)),
+        )
+
     @contextmanager
     def level_locked(self, store: str, product_id: str) -> Iterator[psycopg.Connection]:
         """Hold a level's row, so that whoever loads it waits."""

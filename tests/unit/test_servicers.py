@@ -76,12 +76,19 @@ class FakeReader:
         self.limits: list[int] = []
 
     async def stocks(
-        self, _store_id: str, product_ids: Sequence[str], *, deadline_s: float
+        self, _store_id: str, product_ids: Sequence[str], *, with_levels: bool, deadline_s: float
     ) -> dict[str, StockView]:
         return {product_id: view(product_id) for product_id in product_ids if product_id in self.products}
 
     async def list_stock(
-        self, _store_id: str, _filters: StockFilters, *, after: str, limit: int, deadline_s: float
+        self,
+        _store_id: str,
+        _filters: StockFilters,
+        *,
+        after: str,
+        limit: int,
+        with_levels: bool,
+        deadline_s: float,
     ) -> StockPage:
         self.limits.append(limit)
         rest = [view(product_id) for product_id in self.products if product_id > after]

@@ -144,7 +144,9 @@ from inventory_client.v1.statistics_pb2 import ServiceCounts as ServiceCounts
 from inventory_client.v1.statistics_pb2 import ServiceSecond as ServiceSecond
 from inventory_client.v1.stock_pb2 import Stock as Stock
 from inventory_client.v1.stock_pb2 import StockAction as StockAction
+from inventory_client.v1.stock_pb2 import StockLevel as StockLevel
 from inventory_client.v1.stock_pb2 import StockTransaction as StockTransaction
+from inventory_client.v1.stock_pb2 import StockView as StockView
 from inventory_client.v1.stock_calls_pb2 import BatchCreateStockTransactionsRequest as BatchCreateStockTransactionsRequest
 from inventory_client.v1.stock_calls_pb2 import BatchCreateStockTransactionsResponse as BatchCreateStockTransactionsResponse
 from inventory_client.v1.stock_calls_pb2 import DeleteStockRequest as DeleteStockRequest

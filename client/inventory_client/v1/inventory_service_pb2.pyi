@@ -106,16 +106,20 @@ class GetStockRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
+    view: _stock_pb2.StockView.ValueType
+    """SUMS or LEVELS. Absent = SUMS."""
     def __init__(
         self,
         *,
         product_id: _builtins.str = ...,
+        view: _stock_pb2.StockView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_id", b"product_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_id", b"product_id", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -152,6 +156,11 @@ class BatchGetStockRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    view: _stock_pb2.StockView.ValueType
+    """SUMS or LEVELS. Absent = SUMS. With LEVELS, products with more than 16,384 levels
+    in all are INVALID_FIELD: ask for fewer.
+    """
     @_builtins.property
     def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1 to 1,000 products; one named twice is answered once."""
@@ -160,10 +169,11 @@ class BatchGetStockRequest(_message.Message):
         self,
         *,
         product_ids: _abc.Iterable[_builtins.str] | None = ...,
+        view: _stock_pb2.StockView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_ids", b"product_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_ids", b"product_ids", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -208,10 +218,15 @@ class ListStockRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most so many; 0 = 100; above 1,000 is lowered to it."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Absent = the first page."""
+    view: _stock_pb2.StockView.ValueType
+    """SUMS or LEVELS. Absent = SUMS. With LEVELS a page is short where it would hold more
+    than 16,384 of them.
+    """
     @_builtins.property
     def filter(self) -> _stock_calls_pb2.StockFilter:
         """Which stock. Absent = all. A page_token is good for the same filter alone."""
@@ -222,10 +237,11 @@ class ListStockRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         filter: _stock_calls_pb2.StockFilter | None = ...,
+        view: _stock_pb2.StockView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -244,6 +244,7 @@ class InventoryServiceServicer:
     def ListStock(self, request, context):
         """List stock, by product_id. Where a filter looks at quantities a page may be
         short, even empty, though more follow: go on as long as there is a token.
+        Errors: LOCATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

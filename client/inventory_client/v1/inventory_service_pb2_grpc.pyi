@@ -61,6 +61,7 @@ class InventoryServiceStub:
     ListStock: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockRequest, _inventory_service_pb2.ListStockResponse]
     """List stock, by product_id. Where a filter looks at quantities a page may be
     short, even empty, though more follow: go on as long as there is a token.
+    Errors: LOCATION_NOT_FOUND.
     """
     UpdateStock: _grpc.UnaryUnaryMultiCallable[_stock_calls_pb2.UpdateStockRequest, _stock_calls_pb2.UpdateStockResponse]
     """Change what the record says beside its quantities. Errors: ID_REUSED,
@@ -204,6 +205,7 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     ListStock: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockRequest, _inventory_service_pb2.ListStockResponse]  # type: ignore[assignment]
     """List stock, by product_id. Where a filter looks at quantities a page may be
     short, even empty, though more follow: go on as long as there is a token.
+    Errors: LOCATION_NOT_FOUND.
     """
     UpdateStock: _aio.UnaryUnaryMultiCallable[_stock_calls_pb2.UpdateStockRequest, _stock_calls_pb2.UpdateStockResponse]  # type: ignore[assignment]
     """Change what the record says beside its quantities. Errors: ID_REUSED,
@@ -368,6 +370,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_inventory_service_pb2.ListStockResponse, _abc.Awaitable[_inventory_service_pb2.ListStockResponse]]:
         """List stock, by product_id. Where a filter looks at quantities a page may be
         short, even empty, though more follow: go on as long as there is a token.
+        Errors: LOCATION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

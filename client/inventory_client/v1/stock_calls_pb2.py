@@ -28,7 +28,7 @@ from inventory_client.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 from inventory_client.v1 import stock_pb2 as inventory_dot_v1_dot_stock__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1einventory/v1/stock_calls.proto\x12\x0cinventory.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x1ainventory/v1/options.proto\x1a\x18inventory/v1/stock.proto\"I\n\x0bStockFilter\x12!\n\x11product_id_prefix\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12\x17\n\x0f\x62\x65low_threshold\x18\x02 \x01(\x08\"\xe1\x01\n\x12UpdateStockRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x30\n\x13low_stock_threshold\x18\x02 \x01(\x03\x42\x0e\x8a\xb5\x18\n \x00(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x14\n\x04\x65tag\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12\x1c\n\nrequest_id\x18\x05 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x42\x16\n\x14_low_stock_threshold\"K\n\x13UpdateStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"f\n\x12\x44\x65leteStockRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x14\n\x04\x65tag\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"\'\n\x13\x44\x65leteStockResponse\x12\x10\n\x08replayed\x18\x01 \x01(\x08\"\xc3\x02\n\x14StockTransactionItem\x12\x19\n\x07item_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nproduct_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x31\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x19.inventory.v1.StockActionB\x06\x8a\xb5\x18\x02\x08\x01\x12\'\n\x08quantity\x18\x04 \x01(\x03\x42\x10\x8a\xb5\x18\x0c\x08\x01 \x00(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12\x18\n\x08location\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x17\n\x06reason\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x04\x12\x1a\n\treference\x18\x07 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x01\x12%\n\x10\x65xpected_version\x18\x08 \x01(\x03\x42\x06\x8a\xb5\x18\x02 \x00H\x01\x88\x01\x01\x42\x0b\n\t_quantityB\x13\n\x11_expected_version\"\x9e\x01\n\x17StockTransactionVerdict\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x30\n\x06result\x18\x02 \x01(\x0b\x32\x1e.inventory.v1.StockTransactionH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x42\t\n\x07verdict\"\x81\x01\n#BatchCreateStockTransactionsRequest\x12<\n\x05items\x18\x01 \x03(\x0b\x32\".inventory.v1.StockTransactionItemB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"_\n$BatchCreateStockTransactionsResponse\x12\x37\n\x08verdicts\x18\x01 \x03(\x0b\x32%.inventory.v1.StockTransactionVerdictB_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1einventory/v1/stock_calls.proto\x12\x0cinventory.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x1ainventory/v1/options.proto\x1a\x18inventory/v1/stock.proto\"y\n\x0bStockFilter\x12!\n\x11product_id_prefix\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12\x17\n\x0f\x62\x65low_threshold\x18\x02 \x01(\x08\x12\x18\n\x08location\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x14\n\x0cout_of_stock\x18\x04 \x01(\x08\"\xe1\x01\n\x12UpdateStockRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x30\n\x13low_stock_threshold\x18\x02 \x01(\x03\x42\x0e\x8a\xb5\x18\n \x00(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x14\n\x04\x65tag\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12\x1c\n\nrequest_id\x18\x05 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x42\x16\n\x14_low_stock_threshold\"K\n\x13UpdateStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"f\n\x12\x44\x65leteStockRequest\x12\x1c\n\nproduct_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x14\n\x04\x65tag\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"\'\n\x13\x44\x65leteStockResponse\x12\x10\n\x08replayed\x18\x01 \x01(\x08\"\xc3\x02\n\x14StockTransactionItem\x12\x19\n\x07item_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1c\n\nproduct_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x31\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x19.inventory.v1.StockActionB\x06\x8a\xb5\x18\x02\x08\x01\x12\'\n\x08quantity\x18\x04 \x01(\x03\x42\x10\x8a\xb5\x18\x0c\x08\x01 \x00(\xff\xff\xff\xff\xff\xff\x01H\x00\x88\x01\x01\x12\x18\n\x08location\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x17\n\x06reason\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x04\x12\x1a\n\treference\x18\x07 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x01\x12%\n\x10\x65xpected_version\x18\x08 \x01(\x03\x42\x06\x8a\xb5\x18\x02 \x00H\x01\x88\x01\x01\x42\x0b\n\t_quantityB\x13\n\x11_expected_version\"\x9e\x01\n\x17StockTransactionVerdict\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x30\n\x06result\x18\x02 \x01(\x0b\x32\x1e.inventory.v1.StockTransactionH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x42\t\n\x07verdict\"\x81\x01\n#BatchCreateStockTransactionsRequest\x12<\n\x05items\x18\x01 \x03(\x0b\x32\".inventory.v1.StockTransactionItemB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\"_\n$BatchCreateStockTransactionsResponse\x12\x37\n\x08verdicts\x18\x01 \x03(\x0b\x32%.inventory.v1.StockTransactionVerdictB_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.inventoryservice.v1P\001ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1'
   _globals['_STOCKFILTER'].fields_by_name['product_id_prefix']._loaded_options = None
   _globals['_STOCKFILTER'].fields_by_name['product_id_prefix']._serialized_options = b'\212\265\030\002\020\001'
+  _globals['_STOCKFILTER'].fields_by_name['location']._loaded_options = None
+  _globals['_STOCKFILTER'].fields_by_name['location']._serialized_options = b'\212\265\030\002\020\002'
   _globals['_UPDATESTOCKREQUEST'].fields_by_name['product_id']._loaded_options = None
   _globals['_UPDATESTOCKREQUEST'].fields_by_name['product_id']._serialized_options = b'\212\265\030\004\010\001\020\001'
   _globals['_UPDATESTOCKREQUEST'].fields_by_name['low_stock_threshold']._loaded_options = None
@@ -73,21 +75,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHCREATESTOCKTRANSACTIONSREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_BATCHCREATESTOCKTRANSACTIONSREQUEST'].fields_by_name['request_id']._serialized_options = b'\212\265\030\004\010\001\020\001'
   _globals['_STOCKFILTER']._serialized_start=161
-  _globals['_STOCKFILTER']._serialized_end=234
-  _globals['_UPDATESTOCKREQUEST']._serialized_start=237
-  _globals['_UPDATESTOCKREQUEST']._serialized_end=462
-  _globals['_UPDATESTOCKRESPONSE']._serialized_start=464
-  _globals['_UPDATESTOCKRESPONSE']._serialized_end=539
-  _globals['_DELETESTOCKREQUEST']._serialized_start=541
-  _globals['_DELETESTOCKREQUEST']._serialized_end=643
-  _globals['_DELETESTOCKRESPONSE']._serialized_start=645
-  _globals['_DELETESTOCKRESPONSE']._serialized_end=684
-  _globals['_STOCKTRANSACTIONITEM']._serialized_start=687
-  _globals['_STOCKTRANSACTIONITEM']._serialized_end=1010
-  _globals['_STOCKTRANSACTIONVERDICT']._serialized_start=1013
-  _globals['_STOCKTRANSACTIONVERDICT']._serialized_end=1171
-  _globals['_BATCHCREATESTOCKTRANSACTIONSREQUEST']._serialized_start=1174
-  _globals['_BATCHCREATESTOCKTRANSACTIONSREQUEST']._serialized_end=1303
-  _globals['_BATCHCREATESTOCKTRANSACTIONSRESPONSE']._serialized_start=1305
-  _globals['_BATCHCREATESTOCKTRANSACTIONSRESPONSE']._serialized_end=1400
+  _globals['_STOCKFILTER']._serialized_end=282
+  _globals['_UPDATESTOCKREQUEST']._serialized_start=285
+  _globals['_UPDATESTOCKREQUEST']._serialized_end=510
+  _globals['_UPDATESTOCKRESPONSE']._serialized_start=512
+  _globals['_UPDATESTOCKRESPONSE']._serialized_end=587
+  _globals['_DELETESTOCKREQUEST']._serialized_start=589
+  _globals['_DELETESTOCKREQUEST']._serialized_end=691
+  _globals['_DELETESTOCKRESPONSE']._serialized_start=693
+  _globals['_DELETESTOCKRESPONSE']._serialized_end=732
+  _globals['_STOCKTRANSACTIONITEM']._serialized_start=735
+  _globals['_STOCKTRANSACTIONITEM']._serialized_end=1058
+  _globals['_STOCKTRANSACTIONVERDICT']._serialized_start=1061
+  _globals['_STOCKTRANSACTIONVERDICT']._serialized_end=1219
+  _globals['_BATCHCREATESTOCKTRANSACTIONSREQUEST']._serialized_start=1222
+  _globals['_BATCHCREATESTOCKTRANSACTIONSREQUEST']._serialized_end=1351
+  _globals['_BATCHCREATESTOCKTRANSACTIONSRESPONSE']._serialized_start=1353
+  _globals['_BATCHCREATESTOCKTRANSACTIONSRESPONSE']._serialized_end=1448
 # @@protoc_insertion_point(module_scope)

@@ -29,21 +29,33 @@ class StockFilter(_message.Message):
 
     PRODUCT_ID_PREFIX_FIELD_NUMBER: _builtins.int
     BELOW_THRESHOLD_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    OUT_OF_STOCK_FIELD_NUMBER: _builtins.int
     product_id_prefix: _builtins.str
     """Only products whose id begins so: 1 to 128 visible ASCII. Absent = all."""
     below_threshold: _builtins.bool
     """Only products with fewer units available than their low-stock threshold; those
     without a threshold are left out.
     """
+    location: _builtins.str
+    """Only products that have a level at this location, be it empty: its slug. Absent =
+    all.
+    """
+    out_of_stock: _builtins.bool
+    """Only products of which nothing is available: at `location` where that is named,
+    else anywhere.
+    """
     def __init__(
         self,
         *,
         product_id_prefix: _builtins.str = ...,
         below_threshold: _builtins.bool = ...,
+        location: _builtins.str = ...,
+        out_of_stock: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["below_threshold", b"below_threshold", "product_id_prefix", b"product_id_prefix"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["below_threshold", b"below_threshold", "location", b"location", "out_of_stock", b"out_of_stock", "product_id_prefix", b"product_id_prefix"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

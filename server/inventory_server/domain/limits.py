@@ -7,6 +7,8 @@ QUANTITY_MAX = 2**43 - 1
 AMOUNT_MINOR_MAX = 2**53 - 1
 
 LOCATIONS_MAX = 1_024
+# Of one answer: with slugs at their longest they fit into a message of 4 MiB.
+LEVELS_SHOWN_MAX = 16_384
 
 LINES_MAX = 1_000
 CART_ITEMS_MAX = 1_000

@@ -115,8 +115,17 @@ class Levels(Table[LevelKey, StockLevel]):
         return self._opened.get(product_id, ())
 
 
+class LevelView(NamedTuple):
+    """A level as it is shown; `expired_held` is the part of what is allocated whose hold is due."""
+
+    location: str
+    level: StockLevel
+    updated_at: datetime
+    expired_held: int
+
+
 class StockView(NamedTuple):
-    """A product's numbers, summed over its locations."""
+    """A product's numbers, summed over its locations; `levels` only where they were asked for."""
 
     product_id: str
     available: int
@@ -124,6 +133,8 @@ class StockView(NamedTuple):
     created_at: datetime
     updated_at: datetime
     low_stock_threshold: int | None = None
+    expired_held: int = 0
+    levels: tuple[LevelView, ...] = ()
 
     @property
     def total(self) -> int:
@@ -163,6 +174,8 @@ class State:
     stocks: Table[str, Stock] = field(default_factory=Table)
     levels: Levels = field(default_factory=Levels)
     level_times: Table[LevelKey, datetime] = field(default_factory=Table)
+    # Units of holds that are due, by level; known to reads alone.
+    expired_held: dict[LevelKey, int] = field(default_factory=dict)
     reservations: Table[str, Reservation] = field(default_factory=Table)
     item_returns: Table[str, ItemReturn] = field(default_factory=Table)
     carts: Table[str, Cart] = field(default_factory=Table)
@@ -283,20 +296,33 @@ class State:
         levels = [(slug, self.level(product_id, slug)) for slug in sorted(self.levels.opened(product_id))]
         return [(slug, level) for slug, level in levels if level.version]
 
-    def stock_view(self, product_id: str) -> StockView | None:
+    def level_views(self, product_id: str) -> tuple[LevelView, ...]:
+        """Return a product's levels by slug; those at deleted locations keep nothing and are left out."""
+        return tuple(
+            LevelView(
+                slug, level, self.level_times.get((product_id, slug)) or self.now,
+                self.expired_held.get((product_id, slug), 0),
+            )
+            for slug, level in self.opened_levels(product_id)
+            if self.locations.get(slug) is not None
+        )  # fmt: skip
+
+    def stock_view(self, product_id: str, *, with_levels: bool = False) -> StockView | None:
         stock = self.managed(product_id)
         if stock is None:
             return None
-        available = allocated = 0
+        available = allocated = expired_held = 0
         updated_at = stock.updated_at
         for slug in self.levels.opened(product_id):
             level = self.level(product_id, slug)
             available += level.available
             allocated += level.allocated
+            expired_held += self.expired_held.get((product_id, slug), 0)
             updated_at = max(updated_at, self.level_times.get((product_id, slug)) or updated_at)
         return StockView(
-            product_id, available, allocated, stock.created_at, updated_at, stock.low_stock_threshold
-        )
+            product_id, available, allocated, stock.created_at, updated_at, stock.low_stock_threshold,
+            expired_held, self.level_views(product_id) if with_levels else (),
+        )  # fmt: skip
 
     def order_view(self, order_id: str) -> OrderView:
         """Return an order with all that its states are derived from. Raises: OrderNotFound."""

@@ -130,6 +130,10 @@ def _levels(state: State, rows: Sequence[Row]) -> None:
         state.level_times.load(key, updated_at)
 
 
+def _expired_held(state: State, rows: Sequence[Row]) -> None:
+    state.expired_held.update({(product_id, location): units for product_id, location, units in rows})
+
+
 def _reservations(state: State, rows: Sequence[Row]) -> None:
     for reservation_id, group in groupby(rows, key=itemgetter(0)):
         lines = list(group)
@@ -233,6 +237,7 @@ _FILLERS: dict[str, Callable[[State, Sequence[Row]], None]] = {
     "levels": _levels,
     "levels_touched": _levels,
     "levels_kept": _levels,
+    "expired_held": _expired_held,
     "reservations": _reservations,
     "reservations_of_orders": _reservations,
     "item_returns": _item_returns,

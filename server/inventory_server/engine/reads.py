@@ -10,13 +10,14 @@ from inventory_server.db.sqlstate import Conflict, Unavailable
 from inventory_server.domain.commands import Wanted
 from inventory_server.domain.errors import (
     CartNotFound,
+    InvalidValue,
     PaymentNotFound,
     ReservationNotFound,
     Shortage,
     StockTransactionNotFound,
     StoreNotFound,
 )
-from inventory_server.domain.limits import EXPIRED_CART_KEPT_S
+from inventory_server.domain.limits import EXPIRED_CART_KEPT_S, LEVELS_SHOWN_MAX
 from inventory_server.domain.location import Location
 from inventory_server.domain.order import Cart, OrderView
 from inventory_server.domain.payment import Payment
@@ -36,7 +37,7 @@ from inventory_server.engine.order_reads import (
     read_orders,
 )
 from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage, read_payments
-from inventory_server.engine.stock_reads import StockFilters, StockPage, read_stocks
+from inventory_server.engine.stock_reads import StockFilters, StockPage, load_shown, read_stocks
 
 T = TypeVar("T")
 
@@ -59,20 +60,39 @@ class Reader:
             await self._run(store_id, _nothing, deadline_s=deadline_s)
 
     async def stocks(
-        self, store_id: str, product_ids: Sequence[str], *, deadline_s: float
+        self, store_id: str, product_ids: Sequence[str], *, with_levels: bool, deadline_s: float
     ) -> dict[str, StockView]:
-        """Return the stock of those products that have a record."""
-        state = await self._load(store_id, Wanted(products=set(product_ids)), deadline_s)
-        views = {product_id: state.stock_view(product_id) for product_id in product_ids}
-        return {product_id: view for product_id, view in views.items() if view is not None}
+        """Return the stock of those products that have a record.
+
+        Raises: InvalidValue, for more than LEVELS_SHOWN_MAX levels.
+        """
+
+        async def read(transaction: ReadTransaction) -> State:
+            return await load_shown(transaction, product_ids)
+
+        state = await self._run(store_id, read, deadline_s=deadline_s)
+        views = {
+            product_id: state.stock_view(product_id, with_levels=with_levels) for product_id in product_ids
+        }
+        found = {product_id: view for product_id, view in views.items() if view is not None}
+        if sum(len(view.levels) for view in found.values()) > LEVELS_SHOWN_MAX:
+            raise InvalidValue("product_ids", f"have more than {LEVELS_SHOWN_MAX} levels; ask for fewer")
+        return found
 
     async def list_stock(
-        self, store_id: str, filters: StockFilters, *, after: str, limit: int, deadline_s: float
+        self,
+        store_id: str,
+        filters: StockFilters,
+        *,
+        after: str,
+        limit: int,
+        with_levels: bool,
+        deadline_s: float,
     ) -> StockPage:
         """Return stock after a product_id, by product_id: see engine/stock_reads.py."""
 
         async def read(transaction: ReadTransaction) -> StockPage:
-            return await read_stocks(transaction, filters, after, limit)
+            return await read_stocks(transaction, filters, after, limit, with_levels=with_levels)
 
         return await self._run(store_id, read, deadline_s=deadline_s)
 

@@ -43,7 +43,7 @@ from inventory_server.domain.reservation import (
     ReservationLine,
     ReservationState,
 )
-from inventory_server.domain.state import StockView
+from inventory_server.domain.state import LevelView, StockView
 from inventory_server.domain.stock import Action, LogRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -88,8 +88,24 @@ def stock(view: StockView) -> stock_pb2.Stock:
         allocated=view.allocated,
         low_stock_threshold=view.low_stock_threshold,
         etag=view.etag,
+        expired_held=view.expired_held,
+        levels=map(_level, view.levels),
     )
     _set_time(message.create_time, view.created_at)
+    _set_time(message.update_time, view.updated_at)
+    return message
+
+
+def _level(view: LevelView) -> stock_pb2.StockLevel:
+    message = stock_pb2.StockLevel(
+        location=view.location,
+        total=view.level.total,
+        available=view.level.available,
+        allocated=view.level.allocated,
+        hand_allocated=view.level.hand_allocated,
+        expired_held=view.expired_held,
+        version=view.level.version,
+    )
     _set_time(message.update_time, view.updated_at)
     return message
 

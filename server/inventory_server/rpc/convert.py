@@ -92,9 +92,15 @@ def update_stock(request: stock_calls_pb2.UpdateStockRequest) -> commands.Update
 
 
 def stock_filters(request: inventory.ListStockRequest) -> StockFilters:
+    asked = request.filter
     return StockFilters(
-        product_id_prefix=request.filter.product_id_prefix, below_threshold=request.filter.below_threshold
+        asked.product_id_prefix, asked.below_threshold, asked.location or None, asked.out_of_stock
     )
+
+
+def shows_levels(view: stock_pb2.StockView.ValueType) -> bool:
+    """Return whether levels are asked for; not said = SUMS."""
+    return view == stock_pb2.STOCK_VIEW_LEVELS
 
 
 def create_stock_transaction(

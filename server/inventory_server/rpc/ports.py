@@ -59,11 +59,18 @@ class StockReader(Protocol):
     """Reads of stock, its log and reservations: see engine/reads.py."""
 
     async def stocks(
-        self, store_id: str, product_ids: Sequence[str], *, deadline_s: float
+        self, store_id: str, product_ids: Sequence[str], *, with_levels: bool, deadline_s: float
     ) -> dict[str, StockView]: ...
 
     async def list_stock(
-        self, store_id: str, filters: StockFilters, *, after: str, limit: int, deadline_s: float
+        self,
+        store_id: str,
+        filters: StockFilters,
+        *,
+        after: str,
+        limit: int,
+        with_levels: bool,
+        deadline_s: float,
     ) -> StockPage: ...
 
     async def stock_transaction(

@@ -29,14 +29,19 @@ class StockCalls:
         )  # fmt: skip
 
     async def get_stock(self, request: pb.GetStockRequest, call: Call) -> pb.GetStockResponse:
-        found = await self._reader.stocks(call.store_id, [request.product_id], deadline_s=call.deadline_s)
+        found = await self._reader.stocks(
+            call.store_id, [request.product_id], with_levels=convert.shows_levels(request.view),
+            deadline_s=call.deadline_s,
+        )  # fmt: skip
         if request.product_id not in found:
             raise StockNotFound(request.product_id)
         return pb.GetStockResponse(stock=answers.stock(found[request.product_id]))
 
     async def batch_get_stock(self, request: pb.BatchGetStockRequest, call: Call) -> pb.BatchGetStockResponse:
         asked = list(dict.fromkeys(request.product_ids))
-        found = await self._reader.stocks(call.store_id, asked, deadline_s=call.deadline_s)
+        found = await self._reader.stocks(
+            call.store_id, asked, with_levels=convert.shows_levels(request.view), deadline_s=call.deadline_s
+        )
         return pb.BatchGetStockResponse(
             stocks=[answers.stock(found[product_id]) for product_id in asked if product_id in found],
             missing_product_ids=[product_id for product_id in asked if product_id not in found],
@@ -48,7 +53,7 @@ class StockCalls:
         (after,) = pages.position(scope, request.page_token, ("",))
         page = await self._reader.list_stock(
             call.store_id, filters, after=after, limit=pages.size(request.page_size),
-            deadline_s=call.deadline_s,
+            with_levels=convert.shows_levels(request.view), deadline_s=call.deadline_s,
         )  # fmt: skip
         token = pages.token(scope, (page.last,)) if page.last else ""
         return pb.ListStockResponse(stocks=map(answers.stock, page.stocks), next_page_token=token)

@@ -9,6 +9,14 @@ JOIN LATERAL (
     LIMIT %(limit)s
 ) AS l ON true;
 
+-- name: stock_at_location_page
+SELECT product_id
+FROM stock_level
+WHERE store_id = %(store_id)s AND location = %(location)s AND product_id > %(after)s
+    AND product_id >= %(first)s AND product_id < %(until)s
+ORDER BY product_id
+LIMIT %(limit)s;
+
 -- name: put_location
 INSERT INTO location
     (store_id, slug, enabled, priority, name, external_ref, description, address_lines, latitude, longitude, created_at, updated_at)
