@@ -95,13 +95,14 @@ class Observer:
 
     @contextmanager
     def level_rewritten(self, store: str, product_id: str) -> Iterator[None]:
-        """Hold a level's row; after the block wait for who loads it, then change it under them: 40001.
+        """Hold a level's row at `default`; after the block wait for who loads it, then change it: 40001.
 
         Nothing of it differs afterwards, but whoever waited has lost his snapshot and must run again.
         """
         with psycopg.connect(self._database_url) as holder:
             rewritten = holder.execute(
-                "UPDATE stock_level SET version = version WHERE store_id = %s AND product_id = %s",
+                "UPDATE stock_level SET version = version"
+                " WHERE store_id = %s AND product_id = %s AND location = 'default'",
                 (store, product_id),
             )
             assert rewritten.rowcount == 1

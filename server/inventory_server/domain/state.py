@@ -107,8 +107,9 @@ class Levels(Table[LevelKey, StockLevel]):
         self._opened.setdefault(key[0], {})[key[1]] = None
 
     def put(self, key: LevelKey, row: StockLevel) -> None:
-        super().put(key, row)
-        self._opened.setdefault(key[0], {})[key[1]] = None
+        self._draft[key] = row
+        if key not in self._rows:
+            self._opened.setdefault(key[0], {})[key[1]] = None
 
     def opened(self, product_id: str) -> Collection[str]:
         """Return the slugs where a product has, or had in a draft, a level: those elsewhere are empty."""
@@ -237,6 +238,7 @@ class State:
         """The command at hand succeeded: what it drafted stands."""
         if self.locations.is_drafted:
             self._ranks = None
+            self._serving.clear()
         for table in self._tables:
             if table.is_drafted:
                 table.keep()
@@ -246,6 +248,7 @@ class State:
         """The command at hand was refused: nothing of it stays."""
         if self.locations.is_drafted:
             self._ranks = None
+            self._serving.clear()
         for table in self._tables:
             table.drop()
         del self.log[self._log_kept :]
@@ -266,7 +269,6 @@ class State:
         """The enabled locations: each slug with what it is sorted by where lines are served."""
         if self._ranks is None or self.locations.is_drafted:
             self._ranks = {each.slug: each.rank for each in self.locations.values() if each.enabled}
-            self._serving.clear()
         return self._ranks
 
     def is_serving(self, slug: str) -> bool:
@@ -278,10 +280,10 @@ class State:
 
         Only locations where the product has a level: a store may have 1,024, and most keep few of them all.
         """
-        enabled, opened = self._enabled, self.levels.opened(product_id)
-        seen = self._serving.get(product_id)
+        opened, seen = self.levels.opened(product_id), self._serving.get(product_id)
         # Levels are opened and never closed, so as many are the same.
-        if seen is None or seen[0] != len(opened):
+        if seen is None or seen[0] != len(opened) or self.locations.is_drafted:
+            enabled = self._enabled
             slugs = sorted((slug for slug in opened if slug in enabled), key=enabled.__getitem__)
             seen = self._serving[product_id] = (len(opened), slugs)
         return seen[1]
