@@ -92,6 +92,7 @@ AT_THE_GATEWAY = ("CapturePayment", "VoidPayment", "ConfirmPayment", "ResolvePay
 def arranged(shop: Shop) -> None:
     """A stock of `a`, a hold `r`, a cart `c`, a paid order `o`, and payments to go on with."""
     shop.stocks(a=90, old=1)
+    shop.location("spare")
     shop.location("empty")
     shop.reserve("r", ("a", 1))
     shop.cart("c", ("a", 1))
@@ -164,6 +165,7 @@ def test_other_content_under_a_request_id(shop: Shop, method: str) -> None:
 def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool) -> None:
     """One takes effect and 49 are replays of it, in one batch or in many."""
     staged.stocks(a=90, old=1)
+    staged.location("spare")
     staged.location("empty")
     staged.reserve("r", ("a", 1))
     staged.cart("c", ("a", 1))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from inventory_server.domain.commands import CreateStock, FulfillReservation, ReleaseReservation, ReserveStock
-from inventory_server.domain.errors import InsufficientStock
+from inventory_server.domain.errors import InsufficientStock, LocationNotEmpty, LocationNotFound
+from inventory_server.domain.location import Location
+from inventory_server.domain.location_commands import CreateLocation, DeleteLocation, TransferStock
 from inventory_server.domain.reservation import Line, Reservation, ReservationState
 from inventory_server.engine.engine import Engine
 from support.engine import Database, minus, plus, running_engine
@@ -76,3 +78,25 @@ async def test_opposite_orders(database: Database) -> None:
         await asyncio.gather(*workers)
     # 60 holds of 3, half of them shipped; pluses and minuses even out.
     assert database.level("a") == database.level("b") == (1_000 - 30 * 3, 0)
+
+
+async def test_a_location_is_deleted_and_filled_at_once(database: Database) -> None:
+    """One server deletes a location while the other brings units there: never are units at none."""
+    async with (
+        running_engine(database.url, attempts_max=100) as (one, reader),
+        running_engine(database.url, attempts_max=100) as (two, _),
+    ):
+        await one.change(database.store, CreateStock("a", 1_000), deadline_s=30)
+        for number in range(12):
+            slug = f"l-{number}"
+            await one.change(database.store, CreateLocation(Location(slug)), deadline_s=30)
+            deleted, filled = await asyncio.gather(
+                one.change(database.store, DeleteLocation(slug), deadline_s=30),
+                two.change(database.store, TransferStock("a", 5, "default", slug), deadline_s=30),
+                return_exceptions=True,
+            )
+            kept = slug in await reader.locations(database.store, deadline_s=30)
+            if kept:
+                assert isinstance(deleted, LocationNotEmpty) and not isinstance(filled, Exception)
+            else:
+                assert deleted is None and isinstance(filled, LocationNotFound)

@@ -403,3 +403,21 @@ def test_every_action_replays() -> None:
         world.log("tea", action, quantity, available - stock.available, allocated - stock.allocated)
         world.state.log["tea"][-1].hand_allocated_after = hand
     assert judge(world.history, world.state) == []
+
+
+def test_units_between_locations_add_up() -> None:
+    """Each location's log replays by itself, the sums are the stock's; a unit made on the way is found."""
+    world = World()
+    world.stock("tea", 10)
+    out = v1.StockTransaction(
+        product_id="tea", location="default", version=2, quantity=4, available_after=6,
+        action=Action.STOCK_ACTION_TRANSFER_OUT,
+    )  # fmt: skip
+    into = v1.StockTransaction(
+        product_id="tea", location="north", version=1, quantity=4, available_after=4,
+        action=Action.STOCK_ACTION_TRANSFER_IN,
+    )  # fmt: skip
+    world.state.log["tea"] += [out, into]  # type: ignore[operator]
+    assert judge(world.history, world.state) == []
+    into.available_after = 5
+    assert {violation.law for violation in judge(world.history, world.state)} == {"log-replays"}
