@@ -248,3 +248,17 @@ def test_the_hold_of_a_target_ends_like_any_other(staged: StagedShop) -> None:
     assert word(staged.reservation(held.reservation_id)) == "HELD"
     staged.cancel("t")
     assert staged.actions("a") == [("RESERVE", 2), ("RELEASE", 2)]
+
+
+def test_the_laws_hold_of_orders_in_parts(sold: Shop) -> None:
+    """Shipped in part, returned, cancelled for another, a line without stock: VerifyStock finds nothing."""
+    for order_id in ("t", "o-2"):
+        sold.order(order_id, ("a", 3))
+    sold.pay("o-2", "p-2", 300)
+    sold.ship("o", "s", {1: 2, 3: 1})
+    sold.ship("o-2", "s-2", {1: 1})
+    sold.return_of("o", "r", {1: 1})
+    sold.cancel_for("o", "t")
+    pages = list(sold.pages_of(sold.inventory.VerifyStock, v1.VerifyStockRequest()))
+    assert [violation for page in pages for violation in page.violations] == []
+    assert sum(page.order_count for page in pages) == 3

@@ -387,7 +387,7 @@ def test_cancel_order(staged: StagedShop) -> None:
 
 
 def test_ship_order(staged: StagedShop) -> None:
-    """Invalid, ID_REUSED, order, ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE."""
+    """Invalid, ID_REUSED, order, ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE, units."""
     staged.stock("a", 5)
     for order_id in ("shipped", "cancelled", "o"):
         staged.order(order_id, ("a", 1))
@@ -411,7 +411,78 @@ def test_ship_order(staged: StagedShop) -> None:
     visit.accept()
     call.result()
     with staged.refused("ORDER_NOT_SHIPPABLE"):
-        staged.ship("o", "fresh")
+        staged.ship("o", "fresh", {9: 1})
+    call, visit = staged.pay_up_to_gateway("o", "p-3", 40)
+    visit.accept()
+    call.result()
+    with staged.refused("QUANTITY_EXCEEDS_HELD"):
+        staged.ship("o", "fresh", {9: 1})
+
+
+def test_cancel_order_with_a_target(shop: Shop) -> None:
+    """Invalid, ID_REUSED, either order, the source's state, the target's, stock."""
+    shop.stock("a", 4)
+    for order_id in ("done", "cancelled", "target"):
+        shop.order(order_id, ("a", 4))
+    shop.paid_order("shipped", ("a", 1))
+    shop.ship("shipped", "s")
+    shop.cancel("done", "used")
+    shop.cancel("cancelled")
+    shop.order("o", ("a", 1))
+    with shop.refused("INVALID_FIELD"):
+        shop.cancel_for("ghost", "ghost", "used")
+    with shop.refused("ID_REUSED"):
+        shop.cancel_for("ghost", "phantom", "used")
+    for source, target in (("ghost", "cancelled"), ("shipped", "ghost")):
+        with shop.refused("ORDER_NOT_FOUND") as refusal:
+            shop.cancel_for(source, target, "fresh")
+        assert refusal.metadata == {"order_id": "ghost"}
+    with shop.refused("ORDER_NOT_CANCELLABLE"):
+        shop.cancel_for("shipped", "cancelled", "fresh")
+    with shop.refused("ORDER_CANCELLED"):
+        shop.cancel_for("o", "cancelled", "fresh")
+    with shop.refused("INSUFFICIENT_STOCK"):
+        shop.cancel_for("o", "target", "fresh")
+
+
+def test_return_order_items(shop: Shop) -> None:
+    """Invalid, ID_REUSED, order, location, stock record, RETURN_EXCEEDS_SHIPPED."""
+    shop.stock("a", 5)
+    shop.paid_order("o", ("a", 2))
+    shop.ship("o", "s")
+    shop.return_of("o", "used", {1: 1})
+    with shop.refused("INVALID_FIELD"):
+        shop.return_of("ghost", "used", {1: 0}, location="elsewhere")
+    with shop.refused("ID_REUSED"):
+        shop.return_of("ghost", "used", {1: 9}, location="elsewhere")
+    with shop.refused("ORDER_NOT_FOUND"):
+        shop.return_of("ghost", "fresh", {1: 9}, location="elsewhere")
+    with shop.refused("LOCATION_NOT_FOUND"):
+        shop.return_of("o", "fresh", {1: 9}, location="elsewhere")
+    with shop.refused("RETURN_EXCEEDS_SHIPPED"):
+        shop.return_of("o", "fresh", {1: 9})
+    shop.inventory.DeleteStock(v1.DeleteStockRequest(product_id="a"))
+    with shop.refused("STOCK_NOT_FOUND"):
+        shop.return_of("o", "fresh", {1: 9})
+
+
+def test_delete_cart(shop: Shop) -> None:
+    """Invalid, ID_REUSED, cart, etag, CART_NOT_OPEN."""
+    shop.stock("a", 5)
+    for cart_id in ("gone", "sold"):
+        shop.cart(cart_id, ("a", 1))
+    shop.delete_cart("gone", request_id="used")
+    shop.check_out("sold", "o")
+    with shop.refused("INVALID_FIELD"):
+        shop.delete_cart("not an id", "old", "used")
+    with shop.refused("ID_REUSED"):
+        shop.delete_cart("ghost", "old", "used")
+    with shop.refused("CART_NOT_FOUND"):
+        shop.delete_cart("ghost", "old", "fresh")
+    with shop.refused("ETAG_MISMATCH"):
+        shop.delete_cart("sold", "old", "fresh")
+    with shop.refused("CART_NOT_OPEN"):
+        shop.delete_cart("sold", request_id="fresh")
 
 
 def test_import_stock(shop: Shop) -> None:
