@@ -59,6 +59,9 @@ NAMED: dict[str, Named] = {
     "FulfillReservation": Named(
         v1.FulfillReservationRequest(reservation_id="r"), _set(reservation_id="ghost")
     ),
+    "ExtendReservation": Named(
+        v1.ExtendReservationRequest(reservation_id="r", never_expires=True), _set(reservation_id="ghost")
+    ),
     "AddCartItems": Named(
         v1.AddCartItemsRequest(
             cart_id="c", items=[v1.CartItemRequest(product_id="a", quantity=2, unit_price_minor=5)]
@@ -193,6 +196,7 @@ def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool)
         "ConfirmReservation": lambda: staged.actions("a") == [("RESERVE", 1)],
         "ReleaseReservation": lambda: staged.actions("a") == [("RESERVE", 1), ("RELEASE", 1)],
         "FulfillReservation": lambda: staged.actions("a") == [("RESERVE", 1), ("FULFILL", 1)],
+        "ExtendReservation": lambda: not staged.reservation("r").HasField("expire_time"),
         "AddCartItems": lambda: staged.get_cart("c").items[0].quantity == 3,
         "UpdateCartItem": lambda: staged.get_cart("c").items[0].quantity == 4,
         "RemoveCartItem": lambda: not staged.get_cart("c").items,

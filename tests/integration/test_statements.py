@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -33,12 +34,14 @@ from inventory_server.domain.order import CartItem
 from inventory_server.domain.order_commands import CancelOrder, ReturnOrderItems, ShipOrder
 from inventory_server.domain.payment import OperationState, PaymentState
 from inventory_server.domain.payment_commands import BeginPayment, SettlePayment
-from inventory_server.domain.reservation import Line, LineUnits
+from inventory_server.domain.reservation import Line, LineUnits, ReservationState
 from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.engine.feed_reads import FeedReader, Position
 from inventory_server.engine.order_reads import CartFilters, OrderFilters
 from inventory_server.engine.payment_reads import FIRST_KEY, PaymentFilters
 from inventory_server.engine.reads import Reader
+from inventory_server.engine.reservation_reads import FIRST_KEY as RESERVATION_KEY
+from inventory_server.engine.reservation_reads import ReservationFilters
 from inventory_server.engine.stock_reads import StockFilters
 from inventory_server.engine.verification import LEVELS, ORDERS, RESERVATIONS, Place, Verifier
 from support.engine import Database, plus, running_engine
@@ -150,11 +153,19 @@ async def life_of_a_location(do: Do) -> None:
     await do(DeleteLocation("brief"))
 
 
-async def life_of_a_reservation(do: Do) -> None:
+async def life_of_a_reservation(do: Do, reader: Reader, store: str) -> None:
     await do(ReserveStock("r", (Line("a", 1),)))
     await do(ConfirmReservation("r"), "q3")
     await do(FulfillReservation("r"), "q7")
     await do(ReturnReservationItems("r", "t", (LineUnits(1, 1),), restock=True))
+    held = (ReservationState.HELD,)
+    for filters in (
+        ReservationFilters(),
+        ReservationFilters(held),
+        ReservationFilters(order_id="o"),
+        ReservationFilters(due_by=datetime(2026, 1, 1, tzinfo=UTC)),
+    ):
+        await reader.list_reservations(store, filters, after=RESERVATION_KEY, limit=9, deadline_s=20)
 
 
 async def life_of_a_cart(do: Do) -> None:
@@ -207,7 +218,7 @@ async def test_every_statement_gets_its_parameters(
         await do(CreateStock("a", 9), "q1")
         await do(plus("a"), "q2")
         await life_of_a_location(do)
-        await life_of_a_reservation(do)
+        await life_of_a_reservation(do, reader, database.store)
         await do(CreateStock("b", 1), "q4")
         await life_of_a_cart(do)
         await do(Checkout("c", "o"))

@@ -43,6 +43,8 @@ def minimal(method: MethodDescriptor) -> Any:
         request.items[0].action, request.items[0].quantity = stock_pb2.STOCK_ACTION_INCREMENT, 1
     if method.name == "ImportStock":
         request.header.import_id = "x"
+    if method.name == "ExtendReservation":
+        request.never_expires = True
     return request
 
 

@@ -204,6 +204,22 @@ class Shop:
         )
         return self.inventory.FulfillReservation(request).reservation
 
+    def extend(self, reservation_id: str, ttl_s: int, request_id: str = "") -> v1.Reservation:
+        request = v1.ExtendReservationRequest(reservation_id=reservation_id, request_id=request_id)
+        request.ttl.seconds = ttl_s
+        return self.inventory.ExtendReservation(request).reservation
+
+    def list_reservations(self, **asked: Any) -> list[v1.Reservation]:
+        """Return every reservation that the filters let through, page by page."""
+        found: list[v1.Reservation] = []
+        token = ""
+        while True:
+            page = self.inventory.ListReservations(v1.ListReservationsRequest(page_token=token, **asked))
+            found += page.reservations
+            token = page.next_page_token
+            if not token:
+                return found
+
     def bring_back(
         self,
         reservation_id: str,

@@ -37,7 +37,7 @@ from inventory_server.domain.payment_commands import (
     SettlePayment,
 )
 from inventory_server.domain.reservation import Line, LineUnits
-from inventory_server.domain.reservation_commands import ReturnReservationItems
+from inventory_server.domain.reservation_commands import ExtendReservation, ReturnReservationItems
 from inventory_server.domain.stock import Action
 from inventory_server.domain.stock_import import ImportRow
 
@@ -87,6 +87,9 @@ GOLDEN: list[tuple[Command, str]] = [
         ReturnReservationItems("r", "x", UNITS, True, "north", "wrong size", "#7"),
         "a651b4e9b7ea42163a42936a14414a0c",
     ),
+    (ExtendReservation("r", ttl_s=60.0), "a61052c8e26237cbdf5bac075222d2d9"),
+    (ExtendReservation("r", expire_time=NOON), "a16dab5fb2e98b11281b9cd6c91caa37"),
+    (ExtendReservation("r", never_expires=True), "0fe48bc78c830e260b0c0363a0c479b5"),
     (commands.ExpireReservation("r"), "76a075019b5e366fe9b6bc5cab8ccd03"),
     (commands.CreateCart("c", "EUR"), "0838cfdf590772d643b596bc6792bd70"),
     (commands.CreateCart("c", "EUR", True), "63e213cf63c4f72c3d20f4f8b545c050"),
@@ -180,6 +183,7 @@ FULL: list[Command] = [
     commands.ReleaseReservation("r"),
     commands.FulfillReservation("r", UNITS),
     ReturnReservationItems("r", "x", UNITS, True, "north", "wrong size", "#7"),
+    ExtendReservation("r", 60.0, NOON, True),
     commands.ExpireReservation("r"),
     commands.CreateCart("c", "EUR", True),
     commands.AddCartItems("c", ITEMS),

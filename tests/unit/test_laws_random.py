@@ -42,7 +42,7 @@ from inventory_server.domain.payment_commands import (
     SettlePayment,
 )
 from inventory_server.domain.reservation import Line, LineUnits, ReservationState, merge, merge_units
-from inventory_server.domain.reservation_commands import ReturnReservationItems
+from inventory_server.domain.reservation_commands import ExtendReservation, ReturnReservationItems
 from inventory_server.domain.stock import Action
 from inventory_server.domain.store import StoreSettings
 from support.world import World, begin, further, repeatable
@@ -93,6 +93,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(FulfillReservation, names, units),
     st.builds(ReturnReservationItems, names, names, units, st.booleans(), places),
     st.builds(ExpireReservation, names),
+    st.builds(ExtendReservation, names, ttl_s=few([1.0, 60.0])),
     st.builds(CreateCart, names, st.just("EUR")),
     st.builds(AddCartItems, names, items.map(tuple)),
     st.builds(UpdateCartItem, names, products, quantities, st.integers(0, 3), st.booleans(), places),

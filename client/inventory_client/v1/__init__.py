@@ -134,7 +134,11 @@ from inventory_client.v1.reservation_pb2 import LineRequest as LineRequest
 from inventory_client.v1.reservation_pb2 import Reservation as Reservation
 from inventory_client.v1.reservation_pb2 import ReservationLine as ReservationLine
 from inventory_client.v1.reservation_pb2 import ReservationState as ReservationState
+from inventory_client.v1.reservation_calls_pb2 import ExtendReservationRequest as ExtendReservationRequest
+from inventory_client.v1.reservation_calls_pb2 import ExtendReservationResponse as ExtendReservationResponse
 from inventory_client.v1.reservation_calls_pb2 import ItemReturn as ItemReturn
+from inventory_client.v1.reservation_calls_pb2 import ListReservationsRequest as ListReservationsRequest
+from inventory_client.v1.reservation_calls_pb2 import ListReservationsResponse as ListReservationsResponse
 from inventory_client.v1.reservation_calls_pb2 import ReturnReservationItemsRequest as ReturnReservationItemsRequest
 from inventory_client.v1.reservation_calls_pb2 import ReturnReservationItemsResponse as ReturnReservationItemsResponse
 from inventory_client.v1.statistics_pb2 import BatchSizeCount as BatchSizeCount

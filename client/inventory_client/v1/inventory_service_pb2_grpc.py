@@ -155,6 +155,11 @@ class InventoryServiceStub:
                 request_serializer=inventory_dot_v1_dot_inventory__service__pb2.FulfillReservationRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_inventory__service__pb2.FulfillReservationResponse.FromString,
                 _registered_method=True)
+        self.ExtendReservation = channel.unary_unary(
+                '/inventory.v1.InventoryService/ExtendReservation',
+                request_serializer=inventory_dot_v1_dot_reservation__calls__pb2.ExtendReservationRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_reservation__calls__pb2.ExtendReservationResponse.FromString,
+                _registered_method=True)
         self.ReturnReservationItems = channel.unary_unary(
                 '/inventory.v1.InventoryService/ReturnReservationItems',
                 request_serializer=inventory_dot_v1_dot_reservation__calls__pb2.ReturnReservationItemsRequest.SerializeToString,
@@ -164,6 +169,11 @@ class InventoryServiceStub:
                 '/inventory.v1.InventoryService/GetReservation',
                 request_serializer=inventory_dot_v1_dot_inventory__service__pb2.GetReservationRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_inventory__service__pb2.GetReservationResponse.FromString,
+                _registered_method=True)
+        self.ListReservations = channel.unary_unary(
+                '/inventory.v1.InventoryService/ListReservations',
+                request_serializer=inventory_dot_v1_dot_reservation__calls__pb2.ListReservationsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_reservation__calls__pb2.ListReservationsResponse.FromString,
                 _registered_method=True)
         self.ImportStock = channel.stream_unary(
                 '/inventory.v1.InventoryService/ImportStock',
@@ -395,6 +405,16 @@ class InventoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExtendReservation(self, request, context):
+        """Let a hold run out later, or never; an earlier time than it has changes nothing.
+        A confirmed one has no time any more: OK, no change. One that is due has ended.
+        Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
+        RESERVATION_NOT_ACTIVE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReturnReservationItems(self, request, context):
         """Take fulfilled units back, and stock them again or not. The same return_id with
         the same content answers as the return was made. Errors: ID_REUSED,
@@ -408,6 +428,14 @@ class InventoryServiceServicer:
 
     def GetReservation(self, request, context):
         """Read one reservation. Errors: RESERVATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReservations(self, request, context):
+        """List reservations, those that orders made among them, by state, order, product
+        or the time when they run out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -589,6 +617,11 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     request_deserializer=inventory_dot_v1_dot_inventory__service__pb2.FulfillReservationRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_inventory__service__pb2.FulfillReservationResponse.SerializeToString,
             ),
+            'ExtendReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendReservation,
+                    request_deserializer=inventory_dot_v1_dot_reservation__calls__pb2.ExtendReservationRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_reservation__calls__pb2.ExtendReservationResponse.SerializeToString,
+            ),
             'ReturnReservationItems': grpc.unary_unary_rpc_method_handler(
                     servicer.ReturnReservationItems,
                     request_deserializer=inventory_dot_v1_dot_reservation__calls__pb2.ReturnReservationItemsRequest.FromString,
@@ -598,6 +631,11 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.GetReservation,
                     request_deserializer=inventory_dot_v1_dot_inventory__service__pb2.GetReservationRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_inventory__service__pb2.GetReservationResponse.SerializeToString,
+            ),
+            'ListReservations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReservations,
+                    request_deserializer=inventory_dot_v1_dot_reservation__calls__pb2.ListReservationsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_reservation__calls__pb2.ListReservationsResponse.SerializeToString,
             ),
             'ImportStock': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportStock,
@@ -1226,6 +1264,33 @@ class InventoryService:
             _registered_method=True)
 
     @staticmethod
+    def ExtendReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/ExtendReservation',
+            inventory_dot_v1_dot_reservation__calls__pb2.ExtendReservationRequest.SerializeToString,
+            inventory_dot_v1_dot_reservation__calls__pb2.ExtendReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ReturnReservationItems(request,
             target,
             options=(),
@@ -1269,6 +1334,33 @@ class InventoryService:
             '/inventory.v1.InventoryService/GetReservation',
             inventory_dot_v1_dot_inventory__service__pb2.GetReservationRequest.SerializeToString,
             inventory_dot_v1_dot_inventory__service__pb2.GetReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReservations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/ListReservations',
+            inventory_dot_v1_dot_reservation__calls__pb2.ListReservationsRequest.SerializeToString,
+            inventory_dot_v1_dot_reservation__calls__pb2.ListReservationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

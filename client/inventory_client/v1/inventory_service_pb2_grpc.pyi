@@ -136,6 +136,12 @@ class InventoryServiceStub:
     Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
     RESERVATION_NOT_ACTIVE, RESERVATION_EXPIRED, QUANTITY_EXCEEDS_HELD.
     """
+    ExtendReservation: _grpc.UnaryUnaryMultiCallable[_reservation_calls_pb2.ExtendReservationRequest, _reservation_calls_pb2.ExtendReservationResponse]
+    """Let a hold run out later, or never; an earlier time than it has changes nothing.
+    A confirmed one has no time any more: OK, no change. One that is due has ended.
+    Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
+    RESERVATION_NOT_ACTIVE.
+    """
     ReturnReservationItems: _grpc.UnaryUnaryMultiCallable[_reservation_calls_pb2.ReturnReservationItemsRequest, _reservation_calls_pb2.ReturnReservationItemsResponse]
     """Take fulfilled units back, and stock them again or not. The same return_id with
     the same content answers as the return was made. Errors: ID_REUSED,
@@ -145,6 +151,10 @@ class InventoryServiceStub:
     """
     GetReservation: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.GetReservationRequest, _inventory_service_pb2.GetReservationResponse]
     """Read one reservation. Errors: RESERVATION_NOT_FOUND."""
+    ListReservations: _grpc.UnaryUnaryMultiCallable[_reservation_calls_pb2.ListReservationsRequest, _reservation_calls_pb2.ListReservationsResponse]
+    """List reservations, those that orders made among them, by state, order, product
+    or the time when they run out.
+    """
     ImportStock: _grpc.StreamUnaryMultiCallable[_stock_import_pb2.ImportStockRequest, _stock_import_pb2.ImportStockResponse]
     """Set the totals of up to 1,000,000 products: a header, then their rows. The
     answer comes when the upload is whole; the rows are applied after it, behind
@@ -280,6 +290,12 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
     RESERVATION_NOT_ACTIVE, RESERVATION_EXPIRED, QUANTITY_EXCEEDS_HELD.
     """
+    ExtendReservation: _aio.UnaryUnaryMultiCallable[_reservation_calls_pb2.ExtendReservationRequest, _reservation_calls_pb2.ExtendReservationResponse]  # type: ignore[assignment]
+    """Let a hold run out later, or never; an earlier time than it has changes nothing.
+    A confirmed one has no time any more: OK, no change. One that is due has ended.
+    Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
+    RESERVATION_NOT_ACTIVE.
+    """
     ReturnReservationItems: _aio.UnaryUnaryMultiCallable[_reservation_calls_pb2.ReturnReservationItemsRequest, _reservation_calls_pb2.ReturnReservationItemsResponse]  # type: ignore[assignment]
     """Take fulfilled units back, and stock them again or not. The same return_id with
     the same content answers as the return was made. Errors: ID_REUSED,
@@ -289,6 +305,10 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """
     GetReservation: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.GetReservationRequest, _inventory_service_pb2.GetReservationResponse]  # type: ignore[assignment]
     """Read one reservation. Errors: RESERVATION_NOT_FOUND."""
+    ListReservations: _aio.UnaryUnaryMultiCallable[_reservation_calls_pb2.ListReservationsRequest, _reservation_calls_pb2.ListReservationsResponse]  # type: ignore[assignment]
+    """List reservations, those that orders made among them, by state, order, product
+    or the time when they run out.
+    """
     ImportStock: _aio.StreamUnaryMultiCallable[_stock_import_pb2.ImportStockRequest, _stock_import_pb2.ImportStockResponse]  # type: ignore[assignment]
     """Set the totals of up to 1,000,000 products: a header, then their rows. The
     answer comes when the upload is whole; the rows are applied after it, behind
@@ -549,6 +569,18 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ExtendReservation(
+        self,
+        request: _reservation_calls_pb2.ExtendReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reservation_calls_pb2.ExtendReservationResponse, _abc.Awaitable[_reservation_calls_pb2.ExtendReservationResponse]]:
+        """Let a hold run out later, or never; an earlier time than it has changes nothing.
+        A confirmed one has no time any more: OK, no change. One that is due has ended.
+        Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
+        RESERVATION_NOT_ACTIVE.
+        """
+
+    @_abc_1.abstractmethod
     def ReturnReservationItems(
         self,
         request: _reservation_calls_pb2.ReturnReservationItemsRequest,
@@ -568,6 +600,16 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.GetReservationResponse, _abc.Awaitable[_inventory_service_pb2.GetReservationResponse]]:
         """Read one reservation. Errors: RESERVATION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListReservations(
+        self,
+        request: _reservation_calls_pb2.ListReservationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reservation_calls_pb2.ListReservationsResponse, _abc.Awaitable[_reservation_calls_pb2.ListReservationsResponse]]:
+        """List reservations, those that orders made among them, by state, order, product
+        or the time when they run out.
+        """
 
     @_abc_1.abstractmethod
     def ImportStock(

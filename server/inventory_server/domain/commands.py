@@ -173,7 +173,7 @@ class CreateStockTransaction(Command):
 
 @dataclass(frozen=True, slots=True)
 class ReserveStock(Command):
-    """Lines are merged. Of ttl_s, expire_time, never_expires one at most; none = 15 minutes."""
+    """Lines are merged. Of ttl_s, expire_time, never_expires one at most; none = the store's default."""
 
     reservation_id: str
     lines: tuple[Line, ...]

@@ -44,6 +44,7 @@ _HANDLERS: dict[type[Command], Callable[[State, Any, str | None], object]] = {
     commands.ConfirmReservation: decide_reservation.confirm_reservation,
     commands.ReleaseReservation: decide_reservation.release_reservation,
     commands.FulfillReservation: decide_reservation.fulfill_reservation,
+    reservation_commands.ExtendReservation: decide_reservation.extend_reservation,
     reservation_commands.ReturnReservationItems: decide_reservation.return_reservation_items,
     commands.ExpireReservation: decide_reservation.expire_reservation,
     commands.CreateCart: decide_cart.create_cart,

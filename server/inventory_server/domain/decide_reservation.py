@@ -23,9 +23,9 @@ from inventory_server.domain.errors import (
     ReservationOwnedByOrder,
 )
 from inventory_server.domain.holding import bring_back, give_back, hold, take_out
-from inventory_server.domain.limits import HOLD_S_DEFAULT, HOLD_S_MAX
+from inventory_server.domain.limits import HOLD_S_MAX
 from inventory_server.domain.reservation import ItemReturn, Line, Reservation, ReservationState
-from inventory_server.domain.reservation_commands import ReturnReservationItems
+from inventory_server.domain.reservation_commands import ExtendReservation, ReturnReservationItems
 from inventory_server.domain.state import State
 
 
@@ -48,7 +48,7 @@ def reserve_stock(state: State, command: ReserveStock, _request_id: str | None) 
             # A late retry must not hold again what was given back.
             raise ReservationNotActive(command.reservation_id, seen.state)
         return seen
-    expire_time = _expire_time(command, state.now)
+    expire_time = _expire_time(command, state)
     for line in command.lines:
         state.need_location(line.location)
     reservation = Reservation(
@@ -81,6 +81,21 @@ def release_reservation(state: State, command: ReleaseReservation, _request_id: 
 def fulfill_reservation(state: State, command: FulfillReservation, _request_id: str | None) -> Reservation:
     confirmed = _confirm(state, _callers_own(state, command.reservation_id))
     return take_out(state, confirmed, command.units or None)
+
+
+def extend_reservation(state: State, command: ExtendReservation, _request_id: str | None) -> Reservation:
+    """Let a hold run out later, never sooner; one that is confirmed has no time to extend any more."""
+    expire_time = _expire_time(command, state)
+    reservation = _callers_own(state, command.reservation_id)
+    if not reservation.is_live:
+        raise ReservationNotActive(command.reservation_id, reservation.state)
+    if reservation.expire_time is None or (
+        expire_time is not None and expire_time <= reservation.expire_time
+    ):
+        return reservation
+    extended = replace(reservation, expire_time=expire_time, updated_at=state.now)
+    state.reservations.put(extended.reservation_id, extended)
+    return extended
 
 
 def return_reservation_items(
@@ -144,11 +159,11 @@ def _confirm(state: State, reservation: Reservation) -> Reservation:
     return committed
 
 
-def _expire_time(command: ReserveStock, now: datetime) -> datetime | None:
+def _expire_time(command: ReserveStock | ExtendReservation, state: State) -> datetime | None:
     if command.never_expires:
         return None
     if command.expire_time is None:
-        return now + timedelta(seconds=command.ttl_s or HOLD_S_DEFAULT)
-    if not now < command.expire_time <= now + timedelta(seconds=HOLD_S_MAX):
+        return state.now + timedelta(seconds=command.ttl_s or state.settings.default_hold_s)
+    if not state.now < command.expire_time <= state.now + timedelta(seconds=HOLD_S_MAX):
         raise InvalidValue("expire_time", f"must be ahead of now, by at most {HOLD_S_MAX} s")
     return command.expire_time

@@ -37,6 +37,12 @@ from inventory_server.engine.order_reads import (
     read_orders,
 )
 from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage, read_payments
+from inventory_server.engine.reservation_reads import (
+    ReservationFilters,
+    ReservationKey,
+    ReservationPage,
+    read_reservations,
+)
 from inventory_server.engine.stock_reads import StockFilters, StockPage, load_shown, read_stocks
 
 T = TypeVar("T")
@@ -162,6 +168,22 @@ class Reader:
         if reservation is None:
             raise ReservationNotFound(reservation_id)
         return reservation
+
+    async def list_reservations(
+        self,
+        store_id: str,
+        filters: ReservationFilters,
+        *,
+        after: ReservationKey,
+        limit: int,
+        deadline_s: float,
+    ) -> ReservationPage:
+        """Return reservations after a key: see engine/reservation_reads.py."""
+
+        async def read(transaction: ReadTransaction) -> ReservationPage:
+            return await read_reservations(transaction, filters, after, limit)
+
+        return await self._run(store_id, read, deadline_s=deadline_s)
 
     async def cart(self, store_id: str, cart_id: str, *, deadline_s: float) -> Cart:
         """Raises: CartNotFound."""

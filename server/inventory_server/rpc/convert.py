@@ -29,6 +29,7 @@ from inventory_client.v1 import (
 from inventory_client.v1 import checkout_service_pb2 as checkout
 from inventory_client.v1 import inventory_service_pb2 as inventory
 from inventory_client.v1.reservation_pb2 import LineQuantity, LineRequest
+from inventory_client.v1.reservation_pb2 import ReservationState as ReservationStateName
 from inventory_server.domain import commands
 from inventory_server.domain.limits import DEFAULT_LOCATION, HOLD_S_MAX, HOLD_S_MIN
 from inventory_server.domain.order import (
@@ -41,11 +42,12 @@ from inventory_server.domain.order import (
 from inventory_server.domain.order_commands import CancelOrder, ReturnOrderItems
 from inventory_server.domain.payment import OperationKind, OperationState, PaymentState
 from inventory_server.domain.payment_commands import ResolvePayment
-from inventory_server.domain.reservation import Line, LineUnits, merge, merge_units
-from inventory_server.domain.reservation_commands import ReturnReservationItems
+from inventory_server.domain.reservation import Line, LineUnits, ReservationState, merge, merge_units
+from inventory_server.domain.reservation_commands import ExtendReservation, ReturnReservationItems
 from inventory_server.domain.stock import Action
 from inventory_server.engine.order_reads import CartFilters, OrderFilters
 from inventory_server.engine.payment_reads import PaymentFilters
+from inventory_server.engine.reservation_reads import ReservationFilters
 from inventory_server.engine.stock_reads import StockFilters
 from inventory_server.rpc.masks import changed_fields
 from inventory_server.rpc.rules import InvalidFields, Violation
@@ -152,26 +154,52 @@ def lines(requested: Iterable[LineRequest]) -> tuple[Line, ...]:
 
 
 def reserve_stock(request: inventory.ReserveStockRequest) -> commands.ReserveStock:
-    """Decode a reservation.
-
-    Raises: InvalidFields, for a ttl out of its range and for never_expires = false.
-    """
-    ttl_s = expire_time = None
-    expiry = request.WhichOneof("expiry")
-    if expiry == "ttl":
-        ttl_s = _ttl_s(request.ttl)
-    elif expiry == "expire_time":
-        expire_time = moment(request.expire_time)
-    elif expiry and not request.never_expires:
-        raise InvalidFields([Violation("never_expires", "must be true where it is set")])
+    """Decode a reservation. Raises: InvalidFields, see `_expiry`."""
+    ttl_s, expire_time, never_expires = _expiry(request)
     return commands.ReserveStock(
         reservation_id=request.reservation_id,
         lines=lines(request.lines),
         order_id=request.order_id or None,
         ttl_s=ttl_s,
         expire_time=expire_time,
-        never_expires=request.never_expires,
+        never_expires=never_expires,
     )
+
+
+def extend_reservation(request: reservation_calls_pb2.ExtendReservationRequest) -> ExtendReservation:
+    """Decode an extension. Raises: InvalidFields, where no time is named, and see `_expiry`."""
+    if request.WhichOneof("expiry") is None:
+        raise InvalidFields([Violation("expiry", "one of ttl, expire_time and never_expires is required")])
+    ttl_s, expire_time, never_expires = _expiry(request)
+    return ExtendReservation(request.reservation_id, ttl_s, expire_time, never_expires)
+
+
+def reservation_filters(request: reservation_calls_pb2.ListReservationsRequest) -> ReservationFilters:
+    name = ReservationStateName.Name
+    states = {ReservationState(name(state).removeprefix("RESERVATION_STATE_")) for state in request.states}
+    return ReservationFilters(
+        states=tuple(sorted(states)),
+        order_id=request.order_id or None,
+        product_id=request.product_id or None,
+        due_by=moment(request.due_by) if request.HasField("due_by") else None,
+    )
+
+
+def _expiry(
+    request: inventory.ReserveStockRequest | reservation_calls_pb2.ExtendReservationRequest,
+) -> tuple[float | None, datetime | None, bool]:
+    """Return (ttl_s, expire_time, never_expires), one of them set at most.
+
+    Raises: InvalidFields, for a ttl out of its range and for never_expires = false.
+    """
+    expiry = request.WhichOneof("expiry")
+    if expiry == "ttl":
+        return _ttl_s(request.ttl), None, False
+    if expiry == "expire_time":
+        return None, moment(request.expire_time), False
+    if expiry and not request.never_expires:
+        raise InvalidFields([Violation("never_expires", "must be true where it is set")])
+    return None, None, request.never_expires
 
 
 def units(requested: Iterable[LineQuantity]) -> tuple[LineUnits, ...]:

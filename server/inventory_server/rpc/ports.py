@@ -22,6 +22,7 @@ from inventory_server.engine.feed import ResumePoint
 from inventory_server.engine.feed_reads import Part
 from inventory_server.engine.order_reads import CartFilters, Key, OrderFilters, Page
 from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage
+from inventory_server.engine.reservation_reads import ReservationFilters, ReservationKey, ReservationPage
 from inventory_server.engine.stock_reads import StockFilters, StockPage
 from inventory_server.engine.verification import Chunk, Place
 
@@ -88,6 +89,16 @@ class StockReader(Protocol):
     ) -> tuple[Shortage, ...]: ...
 
     async def reservation(self, store_id: str, reservation_id: str, *, deadline_s: float) -> Reservation: ...
+
+    async def list_reservations(
+        self,
+        store_id: str,
+        filters: ReservationFilters,
+        *,
+        after: ReservationKey,
+        limit: int,
+        deadline_s: float,
+    ) -> ReservationPage: ...
 
 
 class Feed(Protocol):

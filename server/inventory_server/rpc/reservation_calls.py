@@ -12,7 +12,8 @@ from inventory_server.domain.commands import (
     FulfillReservation,
     ReleaseReservation,
 )
-from inventory_server.rpc import answers, convert
+from inventory_server.engine.reservation_reads import FIRST_KEY
+from inventory_server.rpc import answers, convert, pages
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.ports import Engine, StockReader
 from inventory_server.rpc.repeat import change_once
@@ -22,6 +23,7 @@ R = TypeVar(
     service_pb.ConfirmReservationResponse,
     service_pb.ReleaseReservationResponse,
     service_pb.FulfillReservationResponse,
+    pb.ExtendReservationResponse,
 )
 
 
@@ -56,6 +58,12 @@ class ReservationCalls:
         command = FulfillReservation(request.reservation_id, convert.units(request.lines))
         return await self._move(call, command, request.request_id, service_pb.FulfillReservationResponse)
 
+    async def extend_reservation(
+        self, request: pb.ExtendReservationRequest, call: Call
+    ) -> pb.ExtendReservationResponse:
+        command = convert.extend_reservation(request)
+        return await self._move(call, command, request.request_id, pb.ExtendReservationResponse)
+
     async def return_reservation_items(
         self, request: pb.ReturnReservationItemsRequest, call: Call
     ) -> pb.ReturnReservationItemsResponse:
@@ -76,8 +84,24 @@ class ReservationCalls:
         )
         return service_pb.GetReservationResponse(reservation=answers.reservation(held))
 
+    async def list_reservations(
+        self, request: pb.ListReservationsRequest, call: Call
+    ) -> pb.ListReservationsResponse:
+        filters = convert.reservation_filters(request)
+        scope = ("ListReservations", call.store_id, *map(str, filters))
+        first = (convert.micros(FIRST_KEY[0]), FIRST_KEY[1])
+        time_us, reservation_id = pages.position(scope, request.page_token, first)
+        page = await self._reader.list_reservations(
+            call.store_id, filters, after=(convert.of_micros(time_us), reservation_id),
+            limit=pages.size(request.page_size), deadline_s=call.deadline_s,
+        )  # fmt: skip
+        token = pages.token(scope, (convert.micros(page.last[0]), page.last[1])) if page.last else ""
+        return pb.ListReservationsResponse(
+            reservations=map(answers.reservation, page.reservations), next_page_token=token
+        )
+
     async def _move(self, call: Call, command: Command, request_id: str, response: type[R]) -> R:
-        """Confirm, release or fulfill: the three differ in their command and in the name of their answer."""
+        """Confirm, release, fulfill or extend: they differ in command and in their answer's name."""
         return await change_once(
             self._engine, call, command, request_id, response,
             lambda held: response(reservation=answers.reservation(held)),

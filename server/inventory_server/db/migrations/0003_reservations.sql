@@ -31,3 +31,9 @@ CREATE TABLE item_return_line (
 );
 
 GRANT SELECT, INSERT ON item_return, item_return_line TO inventory_service;
+
+-- Lists of reservations: those that are live, by state, and those of an order.
+CREATE INDEX reservation_live ON reservation (store_id, state, reservation_id)
+    WHERE state IN ('HELD', 'COMMITTED');
+CREATE INDEX reservation_by_order ON reservation (store_id, order_id, reservation_id)
+    WHERE order_id IS NOT NULL;

@@ -1,4 +1,4 @@
--- What reservations alone load and save: their returns. The rest of them stands in load.sql and save.sql.
+-- What reservations alone need: their returns and their lists. The rest stands in load.sql and save.sql.
 
 -- name: item_returns
 SELECT r.return_id, r.reservation_id, r.restocked, r.location, r.reason, r.reference, r.actor,
@@ -25,3 +25,34 @@ SELECT %(store_id)s, r.*
 FROM unnest(
     %(return_id)s::text[], %(line_number)s::integer[], %(quantity)s::bigint[]
 ) AS r;
+
+-- name: reservation_page
+SELECT expire_time, reservation_id
+FROM reservation
+WHERE store_id = %(store_id)s AND reservation_id > %(after_id)s
+ORDER BY reservation_id
+LIMIT %(limit)s;
+
+-- name: reservation_live_page
+SELECT expire_time, reservation_id
+FROM reservation
+WHERE store_id = %(store_id)s AND state = %(state)s AND state IN ('HELD', 'COMMITTED')
+    AND reservation_id > %(after_id)s
+ORDER BY reservation_id
+LIMIT %(limit)s;
+
+-- name: reservation_of_order_page
+SELECT expire_time, reservation_id
+FROM reservation
+WHERE store_id = %(store_id)s AND order_id = %(order_id)s AND reservation_id > %(after_id)s
+ORDER BY reservation_id
+LIMIT %(limit)s;
+
+-- name: reservation_due_page
+SELECT expire_time, reservation_id
+FROM reservation
+WHERE store_id = %(store_id)s AND state = 'HELD' AND NOT expiry_suspended
+    AND expire_time <= %(until)s::timestamptz
+    AND (expire_time, reservation_id) > (%(after_time)s::timestamptz, %(after_id)s)
+ORDER BY expire_time, reservation_id
+LIMIT %(limit)s;
