@@ -39,6 +39,29 @@ def test_whoever_needs_units_takes_those_of_due_holds(staged: Shop) -> None:
     assert expire.create_time == again.create_time
 
 
+def test_reads_tell_the_units_of_due_holds(staged: Shop) -> None:
+    """A read shows the stored numbers, and as `expired_held` what due holds still hold; then nobody does."""
+    staged.stocks(a=9, b=3)
+    staged.reserve_until_soon("late", ("a", 4), ("b", 1))
+    staged.reserve("live", ("a", 2))
+    staged.reserve("part", ("a", 3))
+    staged.fulfill("part", by_line={1: 1})
+    before = staged.get("a")
+    staged.wait_until_due(("a", 4))
+    assert staged.numbers("a") == (8, 0, 8)
+    assert staged.get("a").expired_held == 4
+    assert staged.get("a").etag == before.etag
+    got = staged.inventory.BatchGetStock(v1.BatchGetStockRequest(product_ids=["b", "a"]))
+    assert [stock.expired_held for stock in got.stocks] == [1, 4]
+    listed = staged.inventory.ListStock(v1.ListStockRequest()).stocks
+    assert {stock.product_id: stock.expired_held for stock in listed} == {"a": 4, "b": 1}
+
+    staged.reserve("next", ("a", 1))
+
+    assert staged.numbers("a") == (8, 3, 5)
+    assert (staged.get("a").expired_held, staged.get("b").expired_held) == (0, 0)
+
+
 @pytest.mark.parametrize("action", ["ALLOCATE", "DECREMENT"])
 def test_hand_actions_take_units_of_due_holds(staged: Shop, action: str) -> None:
     """Units of a due hold are free for actions by hand too."""

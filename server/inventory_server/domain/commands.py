@@ -25,6 +25,8 @@ class Wanted:
     """The keys that a batch names, gathered over its commands; the load step fetches them in one trip."""
 
     products: set[str] = field(default_factory=set)
+    # For reads: whether the units of holds that are due are wanted with the products.
+    expired_held: bool = False
     # Locations of which it must be known whether anything is kept there.
     locations_emptied: set[str] = field(default_factory=set)
     reservations: set[str] = field(default_factory=set)

@@ -47,17 +47,16 @@ def calls_for(wanted: Wanted) -> list[Call]:
     if wanted.answers:
         methods, request_ids = zip(*sorted(wanted.answers), strict=True)
         calls.append(("answers", {"methods": list(methods), "request_ids": list(request_ids)}))
-    orders, reservations = sorted(wanted.orders | wanted.orders_seen), sorted(wanted.reservations)
-    if orders:
-        calls.append(("orders", {"orders": orders}))
-    if wanted.carts:
-        calls.append(("carts", {"carts": sorted(wanted.carts)}))
-    if orders:
-        calls.append(("reservations_of_orders", {"orders": orders}))
-    if reservations:
-        calls.append(("reservations", {"reservations": reservations}))
-    if wanted.item_returns:
-        calls.append(("item_returns", {"item_returns": sorted(wanted.item_returns)}))
+    orders = sorted(wanted.orders | wanted.orders_seen)
+    for name, parameter, keys in (
+        ("orders", "orders", orders),
+        ("carts", "carts", wanted.carts),
+        ("reservations_of_orders", "orders", orders),
+        ("reservations", "reservations", wanted.reservations),
+        ("item_returns", "item_returns", wanted.item_returns),
+    ):
+        if keys:
+            calls.append((name, {parameter: sorted(keys)}))
     calls += _calls_beside_orders(wanted, orders)
     if wanted.imports:
         calls += [("imports", {"imports": sorted(wanted.imports)}), ("imports_running", {})]
@@ -75,6 +74,8 @@ def calls_for(wanted: Wanted) -> list[Call]:
     if wanted.locations_emptied:
         slugs = {"locations": sorted(wanted.locations_emptied), "limit": LEVELS_KEPT_MAX}
         calls.append(("levels_kept", slugs))
+    if wanted.expired_held and wanted.products:
+        calls.append(("expired_held", products))
     return calls
 
 

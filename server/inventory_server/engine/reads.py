@@ -149,17 +149,11 @@ class Reader:
 
         Raises: LocationNotFound.
         """
-        wanted = Wanted(products={line.product_id for line in lines})
-
-        async def read(transaction: ReadTransaction) -> tuple[Shortage, ...]:
-            state = await _load(transaction, wanted)
-            due = (await transaction.fetch([("expired_held", {"products": sorted(wanted.products)})]))[0]
-            for line in lines:
-                state.need_location(line.location)
-            also_free = {(product_id, location): open_count for product_id, location, open_count in due}
-            return source(state, lines, also_free)[1]
-
-        return await self._run(store_id, read, deadline_s=deadline_s)
+        wanted = Wanted(products={line.product_id for line in lines}, expired_held=True)
+        state = await self._load(store_id, wanted, deadline_s)
+        for line in lines:
+            state.need_location(line.location)
+        return source(state, lines, state.expired_held)[1]
 
     async def reservation(self, store_id: str, reservation_id: str, *, deadline_s: float) -> Reservation:
         """Raises: ReservationNotFound."""

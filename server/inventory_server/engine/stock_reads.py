@@ -57,10 +57,7 @@ class StockPage(NamedTuple):
 
 async def load_shown(transaction: ReadTransaction, product_ids: Sequence[str]) -> State:
     """Load what is shown of products: their stock, and what of it is held by holds that are due."""
-    products = sorted(set(product_ids))
-    calls = load.calls_for(Wanted(products=set(products)))
-    if products:
-        calls.append(("expired_held", {"products": products}))
+    calls = load.calls_for(Wanted(products=set(product_ids), expired_held=True))
     return load.state_from(calls, await transaction.fetch(calls))
 
 
