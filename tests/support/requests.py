@@ -189,6 +189,6 @@ def _repeated(
     if field.message_type is None:
         for text in _BAD_TEXT.get(rules.format, []):
             yield f"{path}[0]", lambda m, t=text: getattr(m, name).__setitem__(slice(0, 1), [t])
-    elif values:
+    elif values and not rules.each_alone:
         for inner, breaking in _breakings(values[0], f"{path}[0]."):
             yield inner, lambda m, b=breaking: b(getattr(m, name)[0])

@@ -140,6 +140,16 @@ class InventoryServiceStub:
                 request_serializer=inventory_dot_v1_dot_inventory__service__pb2.ReserveStockRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_inventory__service__pb2.ReserveStockResponse.FromString,
                 _registered_method=True)
+        self.BatchReserveStock = channel.unary_unary(
+                '/inventory.v1.InventoryService/BatchReserveStock',
+                request_serializer=inventory_dot_v1_dot_reservation__calls__pb2.BatchReserveStockRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_reservation__calls__pb2.BatchReserveStockResponse.FromString,
+                _registered_method=True)
+        self.ReserveStockStream = channel.stream_stream(
+                '/inventory.v1.InventoryService/ReserveStockStream',
+                request_serializer=inventory_dot_v1_dot_reservation__calls__pb2.ReserveStockStreamRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_reservation__calls__pb2.ReserveStockStreamResponse.FromString,
+                _registered_method=True)
         self.ConfirmReservation = channel.unary_unary(
                 '/inventory.v1.InventoryService/ConfirmReservation',
                 request_serializer=inventory_dot_v1_dot_inventory__service__pb2.ConfirmReservationRequest.SerializeToString,
@@ -377,6 +387,25 @@ class InventoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchReserveStock(self, request, context):
+        """ReserveStock up to 1,000 times in one call: the items are decided in their order,
+        each by itself. An error of one is in its verdict.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReserveStockStream(self, request_iterator, context):
+        """ReserveStock again and again on one stream: the cheapest way. A message's items are
+        decided together; verdicts come as they are decided, in any order. The status is
+        about the stream alone; an error of an item is in its verdict. At most 1,000 items
+        wait for their verdict before more are read. It ends when the caller has closed
+        its side and everything is answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ConfirmReservation(self, request, context):
         """Keep a hold for good; one that expired is allocated afresh. Repeatable.
         Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
@@ -601,6 +630,16 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.ReserveStock,
                     request_deserializer=inventory_dot_v1_dot_inventory__service__pb2.ReserveStockRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_inventory__service__pb2.ReserveStockResponse.SerializeToString,
+            ),
+            'BatchReserveStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchReserveStock,
+                    request_deserializer=inventory_dot_v1_dot_reservation__calls__pb2.BatchReserveStockRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_reservation__calls__pb2.BatchReserveStockResponse.SerializeToString,
+            ),
+            'ReserveStockStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.ReserveStockStream,
+                    request_deserializer=inventory_dot_v1_dot_reservation__calls__pb2.ReserveStockStreamRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_reservation__calls__pb2.ReserveStockStreamResponse.SerializeToString,
             ),
             'ConfirmReservation': grpc.unary_unary_rpc_method_handler(
                     servicer.ConfirmReservation,
@@ -1172,6 +1211,60 @@ class InventoryService:
             '/inventory.v1.InventoryService/ReserveStock',
             inventory_dot_v1_dot_inventory__service__pb2.ReserveStockRequest.SerializeToString,
             inventory_dot_v1_dot_inventory__service__pb2.ReserveStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchReserveStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/BatchReserveStock',
+            inventory_dot_v1_dot_reservation__calls__pb2.BatchReserveStockRequest.SerializeToString,
+            inventory_dot_v1_dot_reservation__calls__pb2.BatchReserveStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReserveStockStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/inventory.v1.InventoryService/ReserveStockStream',
+            inventory_dot_v1_dot_reservation__calls__pb2.ReserveStockStreamRequest.SerializeToString,
+            inventory_dot_v1_dot_reservation__calls__pb2.ReserveStockStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

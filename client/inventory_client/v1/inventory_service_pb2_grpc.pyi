@@ -120,6 +120,17 @@ class InventoryServiceStub:
     answers its current state. Errors: ID_REUSED, LOCATION_NOT_FOUND,
     RESERVATION_NOT_ACTIVE (the id has ended), INSUFFICIENT_STOCK.
     """
+    BatchReserveStock: _grpc.UnaryUnaryMultiCallable[_reservation_calls_pb2.BatchReserveStockRequest, _reservation_calls_pb2.BatchReserveStockResponse]
+    """ReserveStock up to 1,000 times in one call: the items are decided in their order,
+    each by itself. An error of one is in its verdict.
+    """
+    ReserveStockStream: _grpc.StreamStreamMultiCallable[_reservation_calls_pb2.ReserveStockStreamRequest, _reservation_calls_pb2.ReserveStockStreamResponse]
+    """ReserveStock again and again on one stream: the cheapest way. A message's items are
+    decided together; verdicts come as they are decided, in any order. The status is
+    about the stream alone; an error of an item is in its verdict. At most 1,000 items
+    wait for their verdict before more are read. It ends when the caller has closed
+    its side and everything is answered.
+    """
     ConfirmReservation: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ConfirmReservationRequest, _inventory_service_pb2.ConfirmReservationResponse]
     """Keep a hold for good; one that expired is allocated afresh. Repeatable.
     Errors: ID_REUSED, RESERVATION_NOT_FOUND, RESERVATION_OWNED_BY_ORDER,
@@ -273,6 +284,17 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """Allocate every line, or none. The same reservation_id with the same content
     answers its current state. Errors: ID_REUSED, LOCATION_NOT_FOUND,
     RESERVATION_NOT_ACTIVE (the id has ended), INSUFFICIENT_STOCK.
+    """
+    BatchReserveStock: _aio.UnaryUnaryMultiCallable[_reservation_calls_pb2.BatchReserveStockRequest, _reservation_calls_pb2.BatchReserveStockResponse]  # type: ignore[assignment]
+    """ReserveStock up to 1,000 times in one call: the items are decided in their order,
+    each by itself. An error of one is in its verdict.
+    """
+    ReserveStockStream: _aio.StreamStreamMultiCallable[_reservation_calls_pb2.ReserveStockStreamRequest, _reservation_calls_pb2.ReserveStockStreamResponse]  # type: ignore[assignment]
+    """ReserveStock again and again on one stream: the cheapest way. A message's items are
+    decided together; verdicts come as they are decided, in any order. The status is
+    about the stream alone; an error of an item is in its verdict. At most 1,000 items
+    wait for their verdict before more are read. It ends when the caller has closed
+    its side and everything is answered.
     """
     ConfirmReservation: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ConfirmReservationRequest, _inventory_service_pb2.ConfirmReservationResponse]  # type: ignore[assignment]
     """Keep a hold for good; one that expired is allocated afresh. Repeatable.
@@ -532,6 +554,29 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Allocate every line, or none. The same reservation_id with the same content
         answers its current state. Errors: ID_REUSED, LOCATION_NOT_FOUND,
         RESERVATION_NOT_ACTIVE (the id has ended), INSUFFICIENT_STOCK.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchReserveStock(
+        self,
+        request: _reservation_calls_pb2.BatchReserveStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reservation_calls_pb2.BatchReserveStockResponse, _abc.Awaitable[_reservation_calls_pb2.BatchReserveStockResponse]]:
+        """ReserveStock up to 1,000 times in one call: the items are decided in their order,
+        each by itself. An error of one is in its verdict.
+        """
+
+    @_abc_1.abstractmethod
+    def ReserveStockStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_reservation_calls_pb2.ReserveStockStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_reservation_calls_pb2.ReserveStockStreamResponse], _abc.AsyncIterator[_reservation_calls_pb2.ReserveStockStreamResponse]]:
+        """ReserveStock again and again on one stream: the cheapest way. A message's items are
+        decided together; verdicts come as they are decided, in any order. The status is
+        about the stream alone; an error of an item is in its verdict. At most 1,000 items
+        wait for their verdict before more are read. It ends when the caller has closed
+        its side and everything is answered.
         """
 
     @_abc_1.abstractmethod

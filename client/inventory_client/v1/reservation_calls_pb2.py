@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from inventory_client.v1 import options_pb2 as inventory_dot_v1_dot_options__pb2
 from inventory_client.v1 import reservation_pb2 as inventory_dot_v1_dot_reservation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$inventory/v1/reservation_calls.proto\x12\x0cinventory.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ainventory/v1/options.proto\x1a\x1einventory/v1/reservation.proto\"\xea\x01\n\nItemReturn\x12\x11\n\treturn_id\x18\x01 \x01(\t\x12\x16\n\x0ereservation_id\x18\x02 \x01(\t\x12)\n\x05lines\x18\x03 \x03(\x0b\x32\x1a.inventory.v1.LineQuantity\x12\x11\n\trestocked\x18\x04 \x01(\x08\x12\x10\n\x08location\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x11\n\treference\x18\x07 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x02\n\x1dReturnReservationItemsRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1b\n\treturn_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x34\n\x05lines\x18\x03 \x03(\x0b\x32\x1a.inventory.v1.LineQuantityB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\x12\x1c\n\x07restock\x18\x04 \x01(\x08\x42\x06\x8a\xb5\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x18\n\x08location\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x17\n\x06reason\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x04\x12\x1a\n\treference\x18\x07 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x01\x42\n\n\x08_restock\"\x7f\n\x1eReturnReservationItemsResponse\x12-\n\x0bitem_return\x18\x01 \x01(\x0b\x32\x18.inventory.v1.ItemReturn\x12.\n\x0breservation\x18\x02 \x01(\x0b\x32\x19.inventory.v1.Reservation\"\xda\x01\n\x18\x45xtendReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12(\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x31\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x17\n\rnever_expires\x18\x04 \x01(\x08H\x00\x12\x1c\n\nrequest_id\x18\x05 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x42\x08\n\x06\x65xpiry\"]\n\x19\x45xtendReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\xeb\x01\n\x17ListReservationsRequest\x12\x36\n\x06states\x18\x01 \x03(\x0e\x32\x1e.inventory.v1.ReservationStateB\x06\x8a\xb5\x18\x02\x38\x10\x12\x18\n\x08order_id\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12\x1a\n\nproduct_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12*\n\x06\x64ue_by\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\tpage_size\x18\x05 \x01(\x05\x42\x06\x8a\xb5\x18\x02 \x00\x12\x1b\n\npage_token\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x08\"d\n\x18ListReservationsResponse\x12/\n\x0creservations\x18\x01 \x03(\x0b\x32\x19.inventory.v1.Reservation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\tB_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$inventory/v1/reservation_calls.proto\x12\x0cinventory.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1ainventory/v1/options.proto\x1a\x1einventory/v1/reservation.proto\"\xea\x01\n\nItemReturn\x12\x11\n\treturn_id\x18\x01 \x01(\t\x12\x16\n\x0ereservation_id\x18\x02 \x01(\t\x12)\n\x05lines\x18\x03 \x03(\x0b\x32\x1a.inventory.v1.LineQuantity\x12\x11\n\trestocked\x18\x04 \x01(\x08\x12\x10\n\x08location\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x11\n\treference\x18\x07 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x02\n\x1dReturnReservationItemsRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x1b\n\treturn_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x34\n\x05lines\x18\x03 \x03(\x0b\x32\x1a.inventory.v1.LineQuantityB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\x12\x1c\n\x07restock\x18\x04 \x01(\x08\x42\x06\x8a\xb5\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x18\n\x08location\x18\x05 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x02\x12\x17\n\x06reason\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x04\x12\x1a\n\treference\x18\x07 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x01\x42\n\n\x08_restock\"\x7f\n\x1eReturnReservationItemsResponse\x12-\n\x0bitem_return\x18\x01 \x01(\x0b\x32\x18.inventory.v1.ItemReturn\x12.\n\x0breservation\x18\x02 \x01(\x0b\x32\x19.inventory.v1.Reservation\"\xda\x01\n\x18\x45xtendReservationRequest\x12 \n\x0ereservation_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12(\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x31\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x17\n\rnever_expires\x18\x04 \x01(\x08H\x00\x12\x1c\n\nrequest_id\x18\x05 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x42\x08\n\x06\x65xpiry\"]\n\x19\x45xtendReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\xeb\x01\n\x17ListReservationsRequest\x12\x36\n\x06states\x18\x01 \x03(\x0e\x32\x1e.inventory.v1.ReservationStateB\x06\x8a\xb5\x18\x02\x38\x10\x12\x18\n\x08order_id\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12\x1a\n\nproduct_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12*\n\x06\x64ue_by\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\tpage_size\x18\x05 \x01(\x05\x42\x06\x8a\xb5\x18\x02 \x00\x12\x1b\n\npage_token\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03\x18\x80\x08\"d\n\x18ListReservationsResponse\x12/\n\x0creservations\x18\x01 \x03(\x0b\x32\x19.inventory.v1.Reservation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xca\x02\n\x10ReserveStockItem\x12\x19\n\x07item_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12 \n\x0ereservation_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01\x10\x01\x12\x33\n\x05lines\x18\x03 \x03(\x0b\x32\x19.inventory.v1.LineRequestB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\x12\x18\n\x08order_id\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01\x12(\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x31\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x17\n\rnever_expires\x18\x07 \x01(\x08H\x00\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\n\x06\x65xpiry\"\x83\x01\n\x13ReserveStockVerdict\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12+\n\x06result\x18\x02 \x01(\x0b\x32\x19.inventory.v1.ReservationH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07verdict\"T\n\x18\x42\x61tchReserveStockRequest\x12\x38\n\x05items\x18\x01 \x03(\x0b\x32\x1e.inventory.v1.ReserveStockItemB\t\x8a\xb5\x18\x05\x30\x01\x38\xe8\x07\"P\n\x19\x42\x61tchReserveStockResponse\x12\x33\n\x08verdicts\x18\x01 \x03(\x0b\x32!.inventory.v1.ReserveStockVerdict\"W\n\x19ReserveStockStreamRequest\x12:\n\x05items\x18\x01 \x03(\x0b\x32\x1e.inventory.v1.ReserveStockItemB\x0b\x8a\xb5\x18\x07\x30\x01\x38\xe8\x07@\x01\"Q\n\x1aReserveStockStreamResponse\x12\x33\n\x08verdicts\x18\x01 \x03(\x0b\x32!.inventory.v1.ReserveStockVerdictB_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,18 +65,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTRESERVATIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\212\265\030\002 \000'
   _globals['_LISTRESERVATIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTRESERVATIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\212\265\030\003\030\200\010'
-  _globals['_ITEMRETURN']._serialized_start=180
-  _globals['_ITEMRETURN']._serialized_end=414
-  _globals['_RETURNRESERVATIONITEMSREQUEST']._serialized_start=417
-  _globals['_RETURNRESERVATIONITEMSREQUEST']._serialized_end=686
-  _globals['_RETURNRESERVATIONITEMSRESPONSE']._serialized_start=688
-  _globals['_RETURNRESERVATIONITEMSRESPONSE']._serialized_end=815
-  _globals['_EXTENDRESERVATIONREQUEST']._serialized_start=818
-  _globals['_EXTENDRESERVATIONREQUEST']._serialized_end=1036
-  _globals['_EXTENDRESERVATIONRESPONSE']._serialized_start=1038
-  _globals['_EXTENDRESERVATIONRESPONSE']._serialized_end=1131
-  _globals['_LISTRESERVATIONSREQUEST']._serialized_start=1134
-  _globals['_LISTRESERVATIONSREQUEST']._serialized_end=1369
-  _globals['_LISTRESERVATIONSRESPONSE']._serialized_start=1371
-  _globals['_LISTRESERVATIONSRESPONSE']._serialized_end=1471
+  _globals['_RESERVESTOCKITEM'].fields_by_name['item_id']._loaded_options = None
+  _globals['_RESERVESTOCKITEM'].fields_by_name['item_id']._serialized_options = b'\212\265\030\004\010\001\020\001'
+  _globals['_RESERVESTOCKITEM'].fields_by_name['reservation_id']._loaded_options = None
+  _globals['_RESERVESTOCKITEM'].fields_by_name['reservation_id']._serialized_options = b'\212\265\030\004\010\001\020\001'
+  _globals['_RESERVESTOCKITEM'].fields_by_name['lines']._loaded_options = None
+  _globals['_RESERVESTOCKITEM'].fields_by_name['lines']._serialized_options = b'\212\265\030\0050\0018\350\007'
+  _globals['_RESERVESTOCKITEM'].fields_by_name['order_id']._loaded_options = None
+  _globals['_RESERVESTOCKITEM'].fields_by_name['order_id']._serialized_options = b'\212\265\030\002\020\001'
+  _globals['_BATCHRESERVESTOCKREQUEST'].fields_by_name['items']._loaded_options = None
+  _globals['_BATCHRESERVESTOCKREQUEST'].fields_by_name['items']._serialized_options = b'\212\265\030\0050\0018\350\007'
+  _globals['_RESERVESTOCKSTREAMREQUEST'].fields_by_name['items']._loaded_options = None
+  _globals['_RESERVESTOCKSTREAMREQUEST'].fields_by_name['items']._serialized_options = b'\212\265\030\0070\0018\350\007@\001'
+  _globals['_ITEMRETURN']._serialized_start=205
+  _globals['_ITEMRETURN']._serialized_end=439
+  _globals['_RETURNRESERVATIONITEMSREQUEST']._serialized_start=442
+  _globals['_RETURNRESERVATIONITEMSREQUEST']._serialized_end=711
+  _globals['_RETURNRESERVATIONITEMSRESPONSE']._serialized_start=713
+  _globals['_RETURNRESERVATIONITEMSRESPONSE']._serialized_end=840
+  _globals['_EXTENDRESERVATIONREQUEST']._serialized_start=843
+  _globals['_EXTENDRESERVATIONREQUEST']._serialized_end=1061
+  _globals['_EXTENDRESERVATIONRESPONSE']._serialized_start=1063
+  _globals['_EXTENDRESERVATIONRESPONSE']._serialized_end=1156
+  _globals['_LISTRESERVATIONSREQUEST']._serialized_start=1159
+  _globals['_LISTRESERVATIONSREQUEST']._serialized_end=1394
+  _globals['_LISTRESERVATIONSRESPONSE']._serialized_start=1396
+  _globals['_LISTRESERVATIONSRESPONSE']._serialized_end=1496
+  _globals['_RESERVESTOCKITEM']._serialized_start=1499
+  _globals['_RESERVESTOCKITEM']._serialized_end=1829
+  _globals['_RESERVESTOCKVERDICT']._serialized_start=1832
+  _globals['_RESERVESTOCKVERDICT']._serialized_end=1963
+  _globals['_BATCHRESERVESTOCKREQUEST']._serialized_start=1965
+  _globals['_BATCHRESERVESTOCKREQUEST']._serialized_end=2049
+  _globals['_BATCHRESERVESTOCKRESPONSE']._serialized_start=2051
+  _globals['_BATCHRESERVESTOCKRESPONSE']._serialized_end=2131
+  _globals['_RESERVESTOCKSTREAMREQUEST']._serialized_start=2133
+  _globals['_RESERVESTOCKSTREAMREQUEST']._serialized_end=2220
+  _globals['_RESERVESTOCKSTREAMRESPONSE']._serialized_start=2222
+  _globals['_RESERVESTOCKSTREAMRESPONSE']._serialized_end=2303
 # @@protoc_insertion_point(module_scope)

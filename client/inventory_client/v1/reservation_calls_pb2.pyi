@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.rpc import status_pb2 as _status_pb2
 from inventory_client.v1 import reservation_pb2 as _reservation_pb2
 import builtins as _builtins
 import sys
@@ -315,3 +316,208 @@ class ListReservationsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListReservationsResponse: _TypeAlias = ListReservationsResponse  # noqa: Y015
+
+@_typing.final
+class ReserveStockItem(_message.Message):
+    """A reservation asked for in a batch or on a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    NEVER_EXPIRES_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """The caller's own name of the item: in a batch different from the others, on a
+    stream from those that are not answered yet.
+    """
+    reservation_id: _builtins.str
+    """The caller's id of the reservation."""
+    order_id: _builtins.str
+    """A reference to the caller's order. Absent = none."""
+    never_expires: _builtins.bool
+    """Held until it is released or fulfilled; false is refused."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[_reservation_pb2.LineRequest]:
+        """1 to 1,000 lines; those of one product and named location are merged. The items
+        of one message have at most 10,000 together.
+        """
+
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """Held for so long from the decision: 1 s to 90 days."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Held until then: at most 90 days ahead."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """How long its verdict is worth waiting for, 1 ms to 300 s, at most as long as the
+        call; then it is not begun any more and answered DEADLINE_EXCEEDED. Absent = the
+        call's deadline; on a stream the server's own (5 s) if that is sooner.
+        """
+
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        reservation_id: _builtins.str = ...,
+        lines: _abc.Iterable[_reservation_pb2.LineRequest] | None = ...,
+        order_id: _builtins.str = ...,
+        ttl: _duration_pb2.Duration | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        never_expires: _builtins.bool = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "expiry", b"expiry", "never_expires", b"never_expires", "timeout", b"timeout", "ttl", b"ttl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "expiry", b"expiry", "item_id", b"item_id", "lines", b"lines", "never_expires", b"never_expires", "order_id", b"order_id", "reservation_id", b"reservation_id", "timeout", b"timeout", "ttl", b"ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_expiry: _TypeAlias = _typing.Literal["ttl", "expire_time", "never_expires"]  # noqa: Y015
+    _WhichOneofArgType_expiry: _TypeAlias = _typing.Literal["expiry", b"expiry"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_expiry) -> _WhichOneofReturnType_expiry | None: ...
+
+Global___ReserveStockItem: _TypeAlias = ReserveStockItem  # noqa: Y015
+
+@_typing.final
+class ReserveStockVerdict(_message.Message):
+    """What became of one item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """The item, by the caller's own name."""
+    @_builtins.property
+    def result(self) -> _reservation_pb2.Reservation:
+        """The reservation, HELD; or its current state where it was made before."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """It was refused and changed nothing: what ReserveStock would have answered. With
+        UNAVAILABLE and DEADLINE_EXCEEDED its outcome is unknown: send it again.
+        """
+
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        result: _reservation_pb2.Reservation | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "result", b"result", "verdict", b"verdict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "item_id", b"item_id", "result", b"result", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_verdict: _TypeAlias = _typing.Literal["result", "error"]  # noqa: Y015
+    _WhichOneofArgType_verdict: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_verdict) -> _WhichOneofReturnType_verdict | None: ...
+
+Global___ReserveStockVerdict: _TypeAlias = ReserveStockVerdict  # noqa: Y015
+
+@_typing.final
+class BatchReserveStockRequest(_message.Message):
+    """The request of BatchReserveStock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReserveStockItem]:
+        """1 to 1,000 reservations, decided in this order. One whose fields break a rule, or
+        an item_id named twice, refuses the call as a whole.
+        """
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___ReserveStockItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchReserveStockRequest: _TypeAlias = BatchReserveStockRequest  # noqa: Y015
+
+@_typing.final
+class BatchReserveStockResponse(_message.Message):
+    """The answer of BatchReserveStock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReserveStockVerdict]:
+        """One for each item, in the order asked for."""
+
+    def __init__(
+        self,
+        *,
+        verdicts: _abc.Iterable[Global___ReserveStockVerdict] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["verdicts", b"verdicts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchReserveStockResponse: _TypeAlias = BatchReserveStockResponse  # noqa: Y015
+
+@_typing.final
+class ReserveStockStreamRequest(_message.Message):
+    """A message of the caller's on ReserveStockStream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReserveStockItem]:
+        """1 to 1,000 reservations, decided in this order. One whose fields break a rule is
+        answered by itself, unless its item_id is unusable: that ends the stream.
+        """
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___ReserveStockItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReserveStockStreamRequest: _TypeAlias = ReserveStockStreamRequest  # noqa: Y015
+
+@_typing.final
+class ReserveStockStreamResponse(_message.Message):
+    """A message of the server's on ReserveStockStream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReserveStockVerdict]:
+        """What was decided since the message before, in any order."""
+
+    def __init__(
+        self,
+        *,
+        verdicts: _abc.Iterable[Global___ReserveStockVerdict] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["verdicts", b"verdicts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReserveStockStreamResponse: _TypeAlias = ReserveStockStreamResponse  # noqa: Y015

@@ -11,6 +11,8 @@ LOCATIONS_MAX = 1_024
 LEVELS_SHOWN_MAX = 16_384
 
 LINES_MAX = 1_000
+# Of all items of one message: what is answered stays below a message's limit, whatever the ids.
+ITEM_LINES_MAX = 10_000
 CART_ITEMS_MAX = 1_000
 
 HOLD_S_MIN = 1

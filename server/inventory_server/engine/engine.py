@@ -98,6 +98,27 @@ class Engine:
         except TimeoutError as error:
             raise DeadlinePassed from error
 
+    async def submit(
+        self, store_id: str, requests: Sequence[tuple[Request, float]], *, deadline_s: float
+    ) -> list[asyncio.Future[Any]]:
+        """Queue commands together, each with the seconds that its verdict is waited for.
+
+        Args:
+            deadline_s: seconds to find out whether there is such a store.
+        Returns: by request a future that ends as `change` would. Cancelled before its command is taken into
+            a batch, the command is not begun; after that it goes on, and nobody hears of it.
+        Raises: StoreNotFound.
+        """
+        batcher = self._batchers.get(store_id) or await self._new_batcher(store_id, deadline_s)
+        loop = asyncio.get_running_loop()
+        verdicts = []
+        for request, each_s in requests:
+            verdict = self._queue(batcher, request, each_s)
+            timer = loop.call_later(each_s, _pass_deadline, verdict)
+            verdict.add_done_callback(lambda _, timer=timer: timer.cancel())  # type: ignore[misc]
+            verdicts.append(verdict)
+        return verdicts
+
     def waiting_count(self, store_id: str) -> int:
         """Return how many commands of a store wait to be taken into a batch."""
         batcher = self._batchers.get(store_id)
@@ -154,3 +175,8 @@ class Engine:
 
     def _taken(self, count: int) -> None:
         self._waiting_count -= count
+
+
+def _pass_deadline(verdict: asyncio.Future[object]) -> None:
+    if not verdict.done():
+        verdict.set_exception(DeadlinePassed())

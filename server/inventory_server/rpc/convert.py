@@ -67,6 +67,8 @@ _HAND_ACTIONS = {
     stock_pb2.STOCK_ACTION_DEALLOCATE: Action.DEALLOCATE,
     stock_pb2.STOCK_ACTION_SET: Action.SET,
 }
+ITEM_TIMEOUT_S_MIN = 0.001
+ITEM_TIMEOUT_S_MAX = 300.0
 _UPDATE_PATHS = ("quantity", "unit_price_minor", "location")
 
 
@@ -153,9 +155,11 @@ def lines(requested: Iterable[LineRequest]) -> tuple[Line, ...]:
     return merge(tuple([Line(line.product_id, line.quantity, line.location or None) for line in requested]))
 
 
-def reserve_stock(request: inventory.ReserveStockRequest) -> commands.ReserveStock:
-    """Decode a reservation. Raises: InvalidFields, see `_expiry`."""
-    ttl_s, expire_time, never_expires = _expiry(request)
+def reserve_stock(
+    request: inventory.ReserveStockRequest | reservation_calls_pb2.ReserveStockItem, within: str = ""
+) -> commands.ReserveStock:
+    """Decode a reservation; `within` is the path of an item, with its dot. Raises: see `_expiry`."""
+    ttl_s, expire_time, never_expires = _expiry(request, within)
     return commands.ReserveStock(
         reservation_id=request.reservation_id,
         lines=lines(request.lines),
@@ -185,8 +189,21 @@ def reservation_filters(request: reservation_calls_pb2.ListReservationsRequest) 
     )
 
 
+def item_timeout_s(item: reservation_calls_pb2.ReserveStockItem, most_s: float, within: str = "") -> float:
+    """Return how long an item's verdict is waited for. Raises: InvalidFields, for one out of its range."""
+    if not item.HasField("timeout"):
+        return most_s
+    timeout_s = item.timeout.seconds + item.timeout.nanos / _NANOS_PER_S
+    if not ITEM_TIMEOUT_S_MIN <= timeout_s <= ITEM_TIMEOUT_S_MAX:
+        raise InvalidFields([Violation(f"{within}timeout", "must be 1 ms to 300 s")])
+    return min(timeout_s, most_s)
+
+
 def _expiry(
-    request: inventory.ReserveStockRequest | reservation_calls_pb2.ExtendReservationRequest,
+    request: inventory.ReserveStockRequest
+    | reservation_calls_pb2.ReserveStockItem
+    | reservation_calls_pb2.ExtendReservationRequest,
+    within: str = "",
 ) -> tuple[float | None, datetime | None, bool]:
     """Return (ttl_s, expire_time, never_expires), one of them set at most.
 
@@ -194,11 +211,11 @@ def _expiry(
     """
     expiry = request.WhichOneof("expiry")
     if expiry == "ttl":
-        return _ttl_s(request.ttl), None, False
+        return _ttl_s(request.ttl, within), None, False
     if expiry == "expire_time":
         return None, moment(request.expire_time), False
     if expiry and not request.never_expires:
-        raise InvalidFields([Violation("never_expires", "must be true where it is set")])
+        raise InvalidFields([Violation(f"{within}never_expires", "must be true where it is set")])
     return None, None, request.never_expires
 
 
@@ -224,10 +241,12 @@ def return_reservation_items(
     )
 
 
-def _ttl_s(ttl: Duration) -> float:
+def _ttl_s(ttl: Duration, within: str) -> float:
     nanos = ttl.seconds * _NANOS_PER_S + ttl.nanos
     if not HOLD_S_MIN * _NANOS_PER_S <= nanos <= HOLD_S_MAX * _NANOS_PER_S:
-        raise InvalidFields([Violation("ttl", f"must be {HOLD_S_MIN} s to {HOLD_S_MAX} s (90 days)")])
+        raise InvalidFields(
+            [Violation(f"{within}ttl", f"must be {HOLD_S_MIN} s to {HOLD_S_MAX} s (90 days)")]
+        )
     return ttl.seconds + ttl.nanos / _NANOS_PER_S
 
 

@@ -47,14 +47,18 @@ class Call:
         actor: who says that they act, well-formed; "" = not said.
         deadline_s: seconds the caller still waits, counted from when the servicer is called; > 0, and at most
             CALL_TIMEOUT_S_MAX. A call with a stream that names none has none: infinity.
+        item_deadline_s: the same for one item of a stream; > 0, and never infinity.
     """
 
-    __slots__ = ("actor", "deadline_s", "store_id")
+    __slots__ = ("actor", "deadline_s", "item_deadline_s", "store_id")
 
-    def __init__(self, store_id: str, deadline_s: float, actor: str = "") -> None:
+    def __init__(
+        self, store_id: str, deadline_s: float, actor: str = "", item_deadline_s: float = CALL_TIMEOUT_S
+    ) -> None:
         self.store_id = store_id
         self.actor = actor
         self.deadline_s = deadline_s
+        self.item_deadline_s = item_deadline_s
 
 
 class _Method:
@@ -199,7 +203,7 @@ class Edge:
                     raise InvalidFields(broken)
                 remaining_s = context.time_remaining()
                 deadline_s = math.inf if remaining_s is None else self._deadline_s(remaining_s)
-                call = Call(store_id, deadline_s, actor)
+                call = Call(store_id, deadline_s, actor, min(deadline_s, self.call_timeout_s))
                 async with asyncio.timeout(None if remaining_s is None else deadline_s) as timeout:
                     if not method.gives_stream:
                         return (await method.act(request, call)).SerializeToString()  # type: ignore[no-any-return]

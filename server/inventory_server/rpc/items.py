@@ -8,7 +8,18 @@ from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from inventory_server.rpc import status
 from inventory_server.rpc.edge import log_defect
-from inventory_server.rpc.rules import InvalidFields, Violation
+from inventory_server.rpc.rules import ID_DESCRIPTION, VIOLATIONS_MAX, InvalidFields, Violation, is_id
+
+
+def need_ids(item_ids: Iterable[str], items: str = "items") -> None:
+    """Raise InvalidFields for every item that has no usable name; `items` is their field."""
+    broken = [
+        Violation(f"{items}[{index}].item_id", ID_DESCRIPTION)
+        for index, item_id in enumerate(item_ids)
+        if not is_id(item_id)
+    ]
+    if broken:
+        raise InvalidFields(broken[:VIOLATIONS_MAX])
 
 
 def need_different_ids(item_ids: Iterable[str], items: str = "items") -> None:

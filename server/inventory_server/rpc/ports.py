@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -44,6 +45,10 @@ class Engine(Protocol):
     async def change_many(
         self, store_id: str, requests: Sequence[Request], *, deadline_s: float
     ) -> list[Any]: ...
+
+    async def submit(
+        self, store_id: str, requests: Sequence[tuple[Request, float]], *, deadline_s: float
+    ) -> list[Future[Any]]: ...
 
     async def statistics(self, store_id: str, *, deadline_s: float) -> Statistics: ...
 

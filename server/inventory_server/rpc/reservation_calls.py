@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import asyncio
+from asyncio import Future
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, TypeVar
 
 from inventory_client.v1 import inventory_service_pb2 as service_pb
 from inventory_client.v1 import reservation_calls_pb2 as pb
@@ -13,10 +17,11 @@ from inventory_server.domain.commands import (
     ReleaseReservation,
 )
 from inventory_server.engine.reservation_reads import FIRST_KEY
-from inventory_server.rpc import answers, convert, pages
+from inventory_server.rpc import answers, convert, item_stream, pages, reserve_items
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.ports import Engine, StockReader
 from inventory_server.rpc.repeat import change_once
+from inventory_server.rpc.rules import InvalidFields
 
 R = TypeVar(
     "R",
@@ -39,6 +44,45 @@ class ReservationCalls:
         command = convert.reserve_stock(request)
         held = await self._engine.change(call.store_id, command, deadline_s=call.deadline_s, actor=call.actor)
         return service_pb.ReserveStockResponse(reservation=answers.reservation(held))
+
+    async def batch_reserve_stock(
+        self, request: pb.BatchReserveStockRequest, call: Call
+    ) -> pb.BatchReserveStockResponse:
+        asked = reserve_items.all_of(request.items, call)
+        futures = await self._engine.submit(call.store_id, asked, deadline_s=call.deadline_s)
+        decided = await asyncio.gather(*futures, return_exceptions=True)
+        return pb.BatchReserveStockResponse(
+            verdicts=[
+                reserve_items.verdict("BatchReserveStock", item.item_id, verdict)
+                for item, verdict in zip(request.items, decided, strict=True)
+            ]
+        )
+
+    async def reserve_stock_stream(
+        self, requests: AsyncIterator[pb.ReserveStockStreamRequest], call: Call
+    ) -> AsyncIterator[pb.ReserveStockStreamResponse]:
+        item_ids: dict[Future[Any], str] = {}
+
+        async def begin(request: pb.ReserveStockStreamRequest) -> list[Future[Any]]:
+            read = reserve_items.each_of(request.items, call)
+            asked = [item for item in read if not isinstance(item, InvalidFields)]
+            begun = iter(await self._engine.submit(call.store_id, asked, deadline_s=call.item_deadline_s))
+            futures = [
+                item_stream.refused(item) if isinstance(item, InvalidFields) else next(begun) for item in read
+            ]
+            item_ids.update(zip(futures, (item.item_id for item in request.items), strict=True))
+            return futures
+
+        async with aclosing(item_stream.verdicts(requests, begin)) as decided:
+            async for futures in decided:
+                verdicts = [
+                    reserve_items.verdict(
+                        "ReserveStockStream", item_ids.pop(each), each.exception() or each.result()
+                    )
+                    for each in futures
+                ]
+                for part in reserve_items.parts(verdicts):
+                    yield pb.ReserveStockStreamResponse(verdicts=part)
 
     async def confirm_reservation(
         self, request: service_pb.ConfirmReservationRequest, call: Call
