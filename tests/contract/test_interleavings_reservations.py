@@ -1,0 +1,204 @@
+"""The rows of "Interleavings" about reservations of callers, each test named after its row.
+
+`together` decides what is sent in one batch, in order, and again after another writer's change has undone the
+first run by 40001: the verdicts are the same. No sweeper helps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+
+from inventory_client import v1
+from support.shop import Shop, StagedShop, word
+
+Requests = dict[str, Callable[[], Any]]
+Together = Callable[[], AbstractContextManager[None]]
+
+
+def both(
+    shop: Shop, together: Together, first: str, requests: dict[str, Callable[[], Any]]
+) -> dict[str, str]:
+    """Send two calls in one batch, `first` first; return what became of each."""
+    order = [first, *(name for name in requests if name != first)]
+    calls = {}
+    with together():
+        for name in order:
+            calls[name] = requests[name]()
+            shop.settle_in()
+    return {name: shop.reason_of(call) for name, call in calls.items()}
+
+
+def due(staged: StagedShop, units: int) -> None:
+    """`late` holds all 2 of `a`, and its time is over."""
+    staged.stock("a", units)
+    staged.reserve_until_soon("late", ("a", 2))
+    staged.wait_until_due(("a", units))
+    assert word(staged.reservation("late")) == "HELD"
+
+
+def reserving(staged: StagedShop, reservation_id: str) -> Callable[[], Any]:
+    request = staged.reserve_request(reservation_id, ("a", 2))
+    return lambda: staged.inventory.ReserveStock.future(request)
+
+
+# --- expiry x confirm / extend ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["taker", "confirm"])
+@pytest.mark.parametrize("move", ["Confirm", "Fulfill"])
+def test_expiry_x_confirm(staged: StagedShop, together: Together, first: str, move: str) -> None:
+    """Due and wanted by another: whoever comes first gets the units, afresh; the other is refused."""
+    due(staged, 2)
+    request = getattr(v1, f"{move}ReservationRequest")(reservation_id="late")
+    call = getattr(staged.inventory, f"{move}Reservation")
+    told = both(
+        staged,
+        together,
+        first,
+        {"taker": reserving(staged, "taker"), "confirm": lambda: call.future(request)},
+    )
+    if first == "confirm":
+        assert told == {"confirm": "OK", "taker": "INSUFFICIENT_STOCK"}
+        assert word(staged.reservation("late")) == ("COMMITTED" if move == "Confirm" else "CLOSED")
+        assert staged.actions("a")[:3] == [("RESERVE", 2), ("EXPIRE", 2), ("RESERVE", 2)]
+    else:
+        assert told == {"taker": "OK", "confirm": "RESERVATION_EXPIRED"}
+        assert word(staged.reservation("late")) == "EXPIRED"
+        assert word(staged.reservation("taker")) == "HELD"
+        assert staged.actions("a") == [("RESERVE", 2), ("EXPIRE", 2), ("RESERVE", 2)]
+
+
+def test_expiry_x_confirm_with_units_to_spare(staged: StagedShop, together: Together) -> None:
+    """Where there is enough for both, a confirmation that is late allocates the whole again."""
+    due(staged, 4)
+    request = v1.ConfirmReservationRequest(reservation_id="late")
+    told = both(
+        staged,
+        together,
+        "taker",
+        {
+            "taker": reserving(staged, "taker"),
+            "confirm": lambda: staged.inventory.ConfirmReservation.future(request),
+        },
+    )
+    assert told == {"taker": "OK", "confirm": "OK"}
+    assert word(staged.reservation("late")) == "COMMITTED"
+    assert staged.numbers("a") == (4, 0, 4)
+
+
+@pytest.mark.parametrize("first", ["taker", "extend"])
+def test_expiry_x_extend(staged: StagedShop, together: Together, first: str) -> None:
+    """A due hold is not extended, whether or not somebody took its units yet: the taker has them."""
+    due(staged, 2)
+    request = v1.ExtendReservationRequest(reservation_id="late", never_expires=True)
+    told = both(
+        staged,
+        together,
+        first,
+        {
+            "taker": reserving(staged, "taker"),
+            "extend": lambda: staged.inventory.ExtendReservation.future(request),
+        },
+    )
+    assert told == {"taker": "OK", "extend": "RESERVATION_NOT_ACTIVE"}
+    assert word(staged.reservation("late")) == "EXPIRED"
+    assert staged.actions("a") == [("RESERVE", 2), ("EXPIRE", 2), ("RESERVE", 2)]
+
+
+def test_expiry_x_extend_in_time(staged: StagedShop, together: Together) -> None:
+    """Extended before its time, it holds on when that time has come: the taker is refused."""
+    staged.stock("a", 3)
+    request = staged.reserve_until_soon("late", ("a", 2))
+    extend = v1.ExtendReservationRequest(reservation_id="late")
+    extend.expire_time.FromNanoseconds(request.expire_time.ToNanoseconds() + 60_000_000_000)
+    with together():
+        call = staged.inventory.ExtendReservation.future(extend)
+    if staged.reason_of(call) != "OK":
+        pytest.fail("the machine was slower than the hold")
+    staged.stock("clock", 1)
+    staged.reserve_until_soon("later", ("clock", 1))
+    staged.wait_until_due(("clock", 1))
+    with staged.refused("INSUFFICIENT_STOCK"):
+        staged.reserve("taker", ("a", 2))
+    assert word(staged.reservation("late")) == "HELD"
+
+
+# --- release before its reserve arrives ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["release", "reserve"])
+def test_release_before_its_reserve_arrives(staged: StagedShop, together: Together, first: str) -> None:
+    """Too early it finds nothing, and the hold that comes after it lives until its time."""
+    staged.stock("a", 2)
+    release = v1.ReleaseReservationRequest(reservation_id="r")
+    told = both(
+        staged,
+        together,
+        first,
+        {
+            "release": lambda: staged.inventory.ReleaseReservation.future(release),
+            "reserve": reserving(staged, "r"),
+        },
+    )
+    if first == "reserve":
+        assert told == {"release": "OK", "reserve": "OK"}
+        assert word(staged.reservation("r")) == "RELEASED"
+        with staged.refused("RESERVATION_NOT_ACTIVE"):
+            staged.reserve("r", ("a", 2))
+    else:
+        assert told == {"release": "RESERVATION_NOT_FOUND", "reserve": "OK"}
+        held = staged.reservation("r")
+        assert (word(held), held.HasField("expire_time")) == ("HELD", True)
+
+
+def test_release_before_its_reserve_arrives_the_late_hold_dies(staged: StagedShop) -> None:
+    """Nobody knows of the late hold any more: at its time its units are whoever's needs them."""
+    staged.stock("a", 2)
+    with staged.refused("RESERVATION_NOT_FOUND"):
+        staged.release("late")
+    staged.reserve_until_soon("late", ("a", 2))
+    staged.wait_until_due(("a", 2))
+    staged.reserve("next", ("a", 2))
+    assert word(staged.reservation("late")) == "EXPIRED"
+
+
+# --- return to a deleted location ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["delete", "return"])
+def test_return_to_a_deleted_location(staged: StagedShop, together: Together, first: str) -> None:
+    """Deleted first: LOCATION_NOT_FOUND, name another. Returned first: the location is not empty."""
+    staged.location("north")
+    staged.inventory.CreateStock(v1.CreateStockRequest(product_id="a", quantity=2, location="north"))
+    request = staged.reserve_request("r", ("a", 2))
+    request.lines[0].location = "north"
+    staged.inventory.ReserveStock(request)
+    staged.fulfill("r")
+    delete = v1.DeleteLocationRequest(slug="north")
+    back = v1.ReturnReservationItemsRequest(
+        reservation_id="r", return_id="t", lines=staged.parts({1: 2}), restock=True
+    )
+    told = both(
+        staged,
+        together,
+        first,
+        {
+            "delete": lambda: staged.inventory.DeleteLocation.future(delete),
+            "return": lambda: staged.inventory.ReturnReservationItems.future(back),
+        },
+    )
+    if first == "return":
+        assert told == {"return": "OK", "delete": "LOCATION_NOT_EMPTY"}
+        assert staged.numbers("a") == (2, 2, 0)
+        return
+    assert told == {"return": "LOCATION_NOT_FOUND", "delete": "OK"}
+    with staged.refused("LOCATION_NOT_FOUND") as refusal:
+        staged.bring_back("r", "t", {1: 2})
+    assert refusal.metadata == {"location": "north"}
+    staged.bring_back("r", "t", {1: 2}, location="default")
+    assert staged.numbers("a") == (2, 2, 0)
+    assert [e.location for e in staged.log("a") if word(e, "action") == "RETURN"] == ["default"]
