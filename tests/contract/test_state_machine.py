@@ -75,6 +75,14 @@ class Pencil:
 
     release = fulfill = confirm
 
+    def fulfill_part(self) -> tuple[Any, ...]:
+        return self.an_id(self._model.reservations, "r"), self.one_of((1, 1, 2)), self.one_of((1, 1, 2))
+
+    def bring_back(self) -> tuple[Any, ...]:
+        reservation_id, number, quantity = self.fulfill_part()
+        return_id = self.an_id(self._model.returns, "t", new=6)
+        return reservation_id, return_id, number, quantity, self.one_of((True, False))
+
     def cart(self) -> tuple[Any, ...]:
         return (self.an_id(self._model.carts, "c", new=4),)
 
@@ -120,11 +128,12 @@ class Pencil:
 
 # Each as often as it stands here.
 STEPS = (
-    "create", "change", "change", "reserve", "reserve", "confirm", "release", "fulfill", "cart", "add", "add",
+    "create", "change", "change", "reserve", "reserve", "confirm", "release", "fulfill", "fulfill_part",
+    "fulfill_part", "bring_back", "bring_back", "cart", "add", "add",
     "add", "remove", "check_out", "check_out", "pay", "pay", "pay", "pay", "pay", "capture", "capture",
     "void", "refund", "refund", "confirm_payment", "cancel", "ship", "ship",
 )  # fmt: skip
-REPEATED = frozenset({"change", "confirm", "release", "fulfill", "add", "remove", "cancel"})
+REPEATED = frozenset({"change", "confirm", "release", "fulfill", "fulfill_part", "add", "remove", "cancel"})
 
 
 class Machine(RuleBasedStateMachine):

@@ -44,6 +44,7 @@ class Model:
         self.payments: dict[str, dict[str, Any]] = {}
         self.shipments: dict[str, tuple[Any, ...]] = {}
         self.refunds: dict[str, tuple[Any, ...]] = {}
+        self.returns: dict[str, tuple[Any, ...]] = {}
         self.owned = 0
         self.answers: dict[tuple[str, str], tuple[Any, ...]] = {}
 
@@ -153,6 +154,37 @@ class Model:
         if held["state"] not in LIVE:
             raise Refused("RESERVATION_NOT_ACTIVE")
         self._take_out(held, {n: line["open"] for n, line in enumerate(held["lines"], 1) if line["open"]})
+        return f"OK:{held['state']}"
+
+    def fulfill_part(self, reservation_id: str, number: int, quantity: int) -> str:
+        held = self._callers(reservation_id)
+        if held["state"] not in LIVE:
+            raise Refused("RESERVATION_NOT_ACTIVE")
+        if quantity > sum(line["open"] for line in held["lines"][number - 1 : number]):
+            raise Refused("QUANTITY_EXCEEDS_HELD")
+        self._take_out(held, {number: quantity})
+        return f"OK:{held['state']}"
+
+    def bring_back(
+        self, reservation_id: str, return_id: str, number: int, quantity: int, restock: bool
+    ) -> str:
+        asked = (reservation_id, number, quantity, restock)
+        if self.returns.get(return_id, asked) != asked:
+            raise Refused("ID_REUSED")
+        held = self._callers(reservation_id)
+        if return_id in self.returns:
+            return f"OK:{held['state']}"
+        named = held["lines"][number - 1 : number]
+        if restock and any(line["product"] not in self.managed for line in named):
+            raise Refused("STOCK_NOT_FOUND")
+        if quantity > sum(line["fulfilled"] - line["returned"] for line in named):
+            raise Refused("RETURN_EXCEEDS_SHIPPED")
+        self.returns[return_id] = asked
+        for line in named:
+            line["returned"] += quantity
+            if restock:
+                self._log((line["product"], line["at"]))
+                self.available[line["product"], line["at"]] += quantity
         return f"OK:{held['state']}"
 
     # --- carts and orders --------------------------------------------------------------------------
@@ -357,7 +389,14 @@ class Model:
             "state": state,
             "owner": owner,
             "lines": [
-                {"product": product, "at": place, "reserved": quantity, "open": quantity, "fulfilled": 0}
+                {
+                    "product": product,
+                    "at": place,
+                    "reserved": quantity,
+                    "open": quantity,
+                    "fulfilled": 0,
+                    "returned": 0,
+                }
                 for (product, quantity, _), place in zip(lines, found, strict=True)
             ],
         }

@@ -63,6 +63,31 @@ class Callers:
         request = v1.FulfillReservationRequest(reservation_id=reservation_id, request_id=request_id)
         return word(self._inventory.FulfillReservation(request).reservation)
 
+    def fulfill_part(self, reservation_id: str, number: int, quantity: int, request_id: str) -> str:
+        request = v1.FulfillReservationRequest(
+            reservation_id=reservation_id,
+            lines=[v1.LineQuantity(line_number=number, quantity=quantity)],
+            request_id=request_id,
+        )
+        return word(self._inventory.FulfillReservation(request).reservation)
+
+    def bring_back(
+        self,
+        reservation_id: str,
+        return_id: str,
+        number: int,
+        quantity: int,
+        restock: bool,
+        request_id: str,
+    ) -> str:
+        request = v1.ReturnReservationItemsRequest(
+            reservation_id=reservation_id,
+            return_id=return_id,
+            lines=[v1.LineQuantity(line_number=number, quantity=quantity)],
+            restock=restock,
+        )
+        return word(self._inventory.ReturnReservationItems(request).reservation)
+
     # --- carts and orders --------------------------------------------------------------------------
 
     def cart(self, cart_id: str, request_id: str) -> None:
@@ -147,10 +172,12 @@ class Callers:
             seen[f"payment {payment_id}"] = (word(paid), paid.captured_minor, paid.refunded_minor)
         return seen
 
-    def _reservation(self, reservation_id: str) -> tuple[str, list[tuple[str, str, int, int, int]]]:
+    def _reservation(self, reservation_id: str) -> tuple[str, list[tuple[Any, ...]]]:
         request = v1.GetReservationRequest(reservation_id=reservation_id)
         held = self._inventory.GetReservation(request).reservation
-        lines = [(ln.product_id, ln.location, ln.reserved, ln.open, ln.fulfilled) for ln in held.lines]
+        lines = [
+            (ln.product_id, ln.location, ln.reserved, ln.open, ln.fulfilled, ln.returned) for ln in held.lines
+        ]
         return word(held), lines
 
 
@@ -172,6 +199,9 @@ def expected(model: Model) -> dict[str, Any]:
     return seen
 
 
-def _held(held: dict[str, Any]) -> tuple[str, list[tuple[str, str, int, int, int]]]:
-    lines = [(ln["product"], ln["at"], ln["reserved"], ln["open"], ln["fulfilled"]) for ln in held["lines"]]
+def _held(held: dict[str, Any]) -> tuple[str, list[tuple[Any, ...]]]:
+    lines = [
+        (*map(ln.get, ("product", "at", "reserved", "open", "fulfilled", "returned")),)
+        for ln in held["lines"]
+    ]
     return held["state"], lines
