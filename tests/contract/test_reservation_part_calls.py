@@ -76,6 +76,21 @@ def test_the_rest_of_a_part_is_released(shop: Shop) -> None:
     assert refusal.metadata == {"reservation_id": "r", "state": "CLOSED"}
 
 
+def test_the_log_says_why(shop: Shop) -> None:
+    """Reason, reference and actor of a fulfilment and of a release stand in each log entry they write."""
+    held(shop)
+    who = (("x-inventory-actor", "ann"),)
+    part = v1.FulfillReservationRequest(
+        reservation_id="r", lines=shop.parts({1: 1}), reason="x" * 512, reference="y" * 128
+    )
+    shop.inventory.FulfillReservation(part, metadata=who)
+    rest = v1.ReleaseReservationRequest(reservation_id="r", reason="no show", reference="desk-3")
+    shop.inventory.ReleaseReservation(rest, metadata=who)
+    told = [(e.reason, e.reference, e.actor) for e in shop.log("a")[2:]]
+    assert told == [("x" * 512, "y" * 128, "ann"), ("no show", "desk-3", "ann")]
+    assert (shop.log("b")[2].reason, shop.log("b")[2].actor) == ("no show", "ann")
+
+
 def test_a_part_names_at_most_1000_lines(shop: Shop) -> None:
     """1,000 lines at most: one more is refused before anything is looked at."""
     held(shop)

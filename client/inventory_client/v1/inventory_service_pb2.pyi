@@ -668,21 +668,29 @@ class ReleaseReservationRequest(_message.Message):
 
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """The reservation."""
     request_id: _builtins.str
     """Names this call so that it can be repeated safely: 1 to 128 visible ASCII.
     The same id with the same content answers as before, with `replayed`.
     """
+    reason: _builtins.str
+    """Why, for people: at most 512 bytes. Absent = none."""
+    reference: _builtins.str
+    """The caller's own reference: at most 128 bytes. Absent = none."""
     def __init__(
         self,
         *,
         reservation_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        reference: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -727,12 +735,18 @@ class FulfillReservationRequest(_message.Message):
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """The reservation."""
     request_id: _builtins.str
     """Names this call so that it can be repeated safely: 1 to 128 visible ASCII.
     The same id with the same content answers as before, with `replayed`.
     """
+    reason: _builtins.str
+    """Why, for people: at most 512 bytes. Absent = none."""
+    reference: _builtins.str
+    """The caller's own reference: at most 128 bytes. Absent = none."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[_reservation_pb2.LineQuantity]:
         """Which units leave the house. Absent = all that are open."""
@@ -743,10 +757,12 @@ class FulfillReservationRequest(_message.Message):
         reservation_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         lines: _abc.Iterable[_reservation_pb2.LineQuantity] | None = ...,
+        reason: _builtins.str = ...,
+        reference: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

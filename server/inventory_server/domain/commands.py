@@ -225,8 +225,14 @@ class ConfirmReservation(_MoveReservation):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
 class ReleaseReservation(_MoveReservation):
-    __slots__ = ()
+    reason: str = ""
+    reference: str = ""
+
+    def content(self) -> tuple[object, ...]:
+        note = (self.reason, self.reference)
+        return (self.reservation_id, *(note if any(note) else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +240,14 @@ class FulfillReservation(_MoveReservation):
     """`units` are merged; none = all that are open."""
 
     units: tuple[LineUnits, ...] = ()
+    reason: str = ""
+    reference: str = ""
 
     def content(self) -> tuple[object, ...]:
         units = tuple(tuple(each) for each in self.units)
+        note = (self.reason, self.reference)
+        if any(note):
+            return (self.reservation_id, units, *note)
         return (self.reservation_id, units) if units else (self.reservation_id,)
 
 

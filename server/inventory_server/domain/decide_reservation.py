@@ -75,12 +75,16 @@ def release_reservation(state: State, command: ReleaseReservation, _request_id: 
         raise ReservationNotActive(command.reservation_id, reservation.state)
     if not reservation.is_live:
         return reservation
-    return give_back(state, reservation, ReservationState.RELEASED)
+    return give_back(
+        state, reservation, ReservationState.RELEASED, reason=command.reason, reference=command.reference
+    )
 
 
 def fulfill_reservation(state: State, command: FulfillReservation, _request_id: str | None) -> Reservation:
     confirmed = _confirm(state, _callers_own(state, command.reservation_id))
-    return take_out(state, confirmed, command.units or None)
+    return take_out(
+        state, confirmed, command.units or None, reason=command.reason, reference=command.reference
+    )
 
 
 def extend_reservation(state: State, command: ExtendReservation, _request_id: str | None) -> Reservation:

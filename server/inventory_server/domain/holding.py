@@ -63,8 +63,15 @@ def hold(
     return held
 
 
-def give_back(state: State, reservation: Reservation, ended: ReservationState) -> Reservation:
-    """Make every open unit available again.
+def give_back(
+    state: State,
+    reservation: Reservation,
+    ended: ReservationState,
+    *,
+    reason: str = "",
+    reference: str = "",
+) -> Reservation:
+    """Make every open unit available again; `reason` and `reference` are for the log.
 
     Returns: the reservation as it ended: RELEASED or EXPIRED as said, but CLOSED where units of it left the
         house before.
@@ -75,8 +82,9 @@ def give_back(state: State, reservation: Reservation, ended: ReservationState) -
         if line.open:
             level = stock.release(state.level(line.product_id, line.location), line.open)
             state.write_level(
-                line.product_id, line.location, action, line.open, level, reservation=reservation
-            )
+                line.product_id, line.location, action, line.open, level,
+                reservation=reservation, reason=reason, reference=reference,
+            )  # fmt: skip
         lines.append(line._replace(open=0, released=line.released + line.open))
     if any(line.fulfilled for line in lines):
         ended = ReservationState.CLOSED
@@ -85,12 +93,20 @@ def give_back(state: State, reservation: Reservation, ended: ReservationState) -
     return given
 
 
-def take_out(state: State, reservation: Reservation, units: Sequence[LineUnits] | None = None) -> Reservation:
+def take_out(
+    state: State,
+    reservation: Reservation,
+    units: Sequence[LineUnits] | None = None,
+    *,
+    reason: str = "",
+    reference: str = "",
+) -> Reservation:
     """Take open units out of the house.
 
     Args:
         reservation: COMMITTED, or HELD: what leaves the house is confirmed by it.
         units: how many of which lines, merged; None: all that are open.
+        reason, reference: for the log.
     Returns: the reservation; CLOSED if nothing of it is open any more, else COMMITTED.
     Raises: QuantityExceedsHeld.
     """
@@ -101,8 +117,9 @@ def take_out(state: State, reservation: Reservation, units: Sequence[LineUnits] 
         if count:
             level = stock.fulfill(state.level(line.product_id, line.location), count)
             state.write_level(
-                line.product_id, line.location, Action.FULFILL, count, level, reservation=reservation
-            )
+                line.product_id, line.location, Action.FULFILL, count, level,
+                reservation=reservation, reason=reason, reference=reference,
+            )  # fmt: skip
         lines.append(line._replace(open=line.open - count, fulfilled=line.fulfilled + count))
     is_open = any(line.open for line in lines)
     taken = replace(

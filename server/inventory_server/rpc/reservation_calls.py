@@ -93,13 +93,14 @@ class ReservationCalls:
     async def release_reservation(
         self, request: service_pb.ReleaseReservationRequest, call: Call
     ) -> service_pb.ReleaseReservationResponse:
-        command = ReleaseReservation(request.reservation_id)
+        command = ReleaseReservation(request.reservation_id, request.reason, request.reference)
         return await self._move(call, command, request.request_id, service_pb.ReleaseReservationResponse)
 
     async def fulfill_reservation(
         self, request: service_pb.FulfillReservationRequest, call: Call
     ) -> service_pb.FulfillReservationResponse:
-        command = FulfillReservation(request.reservation_id, convert.units(request.lines))
+        units = convert.units(request.lines)
+        command = FulfillReservation(request.reservation_id, units, request.reason, request.reference)
         return await self._move(call, command, request.request_id, service_pb.FulfillReservationResponse)
 
     async def extend_reservation(
