@@ -173,7 +173,8 @@ def test_release_before_its_reserve_arrives_the_late_hold_dies(staged: StagedSho
 def test_return_to_a_deleted_location(staged: StagedShop, together: Together, first: str) -> None:
     """Deleted first: LOCATION_NOT_FOUND, name another. Returned first: the location is not empty."""
     staged.location("north")
-    staged.inventory.CreateStock(v1.CreateStockRequest(product_id="a", quantity=2, location="north"))
+    staged.stock("a", 5)
+    staged.change("a", "INCREMENT", 2, location="north")
     request = staged.reserve_request("r", ("a", 2))
     request.lines[0].location = "north"
     staged.inventory.ReserveStock(request)
@@ -193,12 +194,12 @@ def test_return_to_a_deleted_location(staged: StagedShop, together: Together, fi
     )
     if first == "return":
         assert told == {"return": "OK", "delete": "LOCATION_NOT_EMPTY"}
-        assert staged.numbers("a") == (2, 2, 0)
+        assert staged.numbers("a") == (7, 7, 0)
         return
     assert told == {"return": "LOCATION_NOT_FOUND", "delete": "OK"}
     with staged.refused("LOCATION_NOT_FOUND") as refusal:
         staged.bring_back("r", "t", {1: 2})
     assert refusal.metadata == {"location": "north"}
     staged.bring_back("r", "t", {1: 2}, location="default")
-    assert staged.numbers("a") == (2, 2, 0)
+    assert staged.numbers("a") == (7, 7, 0)
     assert [e.location for e in staged.log("a") if word(e, "action") == "RETURN"] == ["default"]

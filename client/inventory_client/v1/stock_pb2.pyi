@@ -3,9 +3,11 @@
 isort:skip_file
 Stock: what there is of a product, and the log that proves it."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -48,6 +50,10 @@ class _StockActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StockActi
     """A reservation's units left the house: allocated - quantity, and so the total."""
     STOCK_ACTION_RETURN: _StockAction.ValueType  # 11
     """Units that had left the house came back: available + quantity."""
+    STOCK_ACTION_TRANSFER_OUT: _StockAction.ValueType  # 12
+    """Units left for another location: available - quantity; needs as much available."""
+    STOCK_ACTION_TRANSFER_IN: _StockAction.ValueType  # 13
+    """Units came from another location: available + quantity."""
     STOCK_ACTION_DELETE: _StockAction.ValueType  # 14
     """The record was deleted: quantity is what was available, 0 is left. The level's
     versions go on where the product is made again.
@@ -80,11 +86,91 @@ STOCK_ACTION_FULFILL: StockAction.ValueType  # 10
 """A reservation's units left the house: allocated - quantity, and so the total."""
 STOCK_ACTION_RETURN: StockAction.ValueType  # 11
 """Units that had left the house came back: available + quantity."""
+STOCK_ACTION_TRANSFER_OUT: StockAction.ValueType  # 12
+"""Units left for another location: available - quantity; needs as much available."""
+STOCK_ACTION_TRANSFER_IN: StockAction.ValueType  # 13
+"""Units came from another location: available + quantity."""
 STOCK_ACTION_DELETE: StockAction.ValueType  # 14
 """The record was deleted: quantity is what was available, 0 is left. The level's
 versions go on where the product is made again.
 """
 Global___StockAction: _TypeAlias = StockAction  # noqa: Y015
+
+class _StockView:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StockViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StockView.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STOCK_VIEW_UNSPECIFIED: _StockView.ValueType  # 0
+    """SUMS."""
+    STOCK_VIEW_SUMS: _StockView.ValueType  # 1
+    """The numbers summed over the locations."""
+    STOCK_VIEW_LEVELS: _StockView.ValueType  # 2
+    """Those, and each level by itself."""
+
+class StockView(_StockView, metaclass=_StockViewEnumTypeWrapper):
+    """How much a read tells of stock."""
+
+STOCK_VIEW_UNSPECIFIED: StockView.ValueType  # 0
+"""SUMS."""
+STOCK_VIEW_SUMS: StockView.ValueType  # 1
+"""The numbers summed over the locations."""
+STOCK_VIEW_LEVELS: StockView.ValueType  # 2
+"""Those, and each level by itself."""
+Global___StockView: _TypeAlias = StockView  # noqa: Y015
+
+@_typing.final
+class StockLevel(_message.Message):
+    """What there is of a product at one location. `total = available + allocated`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCATION_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    ALLOCATED_FIELD_NUMBER: _builtins.int
+    HAND_ALLOCATED_FIELD_NUMBER: _builtins.int
+    EXPIRED_HELD_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    location: _builtins.str
+    """The slug of the location."""
+    total: _builtins.int
+    """Units in the house."""
+    available: _builtins.int
+    """Units that nobody has allocated."""
+    allocated: _builtins.int
+    """Units allocated by hand or held by live reservations."""
+    hand_allocated: _builtins.int
+    """The part of `allocated` that was allocated by hand."""
+    expired_held: _builtins.int
+    """The part of `allocated` that is held past its time: free for whoever needs it."""
+    version: _builtins.int
+    """How many entries its log has; `expected_version` of a change."""
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed (database clock)."""
+
+    def __init__(
+        self,
+        *,
+        location: _builtins.str = ...,
+        total: _builtins.int = ...,
+        available: _builtins.int = ...,
+        allocated: _builtins.int = ...,
+        hand_allocated: _builtins.int = ...,
+        expired_held: _builtins.int = ...,
+        version: _builtins.int = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocated", b"allocated", "available", b"available", "expired_held", b"expired_held", "hand_allocated", b"hand_allocated", "location", b"location", "total", b"total", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StockLevel: _TypeAlias = StockLevel  # noqa: Y015
 
 @_typing.final
 class Stock(_message.Message):
@@ -103,6 +189,7 @@ class Stock(_message.Message):
     LOW_STOCK_THRESHOLD_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     EXPIRED_HELD_FIELD_NUMBER: _builtins.int
+    LEVELS_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The caller's own name of the product."""
     total: _builtins.int
@@ -116,8 +203,8 @@ class Stock(_message.Message):
     etag: _builtins.str
     """What all of this was when it was read, for UpdateStock and DeleteStock."""
     expired_held: _builtins.int
-    """The part of `allocated` that holds which have run out still hold: whoever needs
-    these units gets them. 0 in answers of calls that change the stock.
+    """The part of `allocated` that is held past its time: free for whoever needs it.
+    Only in reads; 0 in the answer of a change.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -126,6 +213,10 @@ class Stock(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the record or a level last changed (database clock)."""
+
+    @_builtins.property
+    def levels(self) -> _containers.RepeatedCompositeFieldContainer[Global___StockLevel]:
+        """With the view LEVELS: one for each location where there is a level, by slug."""
 
     def __init__(
         self,
@@ -139,10 +230,11 @@ class Stock(_message.Message):
         low_stock_threshold: _builtins.int | None = ...,
         etag: _builtins.str = ...,
         expired_held: _builtins.int = ...,
+        levels: _abc.Iterable[Global___StockLevel] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold", "create_time", b"create_time", "low_stock_threshold", b"low_stock_threshold", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold", "allocated", b"allocated", "available", b"available", "create_time", b"create_time", "etag", b"etag", "expired_held", b"expired_held", "low_stock_threshold", b"low_stock_threshold", "product_id", b"product_id", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold", "allocated", b"allocated", "available", b"available", "create_time", b"create_time", "etag", b"etag", "expired_held", b"expired_held", "levels", b"levels", "low_stock_threshold", b"low_stock_threshold", "product_id", b"product_id", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__low_stock_threshold: _TypeAlias = _typing.Literal["low_stock_threshold"]  # noqa: Y015
     _WhichOneofArgType__low_stock_threshold: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold"]  # noqa: Y015
