@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 import inventory_client
+from inventory_client import v1
 from inventory_server.db.stores import create_store
 from inventory_server.launch import LaunchedProcess
 from support.model import Call, Model, explanations
@@ -35,6 +36,7 @@ STEPS_PER_RUN = 30
 CALLERS = 4
 
 PRODUCTS = "abc"
+PLACES = ("default", "shelf")
 QUANTITIES = (1, 1, 2, 3, 5)
 HAND_ACTIONS = ("INCREMENT", "INCREMENT", "DECREMENT", "ALLOCATE", "DEALLOCATE", "SET")
 
@@ -62,32 +64,40 @@ class Pencil:
     def create(self) -> tuple[Any, ...]:
         return self.one_of(PRODUCTS), self.one_of((2, 5, 10))
 
+    def delete(self) -> tuple[Any, ...]:
+        return (self.one_of(PRODUCTS),)
+
+    def switch(self) -> tuple[Any, ...]:
+        return self.one_of(PLACES), self.one_of((True, True, False))
+
     def change(self) -> tuple[Any, ...]:
-        return self.one_of(PRODUCTS), self.one_of(HAND_ACTIONS), self.one_of(QUANTITIES)
+        product, action = self.one_of(PRODUCTS), self.one_of(HAND_ACTIONS)
+        return product, action, self.one_of(QUANTITIES), self.one_of(PLACES)
 
     def reserve(self) -> tuple[Any, ...]:
         products = self._data.draw(st.lists(st.sampled_from(PRODUCTS), min_size=1, max_size=2, unique=True))
-        lines = tuple((product, self.one_of(QUANTITIES), "") for product in products)
+        lines = tuple((p, self.one_of(QUANTITIES), self.one_of(("", "", "shelf"))) for p in products)
         return self.an_id(self._model.reservations, "r", new=4), lines
 
     def confirm(self) -> tuple[Any, ...]:
         return (self.an_id(self._model.reservations, "r"),)
 
-    release = fulfill = confirm
+    release = confirm
 
-    def fulfill_part(self) -> tuple[Any, ...]:
-        return self.an_id(self._model.reservations, "r"), self.one_of((1, 1, 2)), self.one_of((1, 1, 2))
+    def fulfill(self) -> tuple[Any, ...]:
+        units = self.one_of(((), (), ((1, 1),), ((1, 1), (2, 1)), ((1, 3),)))
+        return self.an_id(self._model.reservations, "r"), units
 
-    def bring_back(self) -> tuple[Any, ...]:
-        reservation_id, number, quantity = self.fulfill_part()
-        return_id = self.an_id(self._model.returns, "t", new=6)
-        return reservation_id, return_id, number, quantity, self.one_of((True, False))
+    def give_back(self) -> tuple[Any, ...]:
+        return_id = self.an_id(self._model.returns, "b", new=4)
+        unit = self.one_of(((1, 1), (1, 2), (2, 1)))
+        return self.an_id(self._model.reservations, "r"), return_id, unit, self.one_of((True, True, False))
 
     def cart(self) -> tuple[Any, ...]:
         return (self.an_id(self._model.carts, "c", new=4),)
 
     def add(self) -> tuple[Any, ...]:
-        place = self.one_of(("", "", "default"))
+        place = self.one_of(("", "", *PLACES))
         product, quantity = self.one_of(PRODUCTS), self.one_of(QUANTITIES)
         return self.an_id(self._model.carts, "c"), product, quantity, self.one_of((100, 200)), place
 
@@ -120,20 +130,27 @@ class Pencil:
         return payment_id, self.an_id(self._model.refunds, "f", new=4), amount
 
     def cancel(self) -> tuple[Any, ...]:
-        return (self.an_id(self._model.orders, "o"),)
+        target = self.an_id(self._model.orders, "o") if self._data.draw(st.booleans()) else ""
+        return self.an_id(self._model.orders, "o"), target
 
     def ship(self) -> tuple[Any, ...]:
-        return self.an_id(self._model.orders, "o"), self.an_id(self._model.shipments, "s", new=4)
+        units = self.one_of(((), (), ((1, 1),), ((1, 1), (2, 1))))
+        return self.an_id(self._model.orders, "o"), self.an_id(self._model.shipments, "s", new=4), units
+
+    def take_back(self) -> tuple[Any, ...]:
+        return_id = self.an_id(self._model.order_returns, "t", new=4)
+        unit = self.one_of(((1, 1), (1, 2), (2, 1)))
+        return self.an_id(self._model.orders, "o"), return_id, unit, self.one_of((True, True, False))
 
 
 # Each as often as it stands here.
 STEPS = (
-    "create", "change", "change", "reserve", "reserve", "confirm", "release", "fulfill", "fulfill_part",
-    "fulfill_part", "bring_back", "bring_back", "cart", "add", "add",
+    "create", "change", "change", "change", "delete", "switch", "reserve", "reserve", "reserve", "confirm",
+    "release", "fulfill", "fulfill", "give_back", "give_back", "cart", "add", "add",
     "add", "remove", "check_out", "check_out", "pay", "pay", "pay", "pay", "pay", "capture", "capture",
-    "void", "refund", "refund", "confirm_payment", "cancel", "ship", "ship",
+    "void", "refund", "refund", "confirm_payment", "cancel", "cancel", "ship", "ship", "ship", "take_back",
 )  # fmt: skip
-REPEATED = frozenset({"change", "confirm", "release", "fulfill", "fulfill_part", "add", "remove", "cancel"})
+REPEATED = frozenset({"change", "delete", "confirm", "release", "fulfill", "add", "remove", "cancel"})
 
 
 class Machine(RuleBasedStateMachine):
@@ -161,6 +178,7 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         """Something to race for, and an order to pay."""
+        self._client.inventory.CreateLocation(v1.CreateLocationRequest(slug="shelf"))
         for product, quantity in (("a", 5), ("b", 3)):
             self._burst([Call("create", (product, quantity))])
         for number in "01":
@@ -189,7 +207,8 @@ class Machine(RuleBasedStateMachine):
             if wanted == shown:
                 self._model = model
                 return
-            came_close.append({key: (wanted.get(key), shown.get(key)) for key in wanted | shown})
+            differs = [key for key in wanted | shown if wanted.get(key) != shown.get(key)]
+            came_close.append({key: (wanted.get(key), shown.get(key)) for key in differs})
         raise AssertionError(
             f"seed {SEED}: {list(zip(burst, told, strict=True))}: "
             + (

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 Line = tuple[str, int, str]  # product, quantity, location ("" = any)
 
+_DEFINITE = ("AUTHORIZED", "CAPTURED")
 LIVE = ("HELD", "COMMITTED")
 
 
@@ -37,7 +38,7 @@ class Model:
         self.available: dict[tuple[str, str], int] = {}
         self.by_hand: dict[tuple[str, str], int] = {}
         self.entries: dict[tuple[str, str], int] = {}
-        self.places: dict[str, bool] = {"default": True}  # slug -> enabled, in the order that they serve
+        self.places = {"default": True, "shelf": True}  # slug -> enabled, in the order that they serve
         self.reservations: dict[str, dict[str, Any]] = {}
         self.carts: dict[str, dict[str, Any]] = {}
         self.orders: dict[str, dict[str, Any]] = {}
@@ -45,6 +46,7 @@ class Model:
         self.shipments: dict[str, tuple[Any, ...]] = {}
         self.refunds: dict[str, tuple[Any, ...]] = {}
         self.returns: dict[str, tuple[Any, ...]] = {}
+        self.order_returns: dict[str, tuple[Any, ...]] = {}
         self.owned = 0
         self.answers: dict[tuple[str, str], tuple[Any, ...]] = {}
 
@@ -57,10 +59,11 @@ class Model:
         if request_id and key in self.answers:
             asked, answer = self.answers[key]
             return answer if asked == args else "ID_REUSED"
-        before = self.clone() if request_id else self
+        before = self.clone()
         try:
             verdict: str | Later = getattr(self, step)(*args)
         except Refused as refused:
+            vars(self).update(vars(before))
             return str(refused)
         if request_id and vars(self) != vars(before):
             self.answers[key] = (args, verdict)
@@ -98,10 +101,27 @@ class Model:
         self.available[product, "default"] = quantity
         return "OK"
 
-    def change(self, product: str, action: str, quantity: int) -> str:
-        key = (product, "default")
+    def delete(self, product: str) -> str:
         if product not in self.managed:
             raise Refused("STOCK_NOT_FOUND")
+        if self.stock(product)[1]:
+            raise Refused("STOCK_IN_USE")
+        self.managed.remove(product)
+        for key in [key for key in self.entries if key[0] == product]:
+            self._log(key)
+            self.available[key] = 0
+        return "OK"
+
+    def switch(self, place: str, enabled: bool) -> str:
+        self.places[place] = enabled
+        return "OK"
+
+    def change(self, product: str, action: str, quantity: int, place: str) -> str:
+        key = (product, place)
+        if product not in self.managed:
+            raise Refused("STOCK_NOT_FOUND")
+        if action == "ALLOCATE" and not self.places[place]:
+            raise Refused("LOCATION_DISABLED")
         free, by_hand = self.available.get(key, 0), self.by_hand.get(key, 0)
         if action in ("DECREMENT", "ALLOCATE") and free < quantity:
             raise Refused("INSUFFICIENT_STOCK")
@@ -149,42 +169,26 @@ class Model:
             self._give_back(held)
         return f"OK:{held['state']}"
 
-    def fulfill(self, reservation_id: str) -> str:
+    def fulfill(self, reservation_id: str, units: tuple[tuple[int, int], ...]) -> str:
+        """`units`: (line, quantity); none = all that are open."""
         held = self._callers(reservation_id)
         if held["state"] not in LIVE:
             raise Refused("RESERVATION_NOT_ACTIVE")
-        self._take_out(held, {n: line["open"] for n, line in enumerate(held["lines"], 1) if line["open"]})
-        return f"OK:{held['state']}"
-
-    def fulfill_part(self, reservation_id: str, number: int, quantity: int) -> str:
-        held = self._callers(reservation_id)
-        if held["state"] not in LIVE:
-            raise Refused("RESERVATION_NOT_ACTIVE")
-        if quantity > sum(line["open"] for line in held["lines"][number - 1 : number]):
+        if any(self._line(held, n).get("open", 0) < quantity for n, quantity in units):
             raise Refused("QUANTITY_EXCEEDS_HELD")
-        self._take_out(held, {number: quantity})
+        self._take_out(held, dict(units) or _open(held))
         return f"OK:{held['state']}"
 
-    def bring_back(
-        self, reservation_id: str, return_id: str, number: int, quantity: int, restock: bool
-    ) -> str:
-        asked = (reservation_id, number, quantity, restock)
-        if self.returns.get(return_id, asked) != asked:
+    def give_back(self, reservation_id: str, return_id: str, unit: tuple[int, int], restock: bool) -> str:
+        asked = (reservation_id, unit, restock)
+        seen = self.returns.get(return_id)
+        if seen is not None and seen != asked:
             raise Refused("ID_REUSED")
         held = self._callers(reservation_id)
-        if return_id in self.returns:
+        if seen is not None:
             return f"OK:{held['state']}"
-        named = held["lines"][number - 1 : number]
-        if restock and any(line["product"] not in self.managed for line in named):
-            raise Refused("STOCK_NOT_FOUND")
-        if quantity > sum(line["fulfilled"] - line["returned"] for line in named):
-            raise Refused("RETURN_EXCEEDS_SHIPPED")
+        self._bring_back(held, unit, restock)
         self.returns[return_id] = asked
-        for line in named:
-            line["returned"] += quantity
-            if restock:
-                self._log((line["product"], line["at"]))
-                self.available[line["product"], line["at"]] += quantity
         return f"OK:{held['state']}"
 
     # --- carts and orders --------------------------------------------------------------------------
@@ -232,22 +236,53 @@ class Model:
         }
         return "OK"
 
-    def cancel(self, order_id: str) -> str:
+    def cancel(self, order_id: str, target_id: str) -> str:
+        if order_id == target_id:
+            raise Refused("INVALID_FIELD")
         order = self._order(order_id)
+        target = self._order(target_id) if target_id else None
         if order["cancelled"]:
+            if target:
+                raise Refused("ORDER_CANCELLED")
             return "OK"
         if any(paid["pending"] for paid in self._payments_of(order_id)):
             raise Refused("PAYMENT_IN_PROGRESS")
         if self._is_shipped(order):
             raise Refused("ORDER_NOT_CANCELLABLE")
+        if target:
+            self._need_unpaid(target_id, target)
         order["cancelled"] = True
         self._let_go(order)
+        if target:
+            self._allocate(target_id)
+            self.reservations[target["hold"]]["lent"] = True
         return "OK"
 
-    def ship(self, order_id: str, shipment_id: str) -> str:
+    def _need_unpaid(self, order_id: str, order: dict[str, Any]) -> None:
+        paid = self._payments_of(order_id)
+        if order["cancelled"]:
+            raise Refused("ORDER_CANCELLED")
+        if any(each["pending"] for each in paid):
+            raise Refused("PAYMENT_IN_PROGRESS")
+        if self._is_held(order) or any(self._counts(each) for each in paid):
+            raise Refused("ORDER_NOT_CANCELLABLE")
+
+    def take_back(self, order_id: str, return_id: str, unit: tuple[int, int], restock: bool) -> str:
+        asked = (order_id, unit, restock)
+        seen = self.order_returns.get(return_id)
+        if seen is not None and seen != asked:
+            raise Refused("ID_REUSED")
+        order = self._order(order_id)
+        if seen is None:
+            held = self.reservations[order["hold"]] if order["hold"] else {"lines": []}
+            self._bring_back(held, unit, restock)
+            self.order_returns[return_id] = asked
+        return "OK"
+
+    def ship(self, order_id: str, shipment_id: str, units: tuple[tuple[int, int], ...]) -> str:
         seen = self.shipments.get(shipment_id)
         if seen is not None:
-            if seen != (order_id,):
+            if seen != (order_id, units):
                 raise Refused("ID_REUSED")
             return "OK"
         order = self._order(order_id)
@@ -261,8 +296,10 @@ class Model:
         if self._is_shipped(order) or captured != order["total"] or refunded == captured:
             raise Refused("ORDER_NOT_SHIPPABLE")
         held = self.reservations[order["hold"]]
-        self._take_out(held, {n: line["open"] for n, line in enumerate(held["lines"], 1) if line["open"]})
-        self.shipments[shipment_id] = (order_id,)
+        if any(self._line(held, n).get("open", 0) < quantity for n, quantity in units):
+            raise Refused("QUANTITY_EXCEEDS_HELD")
+        self._take_out(held, dict(units) or _open(held))
+        self.shipments[shipment_id] = (order_id, units)
         return "OK"
 
     # --- payments: the first step, and what the gateway's answer does -------------------------------
@@ -354,10 +391,12 @@ class Model:
         paid["returning"] = 0
         order = self.orders[paid["order"]]
         if self._is_held(order):
-            if not any(self._counts(each) for each in self._payments_of(paid["order"])):
+            held = self.reservations[order["hold"]]
+            if any(self._counts(each) for each in self._payments_of(paid["order"])):
+                if self._counts(paid):
+                    held["state"], held["lent"] = "COMMITTED", False
+            elif not held["lent"]:  # a hold from before goes on
                 self._let_go(order)
-            elif self._counts(paid):
-                self.reservations[order["hold"]]["state"] = "COMMITTED"
         return f"OK:{self.payment_word(payment_id)}"
 
     # --- what they share ---------------------------------------------------------------------------
@@ -388,6 +427,7 @@ class Model:
             "asked": lines,
             "state": state,
             "owner": owner,
+            "lent": False,
             "lines": [
                 {
                     "product": product,
@@ -421,6 +461,21 @@ class Model:
         held["state"] = "COMMITTED"
         self._end(held)
 
+    def _bring_back(self, held: dict[str, Any], unit: tuple[int, int], restock: bool) -> None:
+        line = self._line(held, unit[0])
+        if restock and line and line["product"] not in self.managed:
+            raise Refused("STOCK_NOT_FOUND")
+        if not line or line["fulfilled"] - line["returned"] < unit[1]:
+            raise Refused("RETURN_EXCEEDS_SHIPPED")
+        line["returned"] += unit[1]
+        if restock:
+            self._log((line["product"], line["at"]))
+            self.available[line["product"], line["at"]] += unit[1]
+
+    def _line(self, held: dict[str, Any], number: int) -> dict[str, Any]:
+        """The line of a number; nothing where there is none."""
+        return held["lines"][number - 1] if number <= len(held["lines"]) else {}
+
     def _end(self, held: dict[str, Any]) -> None:
         if not any(line["open"] for line in held["lines"]):
             held["state"] = "CLOSED" if any(line["fulfilled"] for line in held["lines"]) else "RELEASED"
@@ -445,7 +500,18 @@ class Model:
         return bool(order["hold"]) and self.reservations[order["hold"]]["state"] in LIVE
 
     def _is_shipped(self, order: dict[str, Any]) -> bool:
-        return bool(order["hold"]) and self.reservations[order["hold"]]["state"] == "CLOSED"
+        lines = self.reservations[order["hold"]]["lines"] if order["hold"] else []
+        return bool(lines) and all(line["fulfilled"] == line["reserved"] for line in lines)
+
+    def order_word(self, order_id: str) -> str:
+        order, paid = self.orders[order_id], self._payments_of(order_id)
+        lines = self.reservations[order["hold"]]["lines"] if order["hold"] else []
+        if any(line["fulfilled"] for line in lines) and (order["cancelled"] or self._is_shipped(order)):
+            return "COMPLETE"
+        if order["cancelled"]:
+            return "CANCELLED"
+        covered = sum(each["captured"] or each["amount"] for each in paid if each["stage"] in _DEFINITE)
+        return "PROCESSING" if covered == order["total"] else "INCOMPLETE"
 
     def _counts(self, paid: dict[str, Any]) -> bool:
         return paid["stage"] in ("AUTHORIZED", "CAPTURED") or paid["pending"] in (
@@ -504,6 +570,10 @@ def _found(rows: dict[str, dict[str, Any]], key: str, reason: str) -> dict[str, 
     if key not in rows:
         raise Refused(reason)
     return rows[key]
+
+
+def _open(held: dict[str, Any]) -> dict[int, int]:
+    return {number: line["open"] for number, line in enumerate(held["lines"], 1) if line["open"]}
 
 
 class Call(NamedTuple):

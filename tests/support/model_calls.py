@@ -31,12 +31,21 @@ class Callers:
             v1.CreateStockRequest(product_id=product, quantity=quantity, request_id=request_id)
         )
 
-    def change(self, product: str, action: str, quantity: int, request_id: str) -> None:
+    def delete(self, product: str, request_id: str) -> None:
+        self._inventory.DeleteStock(v1.DeleteStockRequest(product_id=product, request_id=request_id))
+
+    def switch(self, place: str, enabled: bool, request_id: str) -> None:
+        self._inventory.UpdateLocation(
+            v1.UpdateLocationRequest(slug=place, disabled=not enabled, request_id=request_id)
+        )
+
+    def change(self, product: str, action: str, quantity: int, place: str, request_id: str) -> None:
         self._inventory.CreateStockTransaction(
             v1.CreateStockTransactionRequest(
                 product_id=product,
                 action=v1.StockAction.Value(f"STOCK_ACTION_{action}"),
                 quantity=quantity,
+                location=place,
                 request_id=request_id,
             )
         )
@@ -59,34 +68,24 @@ class Callers:
         request = v1.ReleaseReservationRequest(reservation_id=reservation_id, request_id=request_id)
         return word(self._inventory.ReleaseReservation(request).reservation)
 
-    def fulfill(self, reservation_id: str, request_id: str) -> str:
-        request = v1.FulfillReservationRequest(reservation_id=reservation_id, request_id=request_id)
-        return word(self._inventory.FulfillReservation(request).reservation)
-
-    def fulfill_part(self, reservation_id: str, number: int, quantity: int, request_id: str) -> str:
-        request = v1.FulfillReservationRequest(
-            reservation_id=reservation_id,
-            lines=[v1.LineQuantity(line_number=number, quantity=quantity)],
-            request_id=request_id,
-        )
-        return word(self._inventory.FulfillReservation(request).reservation)
-
-    def bring_back(
-        self,
-        reservation_id: str,
-        return_id: str,
-        number: int,
-        quantity: int,
-        restock: bool,
-        request_id: str,
+    def give_back(
+        self, reservation_id: str, return_id: str, unit: tuple[int, int], restock: bool, request_id: str
     ) -> str:
         request = v1.ReturnReservationItemsRequest(
             reservation_id=reservation_id,
             return_id=return_id,
-            lines=[v1.LineQuantity(line_number=number, quantity=quantity)],
+            lines=_quantities(unit),
             restock=restock,
         )
         return word(self._inventory.ReturnReservationItems(request).reservation)
+
+    def fulfill(self, reservation_id: str, units: tuple[tuple[int, int], ...], request_id: str) -> str:
+        request = v1.FulfillReservationRequest(
+            reservation_id=reservation_id,
+            lines=_quantities(*units),
+            request_id=request_id,
+        )
+        return word(self._inventory.FulfillReservation(request).reservation)
 
     # --- carts and orders --------------------------------------------------------------------------
 
@@ -107,11 +106,26 @@ class Callers:
     def check_out(self, cart_id: str, order_id: str, request_id: str) -> None:
         self._checkout.Checkout(v1.CheckoutRequest(cart_id=cart_id, order_id=order_id))
 
-    def cancel(self, order_id: str, request_id: str) -> None:
-        self._checkout.CancelOrder(v1.CancelOrderRequest(order_id=order_id, request_id=request_id))
+    def cancel(self, order_id: str, target_id: str, request_id: str) -> None:
+        self._checkout.CancelOrder(
+            v1.CancelOrderRequest(order_id=order_id, target_order_id=target_id, request_id=request_id)
+        )
 
-    def ship(self, order_id: str, shipment_id: str, request_id: str) -> None:
-        self._checkout.ShipOrder(v1.ShipOrderRequest(order_id=order_id, shipment_id=shipment_id))
+    def ship(
+        self, order_id: str, shipment_id: str, units: tuple[tuple[int, int], ...], request_id: str
+    ) -> None:
+        self._checkout.ShipOrder(
+            v1.ShipOrderRequest(order_id=order_id, shipment_id=shipment_id, lines=_quantities(*units))
+        )
+
+    def take_back(
+        self, order_id: str, return_id: str, unit: tuple[int, int], restock: bool, request_id: str
+    ) -> None:
+        self._checkout.ReturnOrderItems(
+            v1.ReturnOrderItemsRequest(
+                order_id=order_id, return_id=return_id, lines=_quantities(unit), restock=restock
+            )
+        )
 
     # --- payments ----------------------------------------------------------------------------------
 
@@ -166,7 +180,8 @@ class Callers:
         for order_id in model.orders:
             order = self._checkout.GetOrder(v1.GetOrderRequest(order_id=order_id)).order
             held = self._reservation(order.reservation_id) if order.reservation_id else None
-            seen[f"order {order_id}"] = (order.total_minor, order.HasField("cancel_time"), held)
+            cancelled = order.HasField("cancel_time")
+            seen[f"order {order_id}"] = (word(order), order.total_minor, cancelled, held)
         for payment_id in model.payments:
             paid = self._checkout.GetPayment(v1.GetPaymentRequest(payment_id=payment_id)).payment
             seen[f"payment {payment_id}"] = (word(paid), paid.captured_minor, paid.refunded_minor)
@@ -181,6 +196,10 @@ class Callers:
         return word(held), lines
 
 
+def _quantities(*units: tuple[int, int]) -> list[v1.LineQuantity]:
+    return [v1.LineQuantity(line_number=number, quantity=quantity) for number, quantity in units]
+
+
 def expected(model: Model) -> dict[str, Any]:
     """Return what the API has to show of a model."""
     seen: dict[str, Any] = {f"stock {product}": model.stock(product) for product in model.managed}
@@ -193,15 +212,13 @@ def expected(model: Model) -> dict[str, Any]:
         seen[f"cart {cart_id}"] = (items, cart["order"])
     for order_id, order in model.orders.items():
         held = _held(model.reservations[order["hold"]]) if order["hold"] else None
-        seen[f"order {order_id}"] = (order["total"], order["cancelled"], held)
+        seen[f"order {order_id}"] = (model.order_word(order_id), order["total"], order["cancelled"], held)
     for payment_id, paid in model.payments.items():
         seen[f"payment {payment_id}"] = (model.payment_word(payment_id), paid["captured"], paid["refunded"])
     return seen
 
 
 def _held(held: dict[str, Any]) -> tuple[str, list[tuple[Any, ...]]]:
-    lines = [
-        (*map(ln.get, ("product", "at", "reserved", "open", "fulfilled", "returned")),)
-        for ln in held["lines"]
-    ]
+    told = ("product", "at", "reserved", "open", "fulfilled", "returned")
+    lines = [tuple(line[name] for name in told) for line in held["lines"]]
     return held["state"], lines
