@@ -41,8 +41,10 @@ types: $(INSTALLED) ## Check the types
 stubs: $(INSTALLED) ## Generate the Python stubs of protos/
 	@$(BIN)/python tools/stubs.py
 
-docs: $(INSTALLED) ## Write docs/settings.md from the settings
+docs: $(INSTALLED) ## Write docs/settings.md, api.md and order-flow.md from the code and the protos
 	@$(BIN)/python tools/settings.py
+	@$(BIN)/python tools/api.py
+	@$(BIN)/python tools/order_flow.py
 
 fmt: $(INSTALLED) ## Format the code, mend what can be mended
 	@$(BIN)/ruff check --fix

@@ -9,6 +9,7 @@ to, breadth first, and each change of state that is seen becomes an arrow. A tes
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,7 @@ from inventory_server.domain.payment_commands import (
     BeginVoid,
     SettlePayment,
 )
-from inventory_server.domain.reservation import Line
+from inventory_server.domain.reservation import Line, LineUnits
 from inventory_server.domain.state import State, Table
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "order-flow.md"
@@ -139,6 +140,7 @@ def reservation_picture() -> str:
         Step("Confirm", (commands.ConfirmReservation("r"),)),
         Step("Release", (commands.ReleaseReservation("r"),)),
         Step("Fulfill", (commands.FulfillReservation("r"),)),
+        Step("Fulfill a part", (commands.FulfillReservation("r", (LineUnits(1, 1),)),)),
         Step("its time is over", (commands.ExpireReservation("r"),), wait_s=60),
     )
 
@@ -156,16 +158,26 @@ def reservation_picture() -> str:
 # --- a payment -----------------------------------------------------------------------------------
 
 
-def an_order(units: int, price_minor: int) -> Situation:
-    """An unpaid order `o` of all there is."""
-    bought = (
+def a_cart(units: int, price_minor: int) -> Situation:
+    """A cart `c` with all there is."""
+    filled = (
         commands.CreateCart("c", "EUR"),
         commands.AddCartItems("c", (CartItem("tea", units, price_minor, None),)),
-        commands.Checkout("c", "o"),
     )
-    made = after(a_shop(units), Step("", bought))
+    made = after(a_shop(units), Step("", filled))
     assert made is not None
     return made
+
+
+def an_order(units: int, price_minor: int) -> Situation:
+    """An unpaid order `o` of it."""
+    made = after(a_cart(units, price_minor), Step("", (commands.Checkout("c", "o"),)))
+    assert made is not None
+    return made
+
+
+_ANSWERS = (OperationState.ACCEPTED, OperationState.DECLINED, OperationState.FAILED)
+_ASK_THE_SHOPPER = ("purchase", "authorize", "confirm")
 
 
 def payment_picture() -> str:
@@ -178,17 +190,17 @@ def payment_picture() -> str:
         ("void", BeginVoid("o", "p", "VOID", LEASE_S)),
         ("confirm", BeginConfirm("o", "p", "CONFIRM", LEASE_S, reservation_id="hold 3")),
         ("refund of a part", BeginRefund("o", "p", "REFUND 1", LEASE_S, refund_id="1", amount_minor=100)),
-        ("refund of the rest", BeginRefund("o", "p", "REFUND 2", LEASE_S, refund_id="2", amount_minor=100)),
+        ("refund of a part", BeginRefund("o", "p", "REFUND 2", LEASE_S, refund_id="2", amount_minor=100)),
         ("refund", BeginRefund("o", "p", "REFUND 3", LEASE_S, refund_id="3", amount_minor=200)),
     ]
     steps = [
         Step(
             f"{name} {outcome.value.lower().replace('_', ' ')}",
-            (begin, SettlePayment("o", "p", begin.operation_id, outcome)),
+            (begin, SettlePayment("o", "p", begin.operation_id, outcome, lease_s=LEASE_S)),
         )
         for name, begin in begins
         for outcome in OperationState
-        if outcome is not OperationState.PROCESSING
+        if outcome in _ANSWERS or (outcome is OperationState.REQUIRES_ACTION and name in _ASK_THE_SHOPPER)
     ]
 
     def look(state: State) -> str:
@@ -202,6 +214,100 @@ def payment_picture() -> str:
     return picture(arrows(an_order(2, 100), steps, look, apart))
 
 
+# --- an order ------------------------------------------------------------------------------------
+
+
+def order_picture() -> str:
+    """An order paid in one part or in two, cancelled and shipped, whole and in parts."""
+
+    def paid(name: str, payment_id: str, amount_minor: int, outcome: OperationState) -> Step:
+        begin = BeginPayment("o", payment_id, amount_minor, "", payment_id, f"hold for {payment_id}", LEASE_S)
+        settle = SettlePayment("o", payment_id, payment_id, outcome, lease_s=LEASE_S)
+        return Step(name, (begin, settle))
+
+    steps = [
+        Step("Checkout", (commands.Checkout("c", "o"),)),
+        paid("first half paid", "p1", 100, OperationState.ACCEPTED),
+        paid("second half paid", "p2", 100, OperationState.ACCEPTED),
+        paid("paid in full", "p3", 200, OperationState.ACCEPTED),
+        paid("declined", "p4", 200, OperationState.DECLINED),
+        Step("CancelOrder", (commands.CancelOrder("o"),)),
+        Step("ShipOrder", (commands.ShipOrder("o", "s"),)),
+    ]
+
+    def look(state: State) -> str:
+        return state.order_view("o").state.value if state.orders.get("o") else ""
+
+    def apart(state: State) -> object:
+        if not state.orders.get("o"):
+            return None
+        view = state.order_view("o")
+        held = view.reservation and (view.reservation.state, [line.open for line in view.reservation.lines])
+        return view.state, view.payment_state, view.shipping_state, held, [p.state for p in view.payments]
+
+    return picture(arrows(a_cart(2, 100), steps, look, apart))
+
+
+_PAGE = """\
+# The order flow
+
+<!-- Written by `make docs`: tools/order_flow.py draws the state machines from what the rules do. -->
+
+What each step checks and moves is a table in [concepts.md](concepts.md#the-order-flow); every call is in
+[api.md](api.md). The state machines are not drawn by hand: each command was tried in every situation that the
+rules lead to, and each change of state that was seen is an arrow.
+
+## From the cart to the shelf's edge
+
+```mermaid
+flowchart TD
+    cart["AddCartItems: does the stock have this request's quantity?"]
+    cart -->|no| sold["INSUFFICIENT_STOCK: final"]
+    cart -->|yes| checkout["Checkout: does it have each product's sum, now?"]
+    checkout -->|no| sold
+    checkout -->|yes| unpaid["an unpaid order: nothing is held"]
+    unpaid --> pay["PayOrder, transaction 1: allocate the whole order, write the operation as PROCESSING"]
+    pay -->|short| lost["INSUFFICIENT_STOCK: somebody was faster; the gateway is never called"]
+    pay -->|held| gateway["the gateway is called, outside any transaction"]
+    gateway -->|accepted| kept["transaction 2: the units are the customer's"]
+    gateway -->|declined| released["transaction 2: released, unless another payment counts"]
+    gateway -->|no answer| doubt["PROCESSING: the units stay held, the reconciler finds out"]
+    doubt --> gateway
+    kept --> ship["ShipOrder: the units leave the house"]
+    kept --> cancel["CancelOrder: what is not shipped goes back to stock; no automatic refund"]
+```
+
+Of many who pay for the last unit, transaction 1 of exactly one finds it.
+
+## An order
+
+Its state is derived from its payments and shipments and stored nowhere.
+
+{order}
+
+## A payment
+
+Each arrow is a call with the gateway's answer to it. Between the two the payment is PROCESSING; where the
+answer is in doubt it stays so, and the units stay held, until the reconciler has asked, or an administrator
+has said (ResolvePayment).
+
+{payment}
+
+## A reservation
+
+Made by a caller, or by the order flow itself, which then alone moves it.
+
+{reservation}
+"""
+
+
+def page() -> str:
+    """Return the page's text."""
+    return _PAGE.format(order=order_picture(), payment=payment_picture(), reservation=reservation_picture())
+
+
 if __name__ == "__main__":
-    print(reservation_picture())
-    print(payment_picture())
+    if "--print" in sys.argv:
+        sys.stdout.write(page())
+    else:
+        PAGE.write_text(page())

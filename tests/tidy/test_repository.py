@@ -65,15 +65,16 @@ def test_files_end_as_files_do() -> None:
     assert bad == []
 
 
-def test_settings_page_is_fresh() -> None:
-    """Every setting is documented with its default and its range: else `make docs`."""
-    page = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "settings.py"), "--print"],
-        capture_output=True,
-        text=True,
-        check=True,
+@pytest.mark.parametrize(
+    ("tool", "page"),
+    [("settings.py", "settings.md"), ("api.py", "api.md"), ("order_flow.py", "order-flow.md")],
+)
+def test_pages_that_are_made_are_fresh(tool: str, page: str) -> None:
+    """What is made of the settings, the protos and the rules says what they say: else `make docs`."""
+    made = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / tool), "--print"], capture_output=True, text=True, check=True
     ).stdout
-    assert (ROOT / "docs" / "settings.md").read_text() == page
+    assert (ROOT / "docs" / page).read_text() == made
 
 
 @pytest.mark.parametrize(
