@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inventory_server.domain import commands
+from inventory_server.domain import commands, order_commands
 from inventory_server.domain.commands import Command
 from inventory_server.domain.decide import Request, decide
 from inventory_server.domain.limits import DEFAULT_LOCATION
@@ -231,8 +231,9 @@ def order_picture() -> str:
         paid("second half paid", "p2", 100, OperationState.ACCEPTED),
         paid("paid in full", "p3", 200, OperationState.ACCEPTED),
         paid("declined", "p4", 200, OperationState.DECLINED),
-        Step("CancelOrder", (commands.CancelOrder("o"),)),
-        Step("ShipOrder", (commands.ShipOrder("o", "s"),)),
+        Step("CancelOrder", (order_commands.CancelOrder("o"),)),
+        Step("ShipOrder", (order_commands.ShipOrder("o", "s1"),)),
+        Step("ShipOrder, a part", (order_commands.ShipOrder("o", "s2", (LineUnits(1, 1),)),)),
     ]
 
     def look(state: State) -> str:

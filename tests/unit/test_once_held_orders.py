@@ -15,7 +15,7 @@ from inventory_server.domain.order_commands import CancelOrder
 from inventory_server.domain.payment import OperationKind, OperationState, PaymentState
 from inventory_server.domain.reservation import Line, Reservation, ReservationState
 from inventory_server.domain.stock import Action
-from support.world import World, begin
+from support.world import World, begin, further
 
 HOLD_S = 24 * 3600
 ACCEPTED, DECLINED = OperationState.ACCEPTED, OperationState.DECLINED
@@ -176,4 +176,16 @@ def test_cancelling_releases_such_a_hold(world: World) -> None:
     assert world.numbers("a") == FREE
     with pytest.raises(OrderCancelled):
         world.begin("o", "p", 300)
+    world.check()
+
+
+def test_the_end_of_a_payment_that_never_counted_leaves_the_hold(world: World) -> None:
+    """What asked the shopper before the order was held never held a unit, so its void gives none back."""
+    world.begin("o", "asks", 300)
+    world.settle("o", "asks", OperationState.REQUIRES_ACTION)
+    assert world.numbers("a") == HELD
+    world.do(further(OperationKind.VOID, "o", "asks", "void"))
+    assert world.settle("o", "asks", ACCEPTED, "void").state is PaymentState.VOIDED
+    assert world.numbers("a") == HELD
+    assert world.reservation_of("o").state is ReservationState.HELD
     world.check()

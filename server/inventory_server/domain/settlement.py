@@ -41,8 +41,10 @@ def _units_follow(state: State, view: OrderView) -> None:
     if view.is_counting:
         if reservation.state is ReservationState.HELD and any(p.is_definite for p in view.payments):
             _commit(state, reservation)
-    elif reservation.state is ReservationState.HELD and reservation.expiry_suspended:
-        _resume(state, reservation)
+    elif reservation.state is ReservationState.HELD and reservation.expire_time is not None:
+        # A hold that no payment made: it has a time of its own, and one that never counted can't end it.
+        if reservation.expiry_suspended:
+            _resume(state, reservation)
     else:
         give_back(state, reservation, ReservationState.RELEASED)
 
