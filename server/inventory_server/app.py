@@ -167,6 +167,9 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
             run_periodically("verification", settings.verify_interval_s, verification.verify_next)
         ),
         asyncio.create_task(run_periodically("doubt_age", DOUBT_AGE_INTERVAL_S, doubt_age.look)),
+        asyncio.create_task(
+            run_periodically("clearing", settings.import_interval_s, importer.clear_away, imports.has_work)
+        ),
     ]
     address = settings.model_copy(update={"port": port}).address
     log.info("serving", address=address, database=without_password(database_url))

@@ -136,7 +136,7 @@ async def test_what_a_killed_server_left(database: Database, desk: Desk) -> None
         " WHERE store_id = %s AND upload_id = 'old'",
         (database.store,),
     )
-    await desk.importer.look()
+    await desk.importer.clear_away()
     for table in ("import_upload", "import_row", "import_error"):
         left = database.rows(f"SELECT DISTINCT upload_id FROM {table} WHERE store_id = %s", database.store)
         assert left == [("young",)]
@@ -163,7 +163,7 @@ async def test_an_upload_without_an_end(
     monkeypatch.setattr(imports, "UPLOAD_S_MAX", 0.05)
     with pytest.raises(ImportIncomplete, match="it took more than"):
         await desk.imports.upload(database.store, import_id="i", batches=endless(), **given)
-    await desk.importer.look()
+    await desk.importer.clear_away()
     assert remains(database) == 0
 
 

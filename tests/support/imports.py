@@ -45,7 +45,7 @@ class Desk(NamedTuple):
             await self.importer.idle()
             job = await self.reader.stock_import(store, import_id, deadline_s=20)
             if job.is_ended:
-                await self.importer.look()  # what was staged is cleared away
+                await self.importer.clear_away()
                 return job
 
 

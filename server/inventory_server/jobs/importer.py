@@ -39,7 +39,7 @@ UPLOADS_DROPPED_MAX = 4
 
 
 class Importer:
-    """`look` is run periodically; what it starts goes on by itself until `stop`."""
+    """`look` and `clear_away` are run periodically; what `look` starts goes on by itself until `stop`."""
 
     def __init__(
         self, engine: Engine, reader: ImportReader, staging: ImportStaging, imports: Imports
@@ -51,16 +51,20 @@ class Importer:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def look(self) -> None:
-        """Start on the oldest unfinished import of every store, and drop rows that nobody needs."""
-        while self._imports.abandoned:
-            await self._staging.drop(*self._imports.abandoned[-1])
-            self._imports.abandoned.pop()
+        """Start on the oldest unfinished import of every store."""
         store_ids = await self._reader.all_stores(deadline_s=DEADLINE_S)
         unfinished = await self._reader.unfinished_imports(store_ids, deadline_s=DEADLINE_S)
         for store_id, import_id in unfinished.items():
             if store_id not in self._tasks and len(self._tasks) < STORES_MAX:
                 task = asyncio.create_task(self._import(store_id, import_id), name=f"import of {store_id}")
                 self._tasks[store_id] = task
+
+    async def clear_away(self) -> None:
+        """Drop the rows of uploads that nobody needs: this process's first, then all that are found."""
+        while self._imports.abandoned:
+            await self._staging.drop(*self._imports.abandoned[0])
+            del self._imports.abandoned[0]  # others may have come behind it
+        store_ids = await self._reader.all_stores(deadline_s=DEADLINE_S)
         spent = await self._reader.spent_uploads(store_ids, limit=UPLOADS_DROPPED_MAX, deadline_s=DEADLINE_S)
         for store_id, upload_ids in spent.items():
             for upload_id in upload_ids:
