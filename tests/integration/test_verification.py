@@ -13,7 +13,6 @@ from inventory_server.db.migrate import migrate
 from inventory_server.db.stores import create_store
 from inventory_server.domain.commands import (
     AddCartItems,
-    CancelOrder,
     Checkout,
     Command,
     ConfirmReservation,
@@ -23,9 +22,9 @@ from inventory_server.domain.commands import (
     FulfillReservation,
     ReleaseReservation,
     ReserveStock,
-    ShipOrder,
 )
 from inventory_server.domain.order import CartItem
+from inventory_server.domain.order_commands import CancelOrder, ShipOrder
 from inventory_server.domain.payment import OperationState
 from inventory_server.domain.payment_commands import BeginPayment, SettlePayment
 from inventory_server.domain.reservation import Line

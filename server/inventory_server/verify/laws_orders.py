@@ -77,7 +77,9 @@ def money_of(payment: Payment) -> Money:
     captured = sum(operation.amount_minor for operation in of(["CAPTURE"], "ACCEPTED"))
     if begun_as == "PURCHASE" and is_accepted:
         captured += payment.amount_minor
-    is_authorized = begun_as == "AUTHORIZE" and is_accepted and not captured and not of(["VOID"], "ACCEPTED")
+    # A void that finds the authorization lapsed has called it off, too.
+    is_void = any(o.kind == "VOID" and (o.state == "ACCEPTED" or o.lapsed) for o in own)
+    is_authorized = begun_as == "AUTHORIZE" and is_accepted and not captured and not is_void
     has_lapsed = any(operation.lapsed for operation in own)
     return Money(
         in_flight=payment.amount_minor if is_in_flight else 0,
