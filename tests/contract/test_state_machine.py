@@ -70,6 +70,10 @@ class Pencil:
     def switch(self) -> tuple[Any, ...]:
         return self.one_of(PLACES), self.one_of((True, True, False))
 
+    def transfer(self) -> tuple[Any, ...]:
+        source, target = self.one_of((PLACES, PLACES[::-1]))
+        return self.one_of(PRODUCTS), source, target, self.one_of(QUANTITIES)
+
     def change(self) -> tuple[Any, ...]:
         product, action = self.one_of(PRODUCTS), self.one_of(HAND_ACTIONS)
         return product, action, self.one_of(QUANTITIES), self.one_of(PLACES)
@@ -145,12 +149,15 @@ class Pencil:
 
 # Each as often as it stands here.
 STEPS = (
-    "create", "change", "change", "change", "delete", "switch", "reserve", "reserve", "reserve", "confirm",
-    "release", "fulfill", "fulfill", "give_back", "give_back", "cart", "add", "add",
+    "create", "change", "change", "change", "delete", "switch", "transfer", "transfer", "reserve",
+    "reserve", "reserve",
+    "confirm", "release", "fulfill", "fulfill", "give_back", "give_back", "cart", "add", "add",
     "add", "remove", "check_out", "check_out", "pay", "pay", "pay", "pay", "pay", "capture", "capture",
     "void", "refund", "refund", "confirm_payment", "cancel", "cancel", "ship", "ship", "ship", "take_back",
 )  # fmt: skip
-REPEATED = frozenset({"change", "delete", "confirm", "release", "fulfill", "add", "remove", "cancel"})
+REPEATED = frozenset(
+    {"change", "transfer", "delete", "confirm", "release", "fulfill", "add", "remove", "cancel"}
+)
 
 
 class Machine(RuleBasedStateMachine):

@@ -140,6 +140,16 @@ class Model:
         self.by_hand[key] = by_hand + {"ALLOCATE": quantity, "DEALLOCATE": -quantity}.get(action, 0)
         return "OK"
 
+    def transfer(self, product: str, source: str, target: str, quantity: int) -> str:
+        if product not in self.managed:
+            raise Refused("STOCK_NOT_FOUND")
+        if self.available.get((product, source), 0) < quantity:
+            raise Refused("INSUFFICIENT_STOCK")
+        for place, count in ((source, -quantity), (target, quantity)):
+            self._log((product, place))
+            self.available[product, place] = self.available.get((product, place), 0) + count
+        return "OK"
+
     # --- reservations ------------------------------------------------------------------------------
 
     def reserve(self, reservation_id: str, lines: tuple[Line, ...]) -> str:

@@ -50,6 +50,17 @@ class Callers:
             )
         )
 
+    def transfer(self, product: str, source: str, target: str, quantity: int, request_id: str) -> None:
+        self._inventory.TransferStock(
+            v1.TransferStockRequest(
+                product_id=product,
+                source_location=source,
+                target_location=target,
+                quantity=quantity,
+                request_id=request_id,
+            )
+        )
+
     # --- reservations ------------------------------------------------------------------------------
 
     def reserve(self, reservation_id: str, lines: tuple[Line, ...], request_id: str) -> str:
