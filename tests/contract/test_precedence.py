@@ -60,6 +60,17 @@ def test_update_and_delete_stock(shop: Shop) -> None:
         shop.delete("a", etag=shop.get("a").etag, request_id="fresh")
 
 
+def test_update_store_settings(shop: Shop) -> None:
+    """Invalid, ID_REUSED, etag."""
+    shop.set_up(sell_unmanaged_products=True, request_id="used")
+    with shop.refused("INVALID_FIELD"):
+        shop.set_up(default_hold=0, etag="stale", request_id="used")
+    with shop.refused("ID_REUSED"):
+        shop.set_up(default_hold=1, etag="stale", request_id="used")
+    with shop.refused("ETAG_MISMATCH"):
+        shop.set_up(default_hold=1, etag="stale", request_id="fresh")
+
+
 def test_create_stock_transaction(shop: Shop) -> None:
     """Invalid, ID_REUSED, location, stock record, version, numbers."""
     shop.stock("a", 1)

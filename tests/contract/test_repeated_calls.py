@@ -38,6 +38,9 @@ NAMED: dict[str, Named] = {
         v1.UpdateStockRequest(product_id="a", low_stock_threshold=3), _set(low_stock_threshold=4)
     ),
     "DeleteStock": Named(v1.DeleteStockRequest(product_id="old"), _set(etag="another")),
+    "UpdateStoreSettings": Named(
+        v1.UpdateStoreSettingsRequest(sell_unmanaged_products=True), _set(defer_inventory_check=True)
+    ),
     "CreateStockTransaction": Named(
         v1.CreateStockTransactionRequest(
             product_id="a", action=v1.StockAction.STOCK_ACTION_INCREMENT, quantity=3
@@ -94,6 +97,7 @@ AT_THE_GATEWAY = ("CapturePayment", "VoidPayment", "ConfirmPayment", "ResolvePay
 
 def arranged(shop: Shop) -> None:
     """A stock of `a`, a hold `r`, a cart `c`, a paid order `o`, and payments to go on with."""
+    shop.location("spare")
     shop.stocks(a=90, old=1)
     shop.location("spare")
     shop.location("empty")
@@ -167,6 +171,7 @@ def test_other_content_under_a_request_id(shop: Shop, method: str) -> None:
 @pytest.mark.parametrize("method", [method for method in NAMED if method not in AT_THE_GATEWAY])
 def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool) -> None:
     """One takes effect and 49 are replays of it, in one batch or in many."""
+    staged.location("spare")
     staged.stocks(a=90, old=1)
     staged.location("spare")
     staged.location("empty")
@@ -188,6 +193,7 @@ def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool)
         "CreateStock": lambda: len(staged.log("new")) == 1,
         "UpdateStock": lambda: staged.get("a").low_stock_threshold == 3,
         "DeleteStock": lambda: staged.actions("old") == [("DELETE", 1)],
+        "UpdateStoreSettings": lambda: staged.settings().sell_unmanaged_products,
         "CreateStockTransaction": lambda: staged.actions("a") == [("RESERVE", 1), ("INCREMENT", 3)],
         "CreateLocation": lambda: set(staged.locations()) == {"default", "empty", "spare", "new"},
         "UpdateLocation": lambda: staged.locations()["spare"].name == "New",

@@ -36,6 +36,7 @@ from inventory_server.domain.payment import OperationState, PaymentState
 from inventory_server.domain.payment_commands import BeginPayment, SettlePayment
 from inventory_server.domain.reservation import Line, LineUnits, ReservationState
 from inventory_server.domain.reservation_commands import ReturnReservationItems
+from inventory_server.domain.store_commands import UpdateStoreSettings
 from inventory_server.engine.feed_reads import FeedReader, Position
 from inventory_server.engine.order_reads import CartFilters, OrderFilters
 from inventory_server.engine.payment_reads import FIRST_KEY, PaymentFilters
@@ -233,6 +234,7 @@ async def test_every_statement_gets_its_parameters(
             await reader.list_stock(
                 database.store, filters, after="", limit=9, with_levels=True, deadline_s=20
             )
+        await do(UpdateStoreSettings((("default_hold_s", 60),)))
         await read_the_log(reader, database.store)
         for phase in (LEVELS, RESERVATIONS, ORDERS):
             await Verifier(reader).chunk(database.store, Place(phase), deadline_s=20)
@@ -258,6 +260,9 @@ async def test_every_statement_gets_its_parameters(
 
 
 async def read_the_log(reader: Reader, store: str) -> None:
+    for low in (False, True):
+        filters = StockFilters(below_threshold=low)
+        await reader.list_stock(store, filters, after="", limit=9, deadline_s=20)
     await reader.stock_transaction(store, "a", "default", 1, deadline_s=20)
     await reader.list_stock_transactions(store, "a", after=("", 0), limit=9, deadline_s=20)
     feed = FeedReader(reader)

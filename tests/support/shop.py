@@ -83,6 +83,20 @@ class Shop:
     def delete(self, product_id: str, **more: Any) -> v1.DeleteStockResponse:
         return self.inventory.DeleteStock(v1.DeleteStockRequest(product_id=product_id, **more))
 
+    def settings(self) -> v1.StoreSettings:
+        return self.inventory.GetStoreSettings(v1.GetStoreSettingsRequest()).settings
+
+    def set_up(self, *mask: str, **fields: Any) -> v1.StoreSettings:
+        """Update the store's settings; what is set, unless a mask says what. Durations are in seconds."""
+        request = v1.UpdateStoreSettingsRequest()
+        request.update_mask.paths.extend(mask)
+        for name, value in fields.items():
+            if name in ("default_hold", "cart_expiry"):
+                getattr(request, name).FromNanoseconds(int(value * 1e9))
+            else:
+                setattr(request, name, value)
+        return self.inventory.UpdateStoreSettings(request).settings
+
     def numbers(self, product_id: str) -> tuple[int, int, int]:
         """Return (total, available, allocated)."""
         stock = self.get(product_id)

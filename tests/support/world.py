@@ -67,6 +67,7 @@ class World:
             rows.update(dict(getattr(state, name).written()))
             for key in getattr(state, name).deleted():
                 del rows[key]
+        self.settings = state.settings
         self.log += state.log
 
     def batch(self, *requests: Request | Command) -> list[Any]:

@@ -15,6 +15,7 @@ from inventory_server.domain import (
     order_commands,
     payment_commands,
     reservation_commands,
+    store_commands,
 )
 from inventory_server.domain.commands import Command, content_hash
 from inventory_server.domain.location import Location
@@ -40,6 +41,7 @@ from inventory_server.domain.reservation import Line, LineUnits
 from inventory_server.domain.reservation_commands import ExtendReservation, ReturnReservationItems
 from inventory_server.domain.stock import Action
 from inventory_server.domain.stock_import import ImportRow
+from inventory_server.domain.store_commands import UpdateStoreSettings
 
 MODULES = (
     commands,
@@ -48,6 +50,7 @@ MODULES = (
     order_commands,
     payment_commands,
     reservation_commands,
+    store_commands,
 )
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 UNITS = (LineUnits(1, 2), LineUnits(2, 1))
@@ -61,6 +64,10 @@ ROWS = (ImportRow(1, 1, "a", (("default", 5),)), ImportRow(2, 2, "b", (("default
 GOLDEN: list[tuple[Command, str]] = [
     (commands.CreateStock("a", 5), "09da42ca2ea886fe965ea517bc9167cd"),
     (commands.CreateStock("a", 5, "north", 2), "f3f3974a4a658cc100c4ca87606b5ecd"),
+    (
+        UpdateStoreSettings((("default_hold_s", 60), ("cart_expiry_s", 90)), "tag"),
+        "59ca0e8a618945e3341e9462dd3dc689",
+    ),
     (commands.UpdateStock("a", True, 2, "tag"), "9a5007e0224c3f4751591f808b68490f"),
     (commands.DeleteStock("a", "tag"), "b88b98b73faeb89872975695f515a550"),
     (
@@ -173,6 +180,7 @@ KEYS = {
 
 FULL: list[Command] = [
     commands.CreateStock("a", 5, "north", 2),
+    UpdateStoreSettings((("default_hold_s", 60), ("cart_expiry_s", 90)), "tag"),
     commands.UpdateStock("a", True, 2, "tag"),
     commands.DeleteStock("a", "tag"),
     commands.CreateStockTransaction("a", Action.SET, 5, "north", "count", "#7", 3),

@@ -11,6 +11,7 @@ from inventory_server.domain import (
     order_commands,
     payment_commands,
     reservation_commands,
+    store_commands,
 )
 from inventory_server.domain import decide as decide_module
 from inventory_server.domain.commands import (
@@ -215,6 +216,7 @@ def test_every_command_has_its_handler() -> None:
             order_commands,
             payment_commands,
             reservation_commands,
+            store_commands,
         )
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Command) and not name.startswith("_")

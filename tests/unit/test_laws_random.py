@@ -45,6 +45,7 @@ from inventory_server.domain.reservation import Line, LineUnits, ReservationStat
 from inventory_server.domain.reservation_commands import ExtendReservation, ReturnReservationItems
 from inventory_server.domain.stock import Action
 from inventory_server.domain.store import StoreSettings
+from inventory_server.domain.store_commands import UpdateStoreSettings
 from support.world import World, begin, further, repeatable
 
 LOCATIONS = (
@@ -84,6 +85,11 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(CreateStockTransaction, products, by_hand, st.integers(0, 12), slugs),
     st.builds(CreateStock, products, st.integers(0, 12), few(["default", "far"]), st.integers(0, 3)),
     st.builds(UpdateStock, products, st.booleans(), few([None, 3]), few([None, "stale"])),
+    st.builds(
+        UpdateStoreSettings,
+        few([(), (("default_hold_s", 5),), (("sell_unmanaged_products", True),)]),
+        few([None, "stale"]),
+    ),
     st.builds(DeleteStock, products, few([None, None, None, "stale"])),
     st.builds(ReserveStock, names, lines, ttl_s=few([None, 5.0, 60.0])),
     st.builds(ReserveStock, names, lines, never_expires=st.just(True)),
@@ -282,6 +288,7 @@ class Laws(RuleBasedStateMachine):
         copy.now = self.world.now
         copy.settings = self.world.settings
         copy.rows, copy.log = self.world.snapshot()
+        copy.settings = self.world.settings
         return copy
 
 

@@ -182,6 +182,11 @@ from inventory_client.v1.stock_import_pb2 import ListImportsRequest as ListImpor
 from inventory_client.v1.stock_import_pb2 import ListImportsResponse as ListImportsResponse
 from inventory_client.v1.stock_import_pb2 import StockImport as StockImport
 from inventory_client.v1.stock_import_pb2 import StockRow as StockRow
+from inventory_client.v1.store_settings_pb2 import GetStoreSettingsRequest as GetStoreSettingsRequest
+from inventory_client.v1.store_settings_pb2 import GetStoreSettingsResponse as GetStoreSettingsResponse
+from inventory_client.v1.store_settings_pb2 import StoreSettings as StoreSettings
+from inventory_client.v1.store_settings_pb2 import UpdateStoreSettingsRequest as UpdateStoreSettingsRequest
+from inventory_client.v1.store_settings_pb2 import UpdateStoreSettingsResponse as UpdateStoreSettingsResponse
 from inventory_client.v1.transfer_pb2 import TransferStockRequest as TransferStockRequest
 from inventory_client.v1.transfer_pb2 import TransferStockResponse as TransferStockResponse
 from inventory_client.v1.verification_pb2 import StockViolation as StockViolation

@@ -9,6 +9,7 @@ from inventory_client.v1 import reservation_calls_pb2 as inventory_dot_v1_dot_re
 from inventory_client.v1 import statistics_pb2 as inventory_dot_v1_dot_statistics__pb2
 from inventory_client.v1 import stock_calls_pb2 as inventory_dot_v1_dot_stock__calls__pb2
 from inventory_client.v1 import stock_import_pb2 as inventory_dot_v1_dot_stock__import__pb2
+from inventory_client.v1 import store_settings_pb2 as inventory_dot_v1_dot_store__settings__pb2
 from inventory_client.v1 import transfer_pb2 as inventory_dot_v1_dot_transfer__pb2
 from inventory_client.v1 import verification_pb2 as inventory_dot_v1_dot_verification__pb2
 from inventory_client.v1 import watch_pb2 as inventory_dot_v1_dot_watch__pb2
@@ -129,6 +130,16 @@ class InventoryServiceStub:
                 '/inventory.v1.InventoryService/DeleteLocation',
                 request_serializer=inventory_dot_v1_dot_location__pb2.DeleteLocationRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_location__pb2.DeleteLocationResponse.FromString,
+                _registered_method=True)
+        self.GetStoreSettings = channel.unary_unary(
+                '/inventory.v1.InventoryService/GetStoreSettings',
+                request_serializer=inventory_dot_v1_dot_store__settings__pb2.GetStoreSettingsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_store__settings__pb2.GetStoreSettingsResponse.FromString,
+                _registered_method=True)
+        self.UpdateStoreSettings = channel.unary_unary(
+                '/inventory.v1.InventoryService/UpdateStoreSettings',
+                request_serializer=inventory_dot_v1_dot_store__settings__pb2.UpdateStoreSettingsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_store__settings__pb2.UpdateStoreSettingsResponse.FromString,
                 _registered_method=True)
         self.CheckAvailability = channel.unary_unary(
                 '/inventory.v1.InventoryService/CheckAvailability',
@@ -365,6 +376,21 @@ class InventoryServiceServicer:
         """Delete a location that keeps no unit; carts and unpaid orders that name it are
         short of it then. Errors: ID_REUSED, LOCATION_NOT_FOUND, ETAG_MISMATCH,
         LOCATION_NOT_EMPTY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStoreSettings(self, request, context):
+        """Read the store's settings.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateStoreSettings(self, request, context):
+        """Change the store's settings; who did it, and from what to what, is a line of the
+        server's log. Errors: ID_REUSED, ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -620,6 +646,16 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.DeleteLocation,
                     request_deserializer=inventory_dot_v1_dot_location__pb2.DeleteLocationRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_location__pb2.DeleteLocationResponse.SerializeToString,
+            ),
+            'GetStoreSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStoreSettings,
+                    request_deserializer=inventory_dot_v1_dot_store__settings__pb2.GetStoreSettingsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_store__settings__pb2.GetStoreSettingsResponse.SerializeToString,
+            ),
+            'UpdateStoreSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateStoreSettings,
+                    request_deserializer=inventory_dot_v1_dot_store__settings__pb2.UpdateStoreSettingsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_store__settings__pb2.UpdateStoreSettingsResponse.SerializeToString,
             ),
             'CheckAvailability': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckAvailability,
@@ -1157,6 +1193,60 @@ class InventoryService:
             '/inventory.v1.InventoryService/DeleteLocation',
             inventory_dot_v1_dot_location__pb2.DeleteLocationRequest.SerializeToString,
             inventory_dot_v1_dot_location__pb2.DeleteLocationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStoreSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/GetStoreSettings',
+            inventory_dot_v1_dot_store__settings__pb2.GetStoreSettingsRequest.SerializeToString,
+            inventory_dot_v1_dot_store__settings__pb2.GetStoreSettingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateStoreSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryService/UpdateStoreSettings',
+            inventory_dot_v1_dot_store__settings__pb2.UpdateStoreSettingsRequest.SerializeToString,
+            inventory_dot_v1_dot_store__settings__pb2.UpdateStoreSettingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

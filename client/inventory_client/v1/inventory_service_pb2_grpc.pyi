@@ -11,6 +11,7 @@ from inventory_client.v1 import reservation_calls_pb2 as _reservation_calls_pb2
 from inventory_client.v1 import statistics_pb2 as _statistics_pb2
 from inventory_client.v1 import stock_calls_pb2 as _stock_calls_pb2
 from inventory_client.v1 import stock_import_pb2 as _stock_import_pb2
+from inventory_client.v1 import store_settings_pb2 as _store_settings_pb2
 from inventory_client.v1 import transfer_pb2 as _transfer_pb2
 from inventory_client.v1 import verification_pb2 as _verification_pb2
 from inventory_client.v1 import watch_pb2 as _watch_pb2
@@ -110,6 +111,12 @@ class InventoryServiceStub:
     """Delete a location that keeps no unit; carts and unpaid orders that name it are
     short of it then. Errors: ID_REUSED, LOCATION_NOT_FOUND, ETAG_MISMATCH,
     LOCATION_NOT_EMPTY.
+    """
+    GetStoreSettings: _grpc.UnaryUnaryMultiCallable[_store_settings_pb2.GetStoreSettingsRequest, _store_settings_pb2.GetStoreSettingsResponse]
+    """Read the store's settings."""
+    UpdateStoreSettings: _grpc.UnaryUnaryMultiCallable[_store_settings_pb2.UpdateStoreSettingsRequest, _store_settings_pb2.UpdateStoreSettingsResponse]
+    """Change the store's settings; who did it, and from what to what, is a line of the
+    server's log. Errors: ID_REUSED, ETAG_MISMATCH.
     """
     CheckAvailability: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.CheckAvailabilityRequest, _inventory_service_pb2.CheckAvailabilityResponse]
     """Say for every line whether it could be had now. No side effect, no promise.
@@ -275,6 +282,12 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """Delete a location that keeps no unit; carts and unpaid orders that name it are
     short of it then. Errors: ID_REUSED, LOCATION_NOT_FOUND, ETAG_MISMATCH,
     LOCATION_NOT_EMPTY.
+    """
+    GetStoreSettings: _aio.UnaryUnaryMultiCallable[_store_settings_pb2.GetStoreSettingsRequest, _store_settings_pb2.GetStoreSettingsResponse]  # type: ignore[assignment]
+    """Read the store's settings."""
+    UpdateStoreSettings: _aio.UnaryUnaryMultiCallable[_store_settings_pb2.UpdateStoreSettingsRequest, _store_settings_pb2.UpdateStoreSettingsResponse]  # type: ignore[assignment]
+    """Change the store's settings; who did it, and from what to what, is a line of the
+    server's log. Errors: ID_REUSED, ETAG_MISMATCH.
     """
     CheckAvailability: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.CheckAvailabilityRequest, _inventory_service_pb2.CheckAvailabilityResponse]  # type: ignore[assignment]
     """Say for every line whether it could be had now. No side effect, no promise.
@@ -533,6 +546,24 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Delete a location that keeps no unit; carts and unpaid orders that name it are
         short of it then. Errors: ID_REUSED, LOCATION_NOT_FOUND, ETAG_MISMATCH,
         LOCATION_NOT_EMPTY.
+        """
+
+    @_abc_1.abstractmethod
+    def GetStoreSettings(
+        self,
+        request: _store_settings_pb2.GetStoreSettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_settings_pb2.GetStoreSettingsResponse, _abc.Awaitable[_store_settings_pb2.GetStoreSettingsResponse]]:
+        """Read the store's settings."""
+
+    @_abc_1.abstractmethod
+    def UpdateStoreSettings(
+        self,
+        request: _store_settings_pb2.UpdateStoreSettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_settings_pb2.UpdateStoreSettingsResponse, _abc.Awaitable[_store_settings_pb2.UpdateStoreSettingsResponse]]:
+        """Change the store's settings; who did it, and from what to what, is a line of the
+        server's log. Errors: ID_REUSED, ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod

@@ -20,11 +20,13 @@ from inventory_server.domain import (
     decide_shipping,
     decide_stock,
     decide_transfer,
+    decide_store,
     import_commands,
     location_commands,
     order_commands,
     payment_commands,
     reservation_commands,
+    store_commands,
 )
 from inventory_server.domain.commands import Command, content_hash
 from inventory_server.domain.errors import DomainError, IdReused
@@ -68,6 +70,7 @@ _HANDLERS: dict[type[Command], Callable[[State, Any, str | None], object]] = {
     import_commands.CreateImport: decide_import.create_import,
     import_commands.ImportChunk: decide_import.import_chunk,
     import_commands.FailImport: decide_import.fail_import,
+    store_commands.UpdateStoreSettings: decide_store.update_store_settings,
     commands.ForgetAnswers: lambda state, command, _: state.forget_answers(command.retention_h),
 }
 

@@ -24,6 +24,7 @@ TARGET_HOLD_S = 24 * 3600
 # How long the gateway is still asked about an operation that an administrator has ended.
 RESOLVED_POLL_S_MAX = 7 * 24 * 3600
 
+CART_EXPIRY_S_MIN = 1
 CART_EXPIRY_S_DEFAULT = 7 * 24 * 3600
 CART_EXPIRY_S_MAX = 90 * 24 * 3600
 # How long an expired cart is still there to say so, before the sweeper removes it.

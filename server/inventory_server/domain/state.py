@@ -165,7 +165,8 @@ class StoredAnswer(NamedTuple):
 class State:
     """One store as one batch sees it.
 
-    `now` is the transaction's database time, `actor` who sent the command at hand, `locations` all there are.
+    `now` is the transaction's database time, `settings` as the command at hand sees them, `actor` who sent
+    it, `locations` all there are.
     """
 
     now: datetime
@@ -191,8 +192,13 @@ class State:
     log: list[LogEntry] = field(default_factory=list)
     answers_forgotten_before: datetime | None = None
     _log_kept: int = 0
+    _settings_loaded: StoreSettings = field(init=False)
+    _settings_kept: StoreSettings = field(init=False)
     _ranks: dict[str, tuple[int, str]] | None = None
     _serving: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._settings_loaded = self._settings_kept = self.settings
 
     @property
     def _tables(
@@ -232,6 +238,8 @@ class State:
     @property
     def is_drafted(self) -> bool:
         """Whether the command at hand has changed anything."""
+        if self.settings is not self._settings_kept:
+            return True
         return any(table.is_drafted for table in self._tables)
 
     def keep(self) -> None:
@@ -242,6 +250,7 @@ class State:
         for table in self._tables:
             if table.is_drafted:
                 table.keep()
+        self._settings_kept = self.settings
         self._log_kept = len(self.log)
 
     def drop(self) -> None:
@@ -251,7 +260,13 @@ class State:
             self._serving.clear()
         for table in self._tables:
             table.drop()
+        self.settings = self._settings_kept
         del self.log[self._log_kept :]
+
+    @property
+    def settings_written(self) -> StoreSettings | None:
+        """The settings, where the database does not have them so."""
+        return None if self._settings_kept == self._settings_loaded else self._settings_kept
 
     # --- reading ---------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import structlog
 from inventory_server.db.connection import EngineConnection, EngineConnections
 from inventory_server.db.sqlstate import Conflict, ConnectionLost, Unavailable
 from inventory_server.domain.decide import Replay, Request
+from inventory_server.domain.store import SettingsChange
 from inventory_server.engine.errors import (
     CommitOutcomeUnknown,
     DatabaseUnavailable,
@@ -248,6 +249,8 @@ class Batcher:
     def _answer(self, entries: list[Entry], attempt: Attempt) -> None:
         deferred = []
         for index, (entry, verdict) in enumerate(zip(entries, attempt.verdicts, strict=True)):
+            if isinstance(verdict, SettingsChange) and verdict.after != verdict.before:
+                self._audit(verdict, entry.request.actor)
             if entry.verdict.done():
                 continue
             if index in attempt.deferred:
@@ -260,6 +263,18 @@ class Batcher:
                 entry.verdict.set_result(verdict)
         self._queue.extendleft(reversed(deferred))
         self._on_taken(-len(deferred))
+
+    def _audit(self, change: SettingsChange, actor: str) -> None:
+        """Say who changed the store's settings, and from what to what; its caller may be gone by now."""
+        before, after = change.before._asdict(), change.after._asdict()
+        names = [name for name in after if after[name] != before[name] and name != "updated_at"]
+        log.info(
+            "store_settings_changed",
+            store=self._store_id,
+            actor=actor,
+            before={name: before[name] for name in names},
+            after={name: after[name] for name in names},
+        )
 
 
 class _Lost(Exception):

@@ -25,6 +25,7 @@ from inventory_server.domain.reservation import Line, Reservation
 from inventory_server.domain.sourcing import source
 from inventory_server.domain.state import State, StockView
 from inventory_server.domain.stock import Action, LogEntry, LogRecord, StockLevel
+from inventory_server.domain.store import StoreSettings
 from inventory_server.engine import load
 from inventory_server.engine.errors import DatabaseUnavailable, DeadlinePassed, TransactionConflict
 from inventory_server.engine.load import Row
@@ -101,6 +102,9 @@ class Reader:
             return await read_stocks(transaction, filters, after, limit, with_levels=with_levels)
 
         return await self._run(store_id, read, deadline_s=deadline_s)
+
+    async def settings(self, store_id: str, *, deadline_s: float) -> StoreSettings:
+        return (await self._load(store_id, Wanted(), deadline_s)).settings
 
     async def stock_transaction(
         self, store_id: str, product_id: str, location: str, version: int, *, deadline_s: float

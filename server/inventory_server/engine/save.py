@@ -35,6 +35,8 @@ def calls_for(state: State) -> list[Call]:
     calls += [("put_location", _location(location)) for _, location in state.locations.written()]
     if gone := state.locations.deleted():
         calls.append(("delete_locations", {"slug": gone}))
+    if state.settings_written is not None:
+        calls.append(("update_settings", state.settings_written._asdict()))
     if state.answers_forgotten_before is not None:
         calls.append(
             ("forget_answers", {"before": state.answers_forgotten_before, "limit": ANSWERS_FORGOTTEN_MAX})

@@ -16,6 +16,7 @@ from inventory_client.v1 import (
     reservation_calls_pb2,
     reservation_pb2,
     stock_pb2,
+    store_settings_pb2,
 )
 from inventory_server.domain.decide_order import Cancelled
 from inventory_server.domain.errors import Shortage
@@ -45,6 +46,7 @@ from inventory_server.domain.reservation import (
 )
 from inventory_server.domain.state import LevelView, StockView
 from inventory_server.domain.stock import Action, LogRecord
+from inventory_server.domain.store import StoreSettings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -107,6 +109,18 @@ def _level(view: LevelView) -> stock_pb2.StockLevel:
         version=view.level.version,
     )
     _set_time(message.update_time, view.updated_at)
+    return message
+
+
+def store_settings(settings: StoreSettings) -> store_settings_pb2.StoreSettings:
+    message = store_settings_pb2.StoreSettings(
+        defer_inventory_check=settings.defer_inventory_check,
+        sell_unmanaged_products=settings.sell_unmanaged_products,
+        etag=settings.etag,
+    )
+    message.default_hold.seconds = settings.default_hold_s
+    message.cart_expiry.seconds = settings.cart_expiry_s
+    _set_time(message.update_time, settings.updated_at)
     return message
 
 

@@ -9,12 +9,15 @@ from inventory_server.rpc.import_calls import ImportCalls
 from inventory_server.rpc.location_calls import LocationCalls
 from inventory_server.rpc.ports import Engine, Exporter, Feed, ImportReader, Imports, StockReader, Verifier
 from inventory_server.rpc.reservation_calls import ReservationCalls
+from inventory_server.rpc.settings_calls import SettingsCalls
 from inventory_server.rpc.stock_calls import StockCalls
 from inventory_server.rpc.verify_calls import VerifyCalls
 from inventory_server.rpc.watch_calls import WatchCalls
 
 
-class InventoryServicer(StockCalls, LocationCalls, ReservationCalls, WatchCalls, VerifyCalls, ImportCalls):
+class InventoryServicer(
+    StockCalls, SettingsCalls, LocationCalls, ReservationCalls, WatchCalls, VerifyCalls, ImportCalls
+):
     """Stock, its log, locations, availability and reservations. The .proto says what each call does."""
 
     def __init__(

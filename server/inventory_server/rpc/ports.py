@@ -18,6 +18,7 @@ from inventory_server.domain.reservation import Line, Reservation
 from inventory_server.domain.state import StockView
 from inventory_server.domain.stock import LogRecord
 from inventory_server.domain.stock_import import Batch, RowError, StockImport
+from inventory_server.domain.store import StoreSettings
 from inventory_server.engine.engine import Statistics
 from inventory_server.engine.feed import ResumePoint
 from inventory_server.engine.feed_reads import Part
@@ -78,6 +79,8 @@ class StockReader(Protocol):
         with_levels: bool,
         deadline_s: float,
     ) -> StockPage: ...
+
+    async def settings(self, store_id: str, *, deadline_s: float) -> StoreSettings: ...
 
     async def stock_transaction(
         self, store_id: str, product_id: str, location: str, version: int, *, deadline_s: float

@@ -55,3 +55,5 @@ ALTER TABLE stock_transaction
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON location TO inventory_service;
 GRANT UPDATE ON stock TO inventory_service;
+GRANT UPDATE (defer_inventory_check, sell_unmanaged_products, default_hold_s, cart_expiry_s, updated_at)
+    ON store TO inventory_service;

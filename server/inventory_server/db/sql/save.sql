@@ -148,3 +148,9 @@ WHERE store_id = %(store_id)s AND created_at < %(before)s::timestamptz AND creat
         LIMIT %(limit)s
     ) AS oldest
 );
+
+-- name: update_settings
+UPDATE store
+SET defer_inventory_check = %(defer_inventory_check)s, sell_unmanaged_products = %(sell_unmanaged_products)s,
+    default_hold_s = %(default_hold_s)s, cart_expiry_s = %(cart_expiry_s)s, updated_at = %(updated_at)s
+WHERE store_id = %(store_id)s;
