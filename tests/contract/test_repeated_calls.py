@@ -99,7 +99,6 @@ def arranged(shop: Shop) -> None:
     """A stock of `a`, a hold `r`, a cart `c`, a paid order `o`, and payments to go on with."""
     shop.location("spare")
     shop.stocks(a=90, old=1)
-    shop.location("spare")
     shop.location("empty")
     shop.reserve("r", ("a", 1))
     shop.cart("c", ("a", 1))
@@ -173,7 +172,6 @@ def test_50_repeats_at_once(staged: StagedShop, method: str, in_one_batch: bool)
     """One takes effect and 49 are replays of it, in one batch or in many."""
     staged.location("spare")
     staged.stocks(a=90, old=1)
-    staged.location("spare")
     staged.location("empty")
     staged.reserve("r", ("a", 1))
     staged.cart("c", ("a", 1))

@@ -38,6 +38,7 @@ from inventory_server.domain.reservation import Line, LineUnits, ReservationStat
 from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.domain.store_commands import UpdateStoreSettings
 from inventory_server.engine.feed_reads import FeedReader, Position
+from inventory_server.engine.log_reads import LogFilters
 from inventory_server.engine.order_reads import CartFilters, OrderFilters
 from inventory_server.engine.payment_reads import FIRST_KEY, PaymentFilters
 from inventory_server.engine.reads import Reader
@@ -260,11 +261,11 @@ async def test_every_statement_gets_its_parameters(
 
 
 async def read_the_log(reader: Reader, store: str) -> None:
-    for low in (False, True):
-        filters = StockFilters(below_threshold=low)
-        await reader.list_stock(store, filters, after="", limit=9, deadline_s=20)
     await reader.stock_transaction(store, "a", "default", 1, deadline_s=20)
-    await reader.list_stock_transactions(store, "a", after=("", 0), limit=9, deadline_s=20)
+    for chosen in (LogFilters("a"), LogFilters(), LogFilters(order_id="o"), LogFilters(actor="ann")):
+        for newest in (False, True):
+            asked = chosen._replace(newest_first=newest)
+            await reader.list_stock_transactions(store, asked, after=None, limit=9, deadline_s=20)
     feed = FeedReader(reader)
     end = (await feed.opening(store, Position(1, "a", "default", 1))).end
     assert await feed.after(store, end, inside=True) == (None, None)

@@ -19,6 +19,7 @@ from inventory_server.domain.payment import Payment
 from inventory_server.domain.reservation import Reservation, ReservationState
 from inventory_server.domain.state import StockView
 from inventory_server.domain.stock import Action, LogEntry, LogRecord, StockLevel
+from inventory_server.engine.log_reads import LogFilters, LogKey, LogPage, key_of
 from inventory_server.engine.stock_reads import StockFilters, StockPage
 from inventory_server.rpc import (
     cart_calls,
@@ -95,14 +96,17 @@ class FakeReader:
         return StockPage(rest[:limit], rest[limit - 1].product_id if len(rest) > limit else None)
 
     async def list_stock_transactions(
-        self, _store_id: str, product_id: str, *, after: tuple[str, int], limit: int, deadline_s: float
-    ) -> list[LogRecord]:
-        levels = [(location, version) for location in ("north", "south") for version in range(1, 126)]
-        return [
-            LogRecord(LogEntry(product_id, location, Action.SET, 1, StockLevel(1, 0, 0, version)), NOW)
-            for location, version in levels
-            if (location, version) > after
-        ][:limit]
+        self, _store_id: str, filters: LogFilters, *, after: LogKey | None, limit: int, deadline_s: float
+    ) -> LogPage:
+        records = [
+            LogRecord(
+                LogEntry(filters.product_id or "", location, Action.SET, 1, StockLevel(1, 0, 0, version)), NOW
+            )
+            for location in ("north", "south")
+            for version in range(1, 126)
+        ]
+        rest = [record for record in records if after is None or key_of(record) > after]
+        return LogPage(rest[:limit], key_of(rest[limit - 1]) if len(rest) > limit else None)
 
 
 def stock_service(engine: Any = None, reader: Any = None) -> InventoryServicer:

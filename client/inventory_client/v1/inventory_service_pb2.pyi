@@ -422,29 +422,65 @@ Global___GetStockTransactionResponse: _TypeAlias = GetStockTransactionResponse  
 
 @_typing.final
 class ListStockTransactionsRequest(_message.Message):
-    """The request of ListStockTransactions."""
+    """The request of ListStockTransactions: what all of the set filters let through. A
+    page_token is good for the same filters and order alone.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    CREATED_FROM_FIELD_NUMBER: _builtins.int
+    CREATED_UNTIL_FIELD_NUMBER: _builtins.int
+    NEWEST_FIRST_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
-    """The product."""
+    """Only entries of this product. Absent = all."""
     page_size: _builtins.int
     """At most so many; 0 = 100; above 1,000 is lowered to it."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Absent = the first page."""
+    location: _builtins.str
+    """Only entries of this location, by its slug. Absent = all."""
+    order_id: _builtins.str
+    """Only entries behind which this order stands. Absent = all."""
+    actor: _builtins.str
+    """Only entries of this actor. Absent = all, those of nobody too."""
+    newest_first: _builtins.bool
+    """False = the oldest first; true = the newest first."""
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedScalarFieldContainer[_stock_pb2.StockAction.ValueType]:
+        """Only entries with one of these actions. Absent = all."""
+
+    @_builtins.property
+    def created_from(self) -> _timestamp_pb2.Timestamp:
+        """Only entries written then or later. Absent = from the first on."""
+
+    @_builtins.property
+    def created_until(self) -> _timestamp_pb2.Timestamp:
+        """Only entries written then or before. Absent = to the last."""
+
     def __init__(
         self,
         *,
         product_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        location: _builtins.str = ...,
+        actions: _abc.Iterable[_stock_pb2.StockAction.ValueType] | None = ...,
+        order_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        created_from: _timestamp_pb2.Timestamp | None = ...,
+        created_until: _timestamp_pb2.Timestamp | None = ...,
+        newest_first: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_from", b"created_from", "created_until", b"created_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "product_id", b"product_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "actor", b"actor", "created_from", b"created_from", "created_until", b"created_until", "location", b"location", "newest_first", b"newest_first", "order_id", b"order_id", "page_size", b"page_size", "page_token", b"page_token", "product_id", b"product_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -462,7 +498,10 @@ class ListStockTransactionsResponse(_message.Message):
     """Where to go on; empty = this was the last page."""
     @_builtins.property
     def stock_transactions(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.StockTransaction]:
-        """By location, then version."""
+        """By time, then product, location and version; those of one product, where no
+        order is named, level by level: by location, then version. From the other end
+        where `newest_first` says so.
+        """
 
     def __init__(
         self,

@@ -326,7 +326,9 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListStockTransactions(self, request, context):
-        """List a product's log, oldest first. A product without entries has an empty log.
+        """List the log: of a product, an order, an actor, a time, or all of it. A page may
+        be short, even empty, where filters leave out most of what was looked at: go on
+        as long as there is a token. A product without entries has an empty log.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -88,7 +88,10 @@ class InventoryServiceStub:
     GetStockTransaction: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.GetStockTransactionRequest, _inventory_service_pb2.GetStockTransactionResponse]
     """Read one log entry. Errors: STOCK_TRANSACTION_NOT_FOUND."""
     ListStockTransactions: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockTransactionsRequest, _inventory_service_pb2.ListStockTransactionsResponse]
-    """List a product's log, oldest first. A product without entries has an empty log."""
+    """List the log: of a product, an order, an actor, a time, or all of it. A page may
+    be short, even empty, where filters leave out most of what was looked at: go on
+    as long as there is a token. A product without entries has an empty log.
+    """
     TransferStock: _grpc.UnaryUnaryMultiCallable[_transfer_pb2.TransferStockRequest, _transfer_pb2.TransferStockResponse]
     """Move units from one location to another: two entries of the log, one transaction.
     Opens a level that is missing; allocated units never move; a disabled location
@@ -259,7 +262,10 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     GetStockTransaction: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.GetStockTransactionRequest, _inventory_service_pb2.GetStockTransactionResponse]  # type: ignore[assignment]
     """Read one log entry. Errors: STOCK_TRANSACTION_NOT_FOUND."""
     ListStockTransactions: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockTransactionsRequest, _inventory_service_pb2.ListStockTransactionsResponse]  # type: ignore[assignment]
-    """List a product's log, oldest first. A product without entries has an empty log."""
+    """List the log: of a product, an order, an actor, a time, or all of it. A page may
+    be short, even empty, where filters leave out most of what was looked at: go on
+    as long as there is a token. A product without entries has an empty log.
+    """
     TransferStock: _aio.UnaryUnaryMultiCallable[_transfer_pb2.TransferStockRequest, _transfer_pb2.TransferStockResponse]  # type: ignore[assignment]
     """Move units from one location to another: two entries of the log, one transaction.
     Opens a level that is missing; allocated units never move; a disabled location
@@ -487,7 +493,10 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_service_pb2.ListStockTransactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.ListStockTransactionsResponse, _abc.Awaitable[_inventory_service_pb2.ListStockTransactionsResponse]]:
-        """List a product's log, oldest first. A product without entries has an empty log."""
+        """List the log: of a product, an order, an actor, a time, or all of it. A page may
+        be short, even empty, where filters leave out most of what was looked at: go on
+        as long as there is a token. A product without entries has an empty log.
+        """
 
     @_abc_1.abstractmethod
     def TransferStock(

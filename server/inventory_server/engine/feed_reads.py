@@ -9,7 +9,8 @@ from inventory_server.db.read_pool import ReadTransaction, Snapshot
 from inventory_server.domain.stock import LogRecord
 from inventory_server.engine.errors import DatabaseUnavailable, DeadlinePassed
 from inventory_server.engine.load import Call, Row
-from inventory_server.engine.reads import Reader, log_record
+from inventory_server.engine.log_reads import log_record
+from inventory_server.engine.reads import Reader
 
 T = TypeVar("T")
 

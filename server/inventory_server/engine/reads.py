@@ -24,11 +24,12 @@ from inventory_server.domain.payment import Payment
 from inventory_server.domain.reservation import Line, Reservation
 from inventory_server.domain.sourcing import source
 from inventory_server.domain.state import State, StockView
-from inventory_server.domain.stock import Action, LogEntry, LogRecord, StockLevel
+from inventory_server.domain.stock import LogRecord
 from inventory_server.domain.store import StoreSettings
 from inventory_server.engine import load
 from inventory_server.engine.errors import DatabaseUnavailable, DeadlinePassed, TransactionConflict
 from inventory_server.engine.load import Row
+from inventory_server.engine.log_reads import LogFilters, LogKey, LogPage, log_record, read_log
 from inventory_server.engine.order_reads import (
     CartFilters,
     Key,
@@ -121,26 +122,14 @@ class Reader:
         return log_record(rows[0])
 
     async def list_stock_transactions(
-        self,
-        store_id: str,
-        product_id: str,
-        *,
-        after: tuple[str, int],
-        limit: int,
-        deadline_s: float,
-    ) -> list[LogRecord]:
-        """Return at most `limit` log entries after a (location, version), in that order."""
-        asked = {
-            "product_id": product_id,
-            "after_location": after[0],
-            "after_version": after[1],
-            "limit": limit,
-        }
+        self, store_id: str, filters: LogFilters, *, after: LogKey | None, limit: int, deadline_s: float
+    ) -> LogPage:
+        """Return log entries after a key, None = from the beginning: see engine/log_reads.py."""
 
-        async def read(transaction: ReadTransaction) -> list[Row]:
-            return (await transaction.fetch([("stock_transaction_page", asked)]))[0]
+        async def read(transaction: ReadTransaction) -> LogPage:
+            return await read_log(transaction, filters, after, limit)
 
-        return [log_record(row) for row in await self._run(store_id, read, deadline_s=deadline_s)]
+        return await self._run(store_id, read, deadline_s=deadline_s)
 
     async def locations(self, store_id: str, *, deadline_s: float) -> dict[str, Location]:
         """Return all locations by slug."""
@@ -335,16 +324,3 @@ async def _nothing(_transaction: ReadTransaction) -> None:
 async def _load(transaction: ReadTransaction, wanted: Wanted) -> State:
     calls = load.calls_for(wanted)
     return load.state_from(calls, await transaction.fetch(calls))
-
-
-def log_record(row: Row) -> LogRecord:
-    (
-        product_id, location, version, action, quantity, available, allocated, hand_allocated,
-        reservation_id, order_id, reason, reference, request_id, actor, created_at,
-    ) = row  # fmt: skip
-    level = StockLevel(available, allocated, hand_allocated, version)
-    entry = LogEntry(
-        product_id, location, Action(action), quantity, level, reservation_id, order_id, reason, reference,
-        request_id, actor,
-    )  # fmt: skip
-    return LogRecord(entry, created_at)

@@ -45,6 +45,7 @@ from inventory_server.domain.payment_commands import ResolvePayment
 from inventory_server.domain.reservation import Line, LineUnits, ReservationState, merge, merge_units
 from inventory_server.domain.reservation_commands import ExtendReservation, ReturnReservationItems
 from inventory_server.domain.stock import Action
+from inventory_server.engine.log_reads import LogFilters
 from inventory_server.engine.order_reads import CartFilters, OrderFilters
 from inventory_server.engine.payment_reads import PaymentFilters
 from inventory_server.engine.reservation_reads import ReservationFilters
@@ -132,6 +133,20 @@ def create_stock_transaction(
         reason=request.reason,
         reference=request.reference,
         expected_version=request.expected_version if request.HasField("expected_version") else None,
+    )
+
+
+def log_filters(request: inventory.ListStockTransactionsRequest) -> LogFilters:
+    name = stock_pb2.StockAction.Name
+    return LogFilters(
+        product_id=request.product_id or None,
+        location=request.location or None,
+        actions=frozenset(Action(name(action).removeprefix("STOCK_ACTION_")) for action in request.actions),
+        order_id=request.order_id or None,
+        actor=request.actor or None,
+        created_from=moment(request.created_from) if request.HasField("created_from") else None,
+        created_until=moment(request.created_until) if request.HasField("created_until") else None,
+        newest_first=request.newest_first,
     )
 
 

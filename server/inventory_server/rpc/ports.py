@@ -22,6 +22,7 @@ from inventory_server.domain.store import StoreSettings
 from inventory_server.engine.engine import Statistics
 from inventory_server.engine.feed import ResumePoint
 from inventory_server.engine.feed_reads import Part
+from inventory_server.engine.log_reads import LogFilters, LogKey, LogPage
 from inventory_server.engine.order_reads import CartFilters, Key, OrderFilters, Page
 from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage
 from inventory_server.engine.reservation_reads import ReservationFilters, ReservationKey, ReservationPage
@@ -87,8 +88,8 @@ class StockReader(Protocol):
     ) -> LogRecord: ...
 
     async def list_stock_transactions(
-        self, store_id: str, product_id: str, *, after: tuple[str, int], limit: int, deadline_s: float
-    ) -> list[LogRecord]: ...
+        self, store_id: str, filters: LogFilters, *, after: LogKey | None, limit: int, deadline_s: float
+    ) -> LogPage: ...
 
     async def locations(self, store_id: str, *, deadline_s: float) -> dict[str, Location]: ...
 

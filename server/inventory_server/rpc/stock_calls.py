@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from inventory_client.v1 import inventory_service_pb2 as pb
@@ -10,6 +11,7 @@ from inventory_server.domain.commands import DeleteStock
 from inventory_server.domain.decide import Replay, Request
 from inventory_server.domain.errors import StockNotFound
 from inventory_server.domain.stock import LogRecord
+from inventory_server.engine.log_reads import LogKey
 from inventory_server.rpc import answers, convert, items, pages
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.ports import Engine, StockReader
@@ -114,18 +116,24 @@ class StockCalls:
     async def list_stock_transactions(
         self, request: pb.ListStockTransactionsRequest, call: Call
     ) -> pb.ListStockTransactionsResponse:
-        scope = ("ListStockTransactions", call.store_id, request.product_id)
-        after = pages.position(scope, request.page_token, ("", 0))
-        size = pages.size(request.page_size)
-        records = await self._reader.list_stock_transactions(
-            call.store_id, request.product_id, after=after, limit=size + 1, deadline_s=call.deadline_s
-        )
-        page, next_token = pages.cut(
-            records, size, scope, lambda r: (r.entry.location, r.entry.level.version)
-        )
+        filters = convert.log_filters(request)
+        scope = ("ListStockTransactions", call.store_id, *filters.words)
+        after = _log_key(scope, request.page_token)
+        page = await self._reader.list_stock_transactions(
+            call.store_id, filters, after=after, limit=pages.size(request.page_size),
+            deadline_s=call.deadline_s,
+        )  # fmt: skip
+        token = pages.token(scope, (convert.micros(page.last[0]), *page.last[1:])) if page.last else ""
         return pb.ListStockTransactionsResponse(
-            stock_transactions=map(answers.stock_transaction, page), next_page_token=next_token
+            stock_transactions=map(answers.stock_transaction, page.records), next_page_token=token
         )
+
+
+def _log_key(scope: Sequence[str], page_token: str) -> LogKey | None:
+    if not page_token:
+        return None
+    time_us, product_id, location, version = pages.position(scope, page_token, (0, "", "", 0))
+    return (convert.of_micros(time_us), product_id, location, version)
 
 
 def _logged(record: LogRecord) -> bytes:

@@ -31,15 +31,6 @@ WHERE store_id = %(store_id)s AND product_id = %(product_id)s AND location = %(l
     AND version BETWEEN %(version)s AND %(version)s
 ORDER BY version;
 
--- name: stock_transaction_page
-SELECT product_id, location, version, action, quantity, available_after, allocated_after,
-    hand_allocated_after, reservation_id, order_id, reason, reference, request_id, actor, created_at
-FROM stock_transaction
-WHERE store_id = %(store_id)s AND product_id = %(product_id)s
-    AND (location, version) > (%(after_location)s, %(after_version)s::bigint)
-ORDER BY location, version
-LIMIT %(limit)s;
-
 -- name: expired_held
 SELECT l.product_id, l.location, sum(l.open)::bigint
 FROM reservation r
