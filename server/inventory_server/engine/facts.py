@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from inventory_server.domain.errors import InsufficientStock
-from inventory_server.domain.payment import PaymentState
+from inventory_server.domain.payment import TAKING, OperationState, Payment
 from inventory_server.domain.state import State
 
 
@@ -28,16 +28,29 @@ NOTHING = Facts()
 
 def facts_of(state: State, verdicts: Sequence[object]) -> Facts:
     """Count what a decided batch will have done. Pure: a batch that runs again is counted afresh."""
-    settled = [
-        payment
-        for payment_id, payment in state.payments.written()
-        if (before := state.payments.loaded.get(payment_id)) is None or before.state is not payment.state
-    ]
-    captured = {payment.order_id for payment in settled if payment.state is PaymentState.CAPTURED}
+    written = [(state.payments.loaded.get(payment_id), p) for payment_id, p in state.payments.written()]
+    captured = {payment.order_id for before, payment in written if _has_captured(before, payment)}
     return Facts(
         logged=len(state.log),
         # Nothing is captured for an order that is paid, so it became so now.
         orders_paid=sum(state.order_view(order_id).is_paid for order_id in captured),
-        declined=sum(payment.state is PaymentState.DECLINED for payment in settled),
+        declined=sum(_was_declined(before, payment) for before, payment in written),
         sold_out=sum(isinstance(verdict, InsufficientStock) for verdict in verdicts),
     )
+
+
+def _has_captured(before: Payment | None, after: Payment) -> bool:
+    """Whether money was taken, or what costs nothing was paid; giving back, or failing to, is neither."""
+    if before is None and not after.operations:
+        return True
+    return after.captured_minor > (before.captured_minor if before else 0)
+
+
+def _was_declined(before: Payment | None, after: Payment) -> bool:
+    """Whether the gateway said no to the payment, not to what went on with it."""
+
+    def declined(payment: Payment) -> set[str]:
+        taking = (o for o in payment.operations if o.kind in TAKING)
+        return {o.operation_id for o in taking if o.state is OperationState.DECLINED}
+
+    return bool(declined(after) - (declined(before) if before else set()))
