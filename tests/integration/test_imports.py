@@ -18,7 +18,7 @@ from inventory_server.engine.errors import DeadlinePassed, Overloaded
 from inventory_server.engine.export import Spool
 from inventory_server.jobs import importer
 from support.engine import Database, eventually, plus, running_engine
-from support.imports import Desk, desk_on, staged
+from support.imports import Desk, batches, desk_on, staged
 from support.proxy import Fault, proxy
 
 PRODUCTS = [f"p-{number:04}" for number in range(CHUNK_ROWS_MAX * 2 + 1)]
@@ -167,6 +167,31 @@ async def test_an_upload_without_an_end(
     assert remains(database) == 0
 
 
+async def test_an_upload_without_a_beginning(
+    database: Database, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream on which nothing ever comes has a place among the uploads, and is given up as soon."""
+
+    async def mute() -> AsyncIterator[Batch]:
+        await asyncio.Event().wait()
+        yield Batch(())
+
+    monkeypatch.setattr(imports, "UPLOADS_MAX", 1)
+    monkeypatch.setattr(imports, "UPLOAD_SILENCE_S_MAX", 0.05)
+
+    async def begin() -> None:
+        async with desk.imports.begun(mute()):
+            pass
+
+    waiting = asyncio.create_task(begin())
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await desk.upload(database.store, "i", staged("a"))
+    with pytest.raises(ImportIncomplete, match="nothing came for"):
+        await waiting
+    await desk.upload(database.store, "i", staged("a"))
+
+
 async def test_as_many_rows_as_an_import_takes(
     database: Database, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,22 +211,14 @@ async def test_as_many_uploads_at_once_as_are_taken(
     database: Database, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One more is OVERLOADED, and taken when another has ended."""
-    monkeypatch.setattr(imports, "UPLOADS_MAX", 1)
-    go_on = asyncio.Event()
-
-    async def slow() -> AsyncIterator[Batch]:
-        yield Batch(staged("a"))
-        await go_on.wait()
-        yield Batch((), is_last=True)
-
-    given: dict[str, Any] = {"announced_count": None, "reason": "", "reference": "", "actor": ""}
-    first = asyncio.create_task(desk.imports.upload(database.store, import_id="i", batches=slow(), **given))
-    await eventually(lambda: remains(database), "the first is being staged")
-    with pytest.raises(Overloaded):
+    monkeypatch.setattr(imports, "UPLOADS_MAX", 2)
+    async with desk.imports.begun(batches(staged("a"))) as first:
+        assert first is not None and len(first.items) == 1
+        await desk.upload(database.store, "i", staged("a"))
+        async with desk.imports.begun(batches(())):
+            with pytest.raises(Overloaded):
+                await desk.upload(database.store, "j", staged("b"))
         await desk.upload(database.store, "j", staged("b"))
-    go_on.set()
-    await first
-    await desk.upload(database.store, "j", staged("b"))
 
 
 async def test_the_same_upload_twice_at_once(database: Database, desk: Desk) -> None:

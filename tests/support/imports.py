@@ -36,7 +36,8 @@ class Desk(NamedTuple):
     ) -> StockImport:
         """Upload rows, 1,000 to a message."""
         given: dict[str, Any] = {"announced_count": None, "reason": "", "reference": "", "actor": "", **more}
-        return await self.imports.upload(store, import_id=import_id, batches=batches(items), **given)
+        async with self.imports.begun(batches(())):
+            return await self.imports.upload(store, import_id=import_id, batches=batches(items), **given)
 
     async def run(self, store: str, import_id: str) -> StockImport:
         """Let the importer work until an import has ended."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import TypeVar
 
 from inventory_server.domain.errors import DomainError, ImportIncomplete, InvalidValue
 from inventory_server.domain.import_commands import CreateImport
@@ -22,6 +24,8 @@ from inventory_server.engine.errors import Overloaded
 from inventory_server.engine.import_reads import ImportReader
 from inventory_server.engine.import_staging import ImportStaging
 from inventory_server.uuid7 import uuid7
+
+T = TypeVar("T")
 
 UPLOADS_MAX = 8
 # An upload that says nothing for so long, or takes so long altogether, is given up.
@@ -59,6 +63,20 @@ class Imports:
         # Uploads of this process that became no import: their rows can go at once.
         self.abandoned: list[tuple[str, str]] = []
 
+    @asynccontextmanager
+    async def begun(self, messages: AsyncIterator[T]) -> AsyncIterator[T | None]:
+        """Take a place for an upload and its first message, None where there is none; leave it at the end.
+
+        Raises: Overloaded; ImportIncomplete where no message comes in time.
+        """
+        if self._uploads_inside >= UPLOADS_MAX:
+            raise Overloaded
+        self._uploads_inside += 1
+        try:
+            yield await _next("", messages)
+        finally:
+            self._uploads_inside -= 1
+
     async def upload(
         self,
         store_id: str,
@@ -70,21 +88,18 @@ class Imports:
         actor: str,
         batches: AsyncIterator[Batch],
     ) -> StockImport:
-        """Stage the rows as they come, and make the job when the last one has.
+        """Stage the rows as they come, and make the job when the last one has; within `begun`.
 
         Args:
             announced_count: how many will come; None = not said.
             actor: who imports, for the log; "" = not said.
             batches: rows in order, numbered from 1, and in their places those that are wrong in themselves.
         Returns: the job, PENDING; its current state if this id was uploaded with the same content.
-        Raises: InvalidValue, IdReused, ImportIncomplete (this precedence); Overloaded; StoreNotFound; what
-            the stream raises.
+        Raises: InvalidValue, IdReused, ImportIncomplete (this precedence); StoreNotFound; what the stream
+            raises.
         Effects: nothing that a caller could see before it returns; what was staged is dropped where the
             upload breaks off.
         """
-        if self._uploads_inside >= UPLOADS_MAX:
-            raise Overloaded
-        self._uploads_inside += 1
         upload_id = str(uuid7())
         is_nobodys = True
         try:
@@ -104,7 +119,6 @@ class Imports:
             is_nobodys = True
             raise
         finally:
-            self._uploads_inside -= 1
             if is_nobodys:
                 self.abandoned.append((store_id, upload_id))
             self.has_work.set()
@@ -151,17 +165,22 @@ class Imports:
         )
 
 
+async def _next(import_id: str, messages: AsyncIterator[T]) -> T | None:
+    """Return what comes next, None at the end. Raises: ImportIncomplete where nothing comes in time."""
+    try:
+        async with asyncio.timeout(UPLOAD_SILENCE_S_MAX):
+            return await anext(messages, None)
+    except TimeoutError:
+        raise ImportIncomplete(import_id, f"nothing came for {UPLOAD_SILENCE_S_MAX:g} s") from None
+
+
 async def _in_time(import_id: str, batches: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
     """Yield what comes. Raises: ImportIncomplete where it takes too long."""
     loop = asyncio.get_running_loop()
     until = loop.time() + UPLOAD_S_MAX
     while loop.time() < until:
-        try:
-            async with asyncio.timeout(UPLOAD_SILENCE_S_MAX):
-                batch = await anext(batches)
-        except StopAsyncIteration:
+        batch = await _next(import_id, batches)
+        if batch is None:
             return
-        except TimeoutError:
-            raise ImportIncomplete(import_id, f"nothing came for {UPLOAD_SILENCE_S_MAX:g} s") from None
         yield batch
     raise ImportIncomplete(import_id, f"it took more than {UPLOAD_S_MAX:g} s")

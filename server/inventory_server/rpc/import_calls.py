@@ -26,7 +26,12 @@ class ImportCalls:
     async def import_stock(
         self, requests: AsyncIterator[pb.ImportStockRequest], call: Call
     ) -> pb.ImportStockResponse:
-        first = await anext(requests, pb.ImportStockRequest())
+        async with self._imports.begun(requests) as begun:
+            return await self._upload(begun or pb.ImportStockRequest(), requests, call)
+
+    async def _upload(
+        self, first: pb.ImportStockRequest, following: AsyncIterator[pb.ImportStockRequest], call: Call
+    ) -> pb.ImportStockResponse:
         if not first.HasField("header"):
             raise InvalidFields([Violation("header", "is required in the first message")])
         header = first.header
@@ -37,7 +42,7 @@ class ImportCalls:
             reason=header.reason,
             reference=header.reference,
             actor=call.actor,
-            batches=_batches(first, requests),
+            batches=_batches(first, following),
         )
         return pb.ImportStockResponse(stock_import=import_answers.stock_import(job))
 

@@ -6,7 +6,7 @@ from asyncio import Future
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from inventory_server.domain.commands import Command
 from inventory_server.domain.decide import Request
@@ -28,6 +28,8 @@ from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, Pa
 from inventory_server.engine.reservation_reads import ReservationFilters, ReservationKey, ReservationPage
 from inventory_server.engine.stock_reads import StockFilters, StockPage
 from inventory_server.engine.verification import Chunk, Place
+
+T = TypeVar("T")
 
 
 class Engine(Protocol):
@@ -185,6 +187,8 @@ class Payments(Protocol):
 
 class Imports(Protocol):
     """Uploads: see engine/imports.py."""
+
+    def begun(self, messages: AsyncIterator[T]) -> AbstractAsyncContextManager[T | None]: ...
 
     async def upload(
         self,
