@@ -36,6 +36,15 @@ class Observer:
         """Return a digest of the store's rows by table: equal while nothing is written."""
         return dict(self._connection.execute(self._rows, {"store": store}).fetchall())
 
+    def is_staged(self, store: str, import_id: str) -> bool:
+        """Whether the upload of an import is still there: it goes some time after the import's end."""
+        found = self._connection.execute(
+            "SELECT EXISTS (SELECT FROM import_upload JOIN import_job USING (store_id, upload_id)"
+            " WHERE store_id = %s AND import_id = %s)",
+            (store, import_id),
+        ).fetchone()
+        return bool(found and found[0])
+
     def change_rows(self, store: str, table: str, **values: object) -> None:
         """Set columns of all of a store's rows of a table, behind the server's back."""
         assignments = sql.SQL(", ").join(

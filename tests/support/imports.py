@@ -121,11 +121,12 @@ def get_import(shop: Shop, import_id: str = "i") -> v1.StockImport:
 
 
 def wait_for_import(shop: Shop, import_id: str = "i") -> v1.StockImport:
-    """Wait until an import has ended."""
+    """Wait until an import has ended, and nothing of it is written any more: what was staged is gone."""
 
     def look() -> v1.StockImport | None:
         job = get_import(shop, import_id)
-        return job if word(job) in ("SUCCEEDED", "FAILED") else None
+        has_ended = word(job) in ("SUCCEEDED", "FAILED")
+        return job if has_ended and not shop.observer.is_staged(shop.store, import_id) else None
 
     job = until(look, f"import {import_id} ends")
     assert job is not None
