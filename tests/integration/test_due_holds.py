@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -27,6 +28,7 @@ from inventory_server.domain.reservation import Line, ReservationState
 from inventory_server.domain.stock import Action
 from inventory_server.engine import save, transaction
 from inventory_server.engine.engine import Engine
+from inventory_server.engine.errors import DeadlinePassed
 from inventory_server.jobs import sweeper
 from inventory_server.jobs.sweeper import Sweeper
 from support.engine import Database, eventually, minus, plus, running_engine, start
@@ -266,6 +268,26 @@ async def test_forgetting_is_bounded(database: Database, monkeypatch: pytest.Mon
             await engine.change(database.store, ForgetAnswers(24), deadline_s=20)
             left.append(database.one("SELECT count(*) FROM request_log WHERE store_id = %s", database.store))
     assert left == [3, 1, 0]
+
+
+async def test_the_sweeper_forgets_round_by_round(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many answers are old, they go in one sweep; one that failed is made up for by the next."""
+    monkeypatch.setattr(save, "ANSWERS_FORGOTTEN_MAX", 2)
+    database.rows(
+        "INSERT INTO request_log SELECT %s, 'm', n::text, '', '', now() - interval '1 h' * n"
+        " FROM generate_series(23, 30) AS n RETURNING 1",
+        database.store,
+    )
+    async with running_engine(database.url) as (engine, reader):
+        tidy = Sweeper(engine, reader, request_log_retention_h=24)
+        with monkeypatch.context() as failing, pytest.raises(DeadlinePassed):
+            failing.setattr(engine, "change", AsyncMock(side_effect=DeadlinePassed))
+            await tidy.sweep()
+        await tidy.sweep()
+    kept = database.rows("SELECT request_id FROM request_log WHERE store_id = %s", database.store)
+    assert kept == [("23",)]
 
 
 async def test_expiring_twice_is_once(database: Database) -> None:

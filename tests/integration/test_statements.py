@@ -180,6 +180,7 @@ async def life_of_a_cart(do: Do) -> None:
 
 async def read_the_order_flow(reader: Reader, store: str) -> None:
     await reader.expired_carts([store], limit=9, deadline_s=20)
+    await reader.stores_with_old_answers([store], retention_h=24, deadline_s=20)
     processing = frozenset({PaymentState.PROCESSING})
     for payments in (PaymentFilters(), PaymentFilters("o"), PaymentFilters(states=processing)):
         await reader.list_payments(store, payments, after=FIRST_KEY, limit=9, deadline_s=20)

@@ -236,6 +236,13 @@ class Reader:
         )
         return {store_id: [row[0] for row in expired] for store_id, expired in rows.items()}
 
+    async def stores_with_old_answers(
+        self, store_ids: Sequence[str], *, retention_h: int, deadline_s: float
+    ) -> list[str]:
+        """Return the stores that keep what a request id older than the retention was answered with."""
+        rows = await self._of_stores("old_answer_of_store", store_ids, 1, deadline_s, kept_h=retention_h)
+        return list(rows)
+
     async def list_payments(
         self, store_id: str, filters: PaymentFilters, *, after: PaymentKey, limit: int, deadline_s: float
     ) -> PaymentPage:

@@ -32,15 +32,24 @@ class Sweeper:
     async def sweep(self) -> None:
         """End the oldest due holds of every store; now and then forget old carts and request ids too."""
         now = asyncio.get_running_loop().time()
-        forgets = now >= self._forget_at
-        if forgets:
-            self._forget_at = now + FORGET_INTERVAL_S
         store_ids = await self._reader.all_stores(deadline_s=DEADLINE_S)
         await self._end_all(store_ids, self._reader.due_reservations, ExpireReservation)
-        if forgets:
+        if now >= self._forget_at:
             await self._end_all(store_ids, self._reader.expired_carts, RemoveExpiredCart)
+            await self._forget_answers(store_ids)
+            # Only now: what was cut off by a failure is tried again in the next round.
+            self._forget_at = now + FORGET_INTERVAL_S
+
+    async def _forget_answers(self, store_ids: list[str]) -> None:
+        """Forget what is older than the retention, round by round: one transaction forgets so many."""
+        forget = ForgetAnswers(self._request_log_retention_h)
+        for _ in range(ROUNDS_MAX):
+            store_ids = await self._reader.stores_with_old_answers(
+                store_ids, retention_h=self._request_log_retention_h, deadline_s=DEADLINE_S
+            )
+            if not store_ids:
+                return
             for store_id in store_ids:
-                forget = ForgetAnswers(self._request_log_retention_h)
                 await self._engine.change(store_id, forget, deadline_s=DEADLINE_S)
 
     async def _end_all(

@@ -51,6 +51,13 @@ WHERE store_id = %(store_id)s AND state = 'HELD' AND expire_time <= now() AND NO
 ORDER BY expire_time
 LIMIT %(limit)s;
 
+-- name: old_answer_of_store
+SELECT request_id
+FROM request_log
+WHERE store_id = %(store_id)s AND created_at < now() - make_interval(hours => %(kept_h)s)
+ORDER BY created_at
+LIMIT %(limit)s;
+
 -- name: operations_in_doubt
 SELECT order_id, payment_id, operation_id
 FROM payment_operation
