@@ -20,12 +20,14 @@ from inventory_server.domain.commands import (
     ForgetAnswers,
     ReserveStock,
 )
-from inventory_server.domain.errors import InsufficientStock, Shortage
+from inventory_server.domain.errors import InsufficientStock, Shortage, TotalBelowAllocated
+from inventory_server.domain.import_commands import CreateImport, ImportChunk
 from inventory_server.domain.location import Location
 from inventory_server.domain.location_commands import CreateLocation, TransferStock
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.reservation import Line, ReservationState
 from inventory_server.domain.stock import Action
+from inventory_server.domain.stock_import import ImportRow
 from inventory_server.engine import save, transaction
 from inventory_server.engine.engine import Engine
 from inventory_server.engine.errors import DeadlinePassed
@@ -82,10 +84,11 @@ async def test_who_lacks_units_gets_those_of_a_due_hold(database: Database) -> N
         minus("a", 3),
         CreateStockTransaction("a", Action.ALLOCATE, 3),
         TransferStock("a", 3, "default", "north"),
+        CreateStockTransaction("a", Action.SET, 2),
     ],
 )
 async def test_by_hand_too(database: Database, by_hand: Command) -> None:
-    """An action by hand or a transfer that lacks units gets those of due holds as well."""
+    """An action by hand or a transfer that lacks units, or counts below them, gets those of due holds."""
     async with running_engine(database.url) as (engine, _):
         await engine.change(database.store, CreateLocation(Location("north")), deadline_s=20)
         await engine.change(database.store, CreateStock("a", 5), deadline_s=20)
@@ -93,6 +96,40 @@ async def test_by_hand_too(database: Database, by_hand: Command) -> None:
         await engine.change(database.store, by_hand, deadline_s=20)
     assert states(database) == {"due0": "EXPIRED"}
     assert database.level("a")[0] == 2
+
+
+@pytest.mark.parametrize(("due", "rounds"), [(1, 1), (2, 1), (5, 3)])
+async def test_an_import_too(
+    database: Database, monkeypatch: pytest.MonkeyPatch, due: int, rounds: int
+) -> None:
+    """A row below what due holds hold is applied, however many they are; what is held still is refused."""
+    monkeypatch.setattr(transaction, "DUE_HOLDS_MAX", 2)
+    rows = (ImportRow(1, 1, "a", (("default", 0),)), ImportRow(2, 2, "b", (("default", 0),)))
+    async with running_engine(database.url) as (engine, _):
+        for product_id in ("a", "b"):
+            await engine.change(database.store, CreateStock(product_id, due), deadline_s=20)
+        await held_and_due(engine, database, *[("a", 1)] * due)
+        await engine.change(database.store, ReserveStock("live", (Line("b", 1),)), deadline_s=20)
+        create = CreateImport("i", "u", 2, 0, b"", is_closed=True)
+        await engine.change(database.store, create, deadline_s=20)
+        job = await engine.change(database.store, ImportChunk("i", "", rows, is_last=True), deadline_s=20)
+    assert (job.applied_count, job.failed_count) == (1, 1)
+    assert database.level("a") == (0, 0)
+    assert database.level("b") == (due - 1, 1)
+    assert len(transactions(database, "EXPIRE")) == rounds
+    assert len(transactions(database, "SET")) == 1
+
+
+async def test_a_set_that_is_refused_after_all(database: Database) -> None:
+    """Below what is left once the due holds are ended it says the numbers after that."""
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 5), deadline_s=20)
+        await held_and_due(engine, database, ("a", 3))
+        await engine.change(database.store, ReserveStock("live", (Line("a", 2),)), deadline_s=20)
+        with pytest.raises(TotalBelowAllocated) as caught:
+            await engine.change(database.store, CreateStockTransaction("a", Action.SET, 1), deadline_s=20)
+    assert (caught.value.total, caught.value.allocated) == (1, 2)
+    assert database.level("a") == (3, 2)
 
 
 async def test_who_lacks_nothing_expires_nothing(database: Database) -> None:

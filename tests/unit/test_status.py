@@ -35,7 +35,7 @@ EXAMPLES: dict[type[Exception], Exception] = {
     domain.LocationNotEmpty: domain.LocationNotEmpty("north"),
     domain.InsufficientStock: InsufficientStock((Shortage("tea", "north", 5, 2, managed=True),)),
     domain.ReservationExpired: ReservationExpired((Shortage("tea", None, 5, 0, managed=False),)),
-    domain.TotalBelowAllocated: domain.TotalBelowAllocated(3, 4),
+    domain.TotalBelowAllocated: domain.TotalBelowAllocated("tea", 3, 4),
     domain.QuantityOverflow: domain.QuantityOverflow("the level's total", 2**43 - 1),
     domain.HandAllocationTooSmall: domain.HandAllocationTooSmall(5, 4),
     domain.StockInUse: domain.StockInUse("tea", 3),

@@ -23,7 +23,7 @@ from inventory_server.domain.errors import (
 )
 from inventory_server.domain.limits import QUANTITY_MAX
 from inventory_server.domain.reservation import Line
-from inventory_server.domain.stock import Action, NotEnough, StockLevel
+from inventory_server.domain.stock import Action, BelowAllocated, NotEnough, StockLevel
 from support.world import World
 
 Rule = Callable[[StockLevel, int], StockLevel]
@@ -73,7 +73,7 @@ def test_each_action_up_to_its_boundary(rule: Rule, quantity: int, after: StockL
         (stock.decrement, 8, NotEnough),
         (stock.allocate, 8, NotEnough),
         (stock.deallocate, 3, HandAllocationTooSmall),
-        (stock.set_total, 4, TotalBelowAllocated),
+        (stock.set_total, 4, BelowAllocated),
         (stock.reserve, 8, NotEnough),
         (stock.release, 4, AssertionError),
         (stock.fulfill, 4, AssertionError),
@@ -108,7 +108,7 @@ def test_no_action_makes_a_negative_number(level: StockLevel, rule: Rule, quanti
     """Whatever an action is asked for: it refuses, or every number stays at or above its floor."""
     try:
         after = rule(level, quantity)
-    except (NotEnough, HandAllocationTooSmall, TotalBelowAllocated, AssertionError):
+    except (NotEnough, HandAllocationTooSmall, BelowAllocated, AssertionError):
         return
     assert after.available >= 0 and 0 <= after.hand_allocated <= after.allocated
     assert after.version == level.version + 1
@@ -173,7 +173,7 @@ def test_an_action_by_hand_is_one_log_entry(
             {"shortages": (Shortage("a", "default", 8, 7, True),)},
         ),
         (by_hand(Action.DEALLOCATE, 3), HandAllocationTooSmall, {"requested": 3, "hand_allocated": 2}),
-        (by_hand(Action.SET, 4), TotalBelowAllocated, {"total": 4, "allocated": 5}),
+        (by_hand(Action.SET, 4), TotalBelowAllocated, {"product_id": "a", "total": 4, "allocated": 5}),
         (by_hand(Action.INCREMENT, QUANTITY_MAX - 11), QuantityOverflow, {"limit": QUANTITY_MAX}),
         (by_hand(Action.INCREMENT, 0), InvalidValue, {"field": "quantity"}),
         (by_hand(Action.DECREMENT, 1, "b"), StockNotFound, {"key": "b"}),

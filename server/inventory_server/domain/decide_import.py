@@ -106,14 +106,20 @@ def _has_its_turn(state: State, job: StockImport) -> bool:
 
 
 def _error(state: State, row: ImportRow, levels: Sequence[StockLevel]) -> RowError | None:
-    """Return the first thing that keeps a row from being applied; `levels` are as they stand."""
+    """Return the first thing that keeps a row from being applied; `levels` are as they stand.
+
+    Raises: TotalBelowAllocated where that is not the last word: the chunk is tried again.
+    """
     for index, ((slug, total), level) in enumerate(zip(row.levels, levels, strict=True)):
         if state.locations.get(slug) is None:
             field, reason = "location", RowReason.LOCATION_NOT_FOUND
             message = str(LocationNotFound(slug))
         elif total < level.allocated:
             field, reason = "total", RowReason.TOTAL_BELOW_ALLOCATED
-            message = str(TotalBelowAllocated(total, level.allocated))
+            below = TotalBelowAllocated(row.product_id, total, level.allocated)
+            if state.more_are_due:
+                raise below
+            message = str(below)
         else:
             continue
         return RowError(row.number, row.line, row.product_id, f"levels[{index}].{field}", reason, message)

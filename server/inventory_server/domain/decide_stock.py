@@ -20,6 +20,7 @@ from inventory_server.domain.errors import (
     StockExists,
     StockInUse,
     StockNotFound,
+    TotalBelowAllocated,
 )
 from inventory_server.domain.state import State, StockView
 from inventory_server.domain.stock import Action, LogRecord, Stock, StockLevel
@@ -107,6 +108,8 @@ def create_stock_transaction(
             command.product_id, command.location, command.quantity, level.available, managed=True
         )
         raise InsufficientStock((short,)) from None
+    except stock.BelowAllocated:
+        raise TotalBelowAllocated(command.product_id, command.quantity, level.allocated) from None
     entry = state.write_level(
         command.product_id, command.location, command.action, command.quantity, after,
         reason=command.reason, reference=command.reference, request_id=request_id,

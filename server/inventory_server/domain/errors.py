@@ -132,8 +132,9 @@ class ReservationExpired(InsufficientStock):
 
 
 class TotalBelowAllocated(DomainError):
-    def __init__(self, total: int, allocated: int) -> None:
+    def __init__(self, product_id: str, total: int, allocated: int) -> None:
         super().__init__(f"a total of {total} would be below the {allocated} units allocated")
+        self.product_id = product_id
         self.total = total
         self.allocated = allocated
 

@@ -167,11 +167,13 @@ class State:
 
     `now` is the transaction's database time, `settings` as the command at hand sees them, `actor` who sent
     it, `locations` all there are.
+    `more_are_due`: besides the holds that this batch expires more are due, so that no shortage is final yet.
     """
 
     now: datetime
     settings: StoreSettings = field(default_factory=StoreSettings)
     actor: str = ""
+    more_are_due: bool = False
     locations: Table[str, Location] = field(default_factory=Table)
     stocks: Table[str, Stock] = field(default_factory=Table)
     levels: Levels = field(default_factory=Levels)

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from inventory_server.domain.errors import HandAllocationTooSmall, QuantityOverflow, TotalBelowAllocated
+from inventory_server.domain.errors import HandAllocationTooSmall, QuantityOverflow
 from inventory_server.domain.limits import QUANTITY_MAX
 
 
@@ -88,6 +88,10 @@ class NotEnough(Exception):
     """A level has fewer units than asked for. Callers name the line: see InsufficientStock."""
 
 
+class BelowAllocated(Exception):
+    """A total that what is allocated does not fit into. Callers name the product: see TotalBelowAllocated."""
+
+
 def increment(level: StockLevel, count: int) -> StockLevel:
     if level.total + count > QUANTITY_MAX:
         raise QuantityOverflow("the level's total", QUANTITY_MAX)
@@ -120,7 +124,7 @@ def deallocate(level: StockLevel, count: int) -> StockLevel:
 def set_total(level: StockLevel, total: int) -> StockLevel:
     """Count the stock anew. A set that changes nothing is still an entry of the log."""
     if total < level.allocated:
-        raise TotalBelowAllocated(total, level.allocated)
+        raise BelowAllocated
     return StockLevel(total - level.allocated, level.allocated, level.hand_allocated, level.version + 1)
 
 

@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from inventory_server.db.connection import EngineConnection
 from inventory_server.domain.commands import ExpireReservation, Wanted
 from inventory_server.domain.decide import Request, decide
-from inventory_server.domain.errors import InsufficientStock, StockInUse
+from inventory_server.domain.errors import InsufficientStock, StockInUse, TotalBelowAllocated
 from inventory_server.domain.state import State
+from inventory_server.domain.stock_import import RowReason
 from inventory_server.engine import load, save
 from inventory_server.engine.facts import NOTHING, Facts, facts_of
 
 # How many due holds a batch ends for the sake of those who are short, as far as the batch's bound on lines
 # has room for theirs; more wait for the next batch.
 DUE_HOLDS_MAX = 64
+# Refusals that units of due holds could have spared.
+_SHORT = (InsufficientStock, StockInUse, TotalBelowAllocated)
 
 
 @dataclass(slots=True)
@@ -42,8 +45,8 @@ async def run_batch(
     """Decide requests in one SERIALIZABLE transaction; on return it is committed.
 
     Two round trips: BEGIN with the load, and the save with COMMIT. Where stock does not suffice, or is in
-    use and should be deleted, two more look for holds that are due and load them: they are expired first, and
-    everything is decided again.
+    use and should be deleted or counted below that, two more look for holds that are due and load them: they
+    are expired first, and everything is decided again.
 
     Raises: the database's errors, or whatever a rule raised that is no refusal; the caller rolls back.
     Effects: `attempt` is filled as far as it came.
@@ -55,8 +58,7 @@ async def run_batch(
     fitting = requests[: _fitting_count(state, requests, lines_max)]
     verdicts = decide(state, fitting)
     deferred = set(range(len(fitting), len(requests)))
-    short = _products_short(verdicts)
-    if short:
+    if short := _products_short(verdicts) | _products_of_rows_below(state):
         looked_for = {"products": sorted(short), "limit": DUE_HOLDS_MAX}
         rows = (await connection.fetch(store_id, [("due_reservations", looked_for)]))[0]
         room = lines_max - sum(request.command.lines_in(state) for request in fitting)
@@ -65,14 +67,11 @@ async def run_batch(
             more = load.calls_for(Wanted(reservations=set(due), reservations_moved=set(due)))
             more_results = await connection.fetch(store_id, more)
             state = load.fill(load.state_from(calls, results), more, more_results)
+            state.more_are_due = len(due) < len(rows) or len(rows) == DUE_HOLDS_MAX
             expiries = [Request(ExpireReservation(reservation_id)) for reservation_id in due]
             verdicts = decide(state, [*expiries, *fitting])[len(due) :]
-            if len(due) < len(rows) or len(rows) == DUE_HOLDS_MAX:
-                deferred |= {
-                    i
-                    for i, verdict in enumerate(verdicts)
-                    if isinstance(verdict, InsufficientStock | StockInUse)
-                }
+            if state.more_are_due:
+                deferred |= {i for i, verdict in enumerate(verdicts) if isinstance(verdict, _SHORT)}
     verdicts += [None] * (len(requests) - len(fitting))
     saves = save.calls_for(state)
     attempt.facts = facts_of(state, verdicts)
@@ -117,6 +116,12 @@ def _products_short(verdicts: Sequence[object]) -> set[str]:
     for verdict in verdicts:
         if isinstance(verdict, InsufficientStock):
             short.update(shortage.product_id for shortage in verdict.shortages if shortage.managed)
-        elif isinstance(verdict, StockInUse):
+        elif isinstance(verdict, StockInUse | TotalBelowAllocated):
             short.add(verdict.product_id)
     return short
+
+
+def _products_of_rows_below(state: State) -> set[str]:
+    """Return the same for the rows of imports, whose chunks are not refused for them."""
+    errors = [error for _, error in state.import_errors.inserted()]
+    return {error.product_id for error in errors if error.reason is RowReason.TOTAL_BELOW_ALLOCATED}
