@@ -63,6 +63,8 @@ def test_from_now_from_the_beginning_and_from_a_token(shop: Shop) -> None:
     with watching(shop) as call:
         shop.change("a", "INCREMENT", 1)
         changes, token = take(call, 1)
+        if changes == [("a", 1)]:  # it may begin a little earlier, while any other transaction is open
+            changes, token = take(call, 1)
         assert changes == [("a", 2)]
     shop.stock("b", 5)
     with watching(shop, from_beginning=True) as call:
