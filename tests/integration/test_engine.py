@@ -95,7 +95,8 @@ async def test_conflict_at_write(database: Database, failures: Failures) -> None
     async with running_engine(database.url) as (engine, _):
         with database.locked("SELECT") as other:
             other.execute(
-                "INSERT INTO cart (store_id, cart_id, currency, content_hash, created_at, updated_at, expires_at)"
+                "INSERT INTO cart"
+                " (store_id, cart_id, currency, content_hash, created_at, updated_at, expires_at)"
                 " VALUES (%s, 'c', 'EUR', %s, '2026-01-01Z', '2026-01-01Z', '2126-01-01Z')",
                 [database.store, content_hash(command)],
             )
