@@ -167,6 +167,24 @@ async def test_an_upload_without_an_end(
     assert remains(database) == 0
 
 
+async def test_an_upload_that_breaks_off_while_another_is_cleared_away(
+    database: Database, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is dropped, whichever came while the other was being dropped."""
+    dropped = []
+
+    async def drop(_store_id: str, upload_id: str) -> None:
+        dropped.append(upload_id)
+        if upload_id == "first":
+            desk.imports.abandoned.append((database.store, "second"))
+
+    monkeypatch.setattr(desk.staging, "drop", drop)
+    desk.imports.abandoned.append((database.store, "first"))
+    await desk.importer.clear_away()
+    assert dropped == ["first", "second"]
+    assert desk.imports.abandoned == []
+
+
 async def test_an_upload_without_a_beginning(
     database: Database, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
