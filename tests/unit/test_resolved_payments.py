@@ -7,7 +7,11 @@ import pytest
 from inventory_server.domain.decide_payment import PaymentBegun
 from inventory_server.domain.decide_settlement import Settled
 from inventory_server.domain.errors import PaymentNotFound
-from inventory_server.domain.limits import RESOLVED_POLL_S_MAX
+from inventory_server.domain.limits import (
+    RESOLVED_POLL_S_MAX,
+    REVERSAL_PAUSE_S_MAX,
+    REVERSALS_PER_OPERATION_MAX,
+)
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.order_commands import CancelOrder
 from inventory_server.domain.payment import OperationKind, OperationState, Payment, PaymentState
@@ -233,6 +237,84 @@ def test_a_reversal_that_fails_is_begun_again(world: World, outcome: OperationSt
     assert again is not None and again.operation_id == "undo it again"
     world.settle("o", "p", ACCEPTED, "undo it again")
     assert not claim(world)
+    world.check()
+
+
+def reverse_in_vain(world: World, times: int) -> None:
+    """Have the gateway contradict the word on `p` so often, and decline each time what undoes it."""
+    for number in range(times):
+        undo = SettlePayment("o", "p", "op of p", ACCEPTED, reversal_id=f"undo {number}", lease_s=12)
+        assert world.do(undo).reversal is not None
+        world.settle("o", "p", DECLINED, f"undo {number}")
+
+
+def test_what_was_not_moved_back_is_not_forgotten(world: World) -> None:
+    """The 7 days are over and no reversal was accepted: it is asked about until one is."""
+    world.begin("o", "p", 300)
+    resolve(world, FAILED)
+    reverse_in_vain(world, 1)
+    for _ in range(2):
+        world.wait(RESOLVED_POLL_S_MAX)
+        assert claim(world)
+    assert late(world, ACCEPTED).reversal is not None
+    assert world.settle("o", "p", ACCEPTED, "undo op of p").state is PaymentState.FAILED
+    world.wait(RESOLVED_POLL_S_MAX)
+    assert not claim(world)
+    world.check()
+
+
+def test_it_is_asked_about_while_another_is_in_flight(world: World) -> None:
+    """The end of the 7 days waits for an operation in doubt, which is in the way of any reversal."""
+    world.authorize("o", "p", 300)
+    world.go_on("p", CAPTURE, "c", 200)
+    resolve(world, DECLINED, "c")
+    world.go_on("p", VOID, "v")
+    assert late(world, ACCEPTED, "c").reversal is None
+    world.wait(RESOLVED_POLL_S_MAX)
+    assert claim(world, "c")
+    world.settle("o", "p", DECLINED, "v")
+    assert late(world, ACCEPTED, "c").reversal is not None
+
+
+def test_a_gateway_that_comes_round_needs_no_reversal(world: World) -> None:
+    """Declined after all, as the administrator said: there is nothing to move back any more."""
+    world.begin("o", "p", 300)
+    resolve(world, DECLINED)
+    reverse_in_vain(world, 1)
+    assert late(world, DECLINED).reversal is None
+    world.wait(RESOLVED_POLL_S_MAX)
+    assert not claim(world)
+
+
+def test_the_pause_doubles_with_each_reversal(world: World) -> None:
+    """From the poll's pace to an hour; a slower poll stays as slow as it is."""
+    world.begin("o", "p", 300)
+    resolve(world, DECLINED)
+    pauses = []
+    for number in range(9):
+        assert claim(world)
+        payment = world.rows["payments"]["p"]
+        pauses.append((payment.operations[0].lease_until - world.now).total_seconds())
+        world.wait(pauses[-1])
+        undo = SettlePayment("o", "p", "op of p", ACCEPTED, reversal_id=f"undo {number}", lease_s=12)
+        assert world.do(undo).reversal is not None
+        world.settle("o", "p", DECLINED, f"undo {number}")
+    assert pauses == [60, 120, 240, 480, 960, 1920, *[REVERSAL_PAUSE_S_MAX] * 3]
+    slow = world.do(ClaimOperation("o", "p", "op of p", 12.0, 86400.0)).operation
+    assert (slow.lease_until - world.now).total_seconds() == 86400
+
+
+def test_so_many_reversals_begin_and_no_more(world: World) -> None:
+    """At the limit the last begins; past it none does, and it is still asked about."""
+    world.begin("o", "p", 300)
+    resolve(world, DECLINED)
+    reverse_in_vain(world, REVERSALS_PER_OPERATION_MAX)
+    before = world.snapshot()
+    settled = late(world, ACCEPTED)
+    assert (settled.reversal, settled.gave_up) == (None, True)
+    assert world.snapshot() == before
+    world.wait(RESOLVED_POLL_S_MAX)
+    assert claim(world)
     world.check()
 
 

@@ -8,7 +8,11 @@ from typing import NamedTuple
 
 from inventory_server.domain.decide_payment import PaymentBegun, new_operation
 from inventory_server.domain.errors import PaymentNotFound
-from inventory_server.domain.limits import RESOLVED_POLL_S_MAX
+from inventory_server.domain.limits import (
+    RESOLVED_POLL_S_MAX,
+    REVERSAL_PAUSE_S_MAX,
+    REVERSALS_PER_OPERATION_MAX,
+)
 from inventory_server.domain.payment import TAKING, Operation, OperationKind, OperationState, Payment
 from inventory_server.domain.payment_commands import ClaimOperation, ResolvePayment, SettlePayment
 from inventory_server.domain.settlement import end_operation, put_operation
@@ -16,10 +20,14 @@ from inventory_server.domain.state import State
 
 
 class Settled(NamedTuple):
-    """A payment after the gateway's word; `reversal` is an operation that its caller must now see through."""
+    """A payment after the gateway's word; `reversal` is an operation that its caller must now see through.
+
+    `gave_up`: none was begun any more, after so many that failed, though money is to be moved back.
+    """
 
     payment: Payment
     reversal: Operation | None = None
+    gave_up: bool = False
 
 
 def settle_payment(state: State, command: SettlePayment, _request_id: str | None) -> Settled:
@@ -69,15 +77,23 @@ def resolve_payment(state: State, command: ResolvePayment, _request_id: str | No
 def claim_operation(state: State, command: ClaimOperation, _request_id: str | None) -> PaymentBegun:
     """Take the lease of an operation to ask about; not ours where it is over or somebody holds it."""
     payment, operation = _operation(state, command.payment_id, command.operation_id)
-    if operation.poll_until is not None and operation.poll_until <= state.now:
+    reversals = len(payment.reversals_of(operation.operation_id))
+    is_past = operation.poll_until is not None and operation.poll_until <= state.now
+    # What was accepted against the books is not forgotten, nor what nothing could undo as yet.
+    if is_past and not reversals and payment.in_flight is None:
         operation = replace(operation, poll_until=None)
         payment = put_operation(state, payment, operation)
     is_over = not operation.is_in_flight and operation.poll_until is None
     if is_over or operation.lease_until > state.now:
         return PaymentBegun(payment, operation, is_ours=False)
-    pause_s = command.lease_s if operation.is_in_flight else command.poll_s
+    pause_s = command.lease_s if operation.is_in_flight else _pause_s(command.poll_s, reversals)
     claimed = replace(operation, lease_until=state.now + timedelta(seconds=pause_s))
     return PaymentBegun(put_operation(state, payment, claimed), claimed, is_ours=True)
+
+
+def _pause_s(poll_s: float, reversals: int) -> float:
+    """Return how long a gateway is left alone that was asked about what an administrator has ended."""
+    return max(poll_s, min(poll_s * 2.0**reversals, REVERSAL_PAUSE_S_MAX))
 
 
 def _settle_late(state: State, payment: Payment, operation: Operation, command: SettlePayment) -> Settled:
@@ -111,6 +127,8 @@ def _agree(state: State, payment: Payment, operation: Operation) -> Payment:
 def _reverse(state: State, payment: Payment, operation: Operation, command: SettlePayment) -> Settled:
     """Begin to undo what the gateway accepted too late. It is asked about until that is accepted in turn."""
     assert payment.first is not None
+    if len(payment.reversals_of(operation.operation_id)) >= REVERSALS_PER_OPERATION_MAX:
+        return Settled(payment, gave_up=True)
     is_capture = operation.kind is OperationKind.CAPTURE
     is_held_only = payment.first.kind is OperationKind.AUTHORIZE and not is_capture
     # A capture that came too late has used up the authorization: there is none any more to capture.

@@ -23,6 +23,10 @@ TARGET_HOLD_S = 24 * 3600
 
 # How long the gateway is still asked about an operation that an administrator has ended.
 RESOLVED_POLL_S_MAX = 7 * 24 * 3600
+# The pause between two such questions doubles with each reversal that was begun, up to this.
+REVERSAL_PAUSE_S_MAX = 3600
+# A gateway that declines so many will not take the next: that is for people to settle.
+REVERSALS_PER_OPERATION_MAX = 100
 
 CART_EXPIRY_S_MIN = 1
 CART_EXPIRY_S_DEFAULT = 7 * 24 * 3600

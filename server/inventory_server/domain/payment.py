@@ -56,7 +56,8 @@ class Operation:
         reverses_operation_id: the operation that this one undoes, since the gateway accepted it after an
             administrator had ended it otherwise.
         resolved_at, resolved_by, resolve_reason: that administrator's word; None and "" = the gateway's.
-        poll_until: an operation that was ended by hand is still asked about, until then.
+        poll_until: an operation that was ended by hand is still asked about, until then; without end while
+            a reversal of it was begun and none accepted.
     """
 
     operation_id: str
@@ -206,6 +207,10 @@ class Payment:
 
     def operation(self, operation_id: str) -> Operation | None:
         return next((o for o in self.operations if o.operation_id == operation_id), None)
+
+    def reversals_of(self, operation_id: str) -> tuple[Operation, ...]:
+        """Return what was begun, whatever came of it, to undo an operation that was accepted too late."""
+        return tuple(o for o in self.operations if o.reverses_operation_id == operation_id)
 
     def target_of(self, operation: Operation) -> Operation | None:
         """Return the operation that the gateway is to go on with: a refund's is what took the money."""

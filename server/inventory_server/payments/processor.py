@@ -365,8 +365,13 @@ class PaymentProcessor:
                 reversal=settled.reversal.kind,
             )
             self._start(store_id, settled.payment, settled.reversal)
+        elif settled.gave_up:
+            operation_id = operation.operation_id
+            log.error(
+                "reversals_given_up", store=store_id, payment=payment.payment_id, operation=operation_id
+            )
         elif operation.reverses_operation_id is not None and command.outcome is not OperationState.ACCEPTED:
-            # It is begun again when the operation that it undoes is asked about next.
+            # Another is begun, up to a limit, when the operation that it undoes is asked about next.
             log.error("reversal_failed", store=store_id, payment=payment.payment_id, outcome=command.outcome)
         recorded = settled.payment.operation(operation.operation_id)
         if command.outcome is OperationState.ACCEPTED and recorded and recorded.state in _REFUSED:
