@@ -32,7 +32,8 @@ from inventory_server.domain.payment_commands import (
     SettlePayment,
 )
 from inventory_server.domain.reservation import Line, LineUnits
-from inventory_server.domain.state import State, Table
+from inventory_server.domain.state import State
+from inventory_server.domain.tables import Table
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "order-flow.md"
 SITUATIONS_MAX = 10_000

@@ -109,12 +109,12 @@ def begin_void(state: State, command: BeginVoid, _request_id: str | None) -> Pay
 def begin_refund(state: State, command: BeginRefund, _request_id: str | None) -> PaymentBegun:
     """Write a refund of what was captured as PROCESSING. It moves no unit and reopens no balance."""
     content = content_hash(command)
-    for seen in state.payments.values():
-        refund = next((o for o in seen.operations if o.refund_id == command.refund_id), None)
-        if refund is not None:
-            if refund.content_hash != content:
-                raise IdReused("refund_id", command.refund_id)
-            return PaymentBegun(seen, refund, is_ours=is_own(refund, command))
+    seen = state.payments.of_refund(command.refund_id)
+    if seen is not None:
+        refund = next(o for o in seen.operations if o.refund_id == command.refund_id)
+        if refund.content_hash != content:
+            raise IdReused("refund_id", command.refund_id)
+        return PaymentBegun(seen, refund, is_ours=is_own(refund, command))
     payment, _ = _payment(state, command)
     _need_idle(payment, command)
     if not payment.refundable_minor:

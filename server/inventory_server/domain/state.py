@@ -1,15 +1,14 @@
 """What a batch knows: the rows that were loaded, overlaid by what its commands decided.
 
-Every row is immutable. A command drafts; the draft is kept when the command succeeds and dropped when it is
-refused, so each command is all or nothing although its batch is one transaction.
+A command drafts; the draft is kept when the command succeeds and dropped when it is refused, so each command
+is all or nothing although its batch is one transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from inventory_server.domain.errors import LocationNotFound, OrderNotFound
 from inventory_server.domain.etag import etag
@@ -20,100 +19,7 @@ from inventory_server.domain.reservation import ItemReturn, Reservation
 from inventory_server.domain.stock import Action, LogEntry, Stock, StockLevel
 from inventory_server.domain.stock_import import RowError, StockImport
 from inventory_server.domain.store import StoreSettings
-
-K = TypeVar("K")
-V = TypeVar("V")
-LevelKey = tuple[str, str]
-
-
-class Table(Generic[K, V]):
-    """Rows of one kind, by key."""
-
-    __slots__ = ("_changed", "_draft", "_rows", "loaded")
-
-    def __init__(self) -> None:
-        self.loaded: dict[K, V] = {}
-        # None = deleted.
-        self._rows: dict[K, V | None] = {}
-        self._draft: dict[K, V | None] = {}
-        self._changed: dict[K, None] = {}
-
-    def load(self, key: K, row: V) -> None:
-        """Take a row as the database has it."""
-        self.loaded[key] = row
-        self._rows[key] = row
-
-    def get(self, key: K) -> V | None:
-        """Return the row as the command at hand sees it."""
-        return self._draft[key] if key in self._draft else self._rows.get(key)
-
-    def items(self) -> Iterator[tuple[K, V]]:
-        """Yield every row with its key as the command at hand sees it, in the order loaded or made."""
-        for key, row in self._rows.items():
-            seen = self._draft.get(key, row)
-            if seen is not None:
-                yield key, seen
-        for key, row in self._draft.items():
-            if row is not None and key not in self._rows:
-                yield key, row
-
-    def values(self) -> Iterator[V]:
-        """Yield every row as the command at hand sees it, in the order loaded or made."""
-        return (row for _, row in self.items())
-
-    def put(self, key: K, row: V) -> None:
-        self._draft[key] = row
-
-    def delete(self, key: K) -> None:
-        self._draft[key] = None
-
-    @property
-    def is_drafted(self) -> bool:
-        return bool(self._draft)
-
-    def keep(self) -> None:
-        self._rows.update(self._draft)
-        self._changed.update(dict.fromkeys(self._draft))
-        self._draft.clear()
-
-    def drop(self) -> None:
-        self._draft.clear()
-
-    def inserted(self) -> list[tuple[K, V]]:
-        """Return the rows that the database does not have yet, in the order made."""
-        return [(key, row) for key, row in self.written() if key not in self.loaded]
-
-    def written(self) -> list[tuple[K, V]]:
-        """Return the rows that the database does not have so, in the order first touched."""
-        changed = ((key, self._rows[key]) for key in self._changed)
-        return [(key, row) for key, row in changed if row is not None and self.loaded.get(key) != row]
-
-    def deleted(self) -> list[K]:
-        """Return the keys of the rows that the database still has, in the order first touched."""
-        return [key for key in self._changed if self._rows[key] is None and key in self.loaded]
-
-
-class Levels(Table[LevelKey, StockLevel]):
-    """Levels, and of each product the locations that it has one at."""
-
-    __slots__ = ("_opened",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._opened: dict[str, dict[str, None]] = {}
-
-    def load(self, key: LevelKey, row: StockLevel) -> None:
-        super().load(key, row)
-        self._opened.setdefault(key[0], {})[key[1]] = None
-
-    def put(self, key: LevelKey, row: StockLevel) -> None:
-        self._draft[key] = row
-        if key not in self._rows:
-            self._opened.setdefault(key[0], {})[key[1]] = None
-
-    def opened(self, product_id: str) -> Collection[str]:
-        """Return the slugs where a product has, or had in a draft, a level: those elsewhere are empty."""
-        return self._opened.get(product_id, ())
+from inventory_server.domain.tables import LevelKey, Levels, OrderParts, Payments, Table
 
 
 class LevelView(NamedTuple):
@@ -184,9 +90,9 @@ class State:
     item_returns: Table[str, ItemReturn] = field(default_factory=Table)
     carts: Table[str, Cart] = field(default_factory=Table)
     orders: Table[str, SalesOrder] = field(default_factory=Table)
-    payments: Table[str, Payment] = field(default_factory=Table)
-    shipments: Table[str, Shipment] = field(default_factory=Table)
-    order_returns: Table[str, OrderReturn] = field(default_factory=Table)
+    payments: Payments = field(default_factory=Payments)
+    shipments: OrderParts[Shipment] = field(default_factory=OrderParts)
+    order_returns: OrderParts[OrderReturn] = field(default_factory=OrderParts)
     answers: Table[tuple[str, str], StoredAnswer] = field(default_factory=Table)
     imports: Table[str, StockImport] = field(default_factory=Table)
     # By upload and row number; only ever made.
@@ -351,32 +257,14 @@ class State:
         return OrderView(
             order=order,
             reservation=self.reservations.get(order.reservation_id) if order.reservation_id else None,
-            payments=tuple(p for p in self.payments.values() if p.order_id == order_id),
-            shipments=tuple(s for s in self.shipments.values() if s.order_id == order_id),
-            returns=tuple(r for r in self.order_returns.values() if r.order_id == order_id),
+            payments=self.payments.of_order(order_id),
+            shipments=self.shipments.of_order(order_id),
+            returns=self.order_returns.of_order(order_id),
         )
 
     def order_views(self) -> list[OrderView]:
-        """Return every order as order_view does, in the order loaded: one pass for all of them."""
-        payments: dict[str, list[Payment]] = {}
-        for payment in self.payments.values():
-            payments.setdefault(payment.order_id, []).append(payment)
-        shipments: dict[str, list[Shipment]] = {}
-        for shipment in self.shipments.values():
-            shipments.setdefault(shipment.order_id, []).append(shipment)
-        returns: dict[str, list[OrderReturn]] = {}
-        for order_return in self.order_returns.values():
-            returns.setdefault(order_return.order_id, []).append(order_return)
-        return [
-            OrderView(
-                order=order,
-                reservation=self.reservations.get(order.reservation_id) if order.reservation_id else None,
-                payments=tuple(payments.get(order.order_id, ())),
-                shipments=tuple(shipments.get(order.order_id, ())),
-                returns=tuple(returns.get(order.order_id, ())),
-            )
-            for order in self.orders.values()
-        ]
+        """Return every order as order_view does, in the order loaded."""
+        return [self.order_view(order_id) for order_id, _ in self.orders.items()]
 
     # --- writing ---------------------------------------------------------------------------------
 

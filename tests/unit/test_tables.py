@@ -1,0 +1,81 @@
+"""Rows found by order or by refund: as the command at hand sees them, without a look at all the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from inventory_server.domain.order import CartItem
+from inventory_server.domain.order_commands import ShipOrder
+from inventory_server.domain.payment import OperationKind, OperationState
+from inventory_server.domain.payment_commands import SettlePayment
+from inventory_server.domain.state import State
+from inventory_server.domain.tables import OrderParts
+from support.world import World, begin, further
+
+REFUND = OperationKind.REFUND
+
+
+@pytest.fixture
+def world() -> World:
+    """10 of `a`; orders `o` and `x` of 1 that cost 100, each half paid by `p` and by `y`."""
+    made = World()
+    made.stock("a", 10)
+    for order_id, payment_id in (("o", "p"), ("x", "y")):
+        made.order(order_id, CartItem("a", 1, 100, None))
+        made.pay(order_id, payment_id, 50)
+    return made
+
+
+def paid_by(state: State, order_id: str) -> list[str]:
+    return [payment.payment_id for payment in state.payments.of_order(order_id)]
+
+
+def test_an_orders_own_payments(world: World) -> None:
+    """Those loaded and those made, of this order alone, each once however often it is changed."""
+    state = world.state()
+    (loaded,) = state.payments.of_order("o")
+    state.payments.put("q", replace(loaded, payment_id="q"))
+    state.payments.put("p", replace(loaded, payment_method="cash"))
+    assert [p.payment_method for p in state.payments.of_order("o")] == ["cash", "card"]
+    state.keep()
+    state.payments.put("q", replace(loaded, payment_id="q"))
+    assert (paid_by(state, "o"), paid_by(state, "x"), paid_by(state, "?")) == (["p", "q"], ["y"], [])
+
+
+def test_what_a_refused_command_drafted_is_nobodys(world: World) -> None:
+    """A payment or a refund that was drafted and dropped is not found, and may be made after all."""
+    state = world.state()
+    (loaded,) = state.payments.of_order("o")
+    assert loaded.first is not None
+    refund = replace(loaded.first, operation_id="f", kind=REFUND, refund_id="f")
+    refunded = replace(loaded, operations=(loaded.first, refund))
+    for _ in range(2):
+        state.payments.put("q", replace(loaded, payment_id="q"))
+        state.payments.put("p", refunded)
+        assert paid_by(state, "o") == ["p", "q"] and state.payments.of_refund("f") == refunded
+        state.drop()
+        assert paid_by(state, "o") == ["p"] and state.payments.of_refund("f") is None
+    state.payments.put("p", refunded)
+    state.keep()
+    assert state.payments.of_refund("f") == refunded
+
+
+def test_no_command_looks_at_every_payment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of many commands would cost the square of them."""
+
+    def all_rows(_table: OrderParts[Any]) -> None:
+        raise AssertionError("looked at every row of the batch")
+
+    monkeypatch.setattr(OrderParts, "items", all_rows, raising=False)
+    verdicts = world.batch(
+        begin("o", "q", 50),
+        SettlePayment("o", "q", "op of q", OperationState.ACCEPTED),
+        ShipOrder("o", "s"),
+        further(REFUND, "o", "p", "f", 10),
+        further(REFUND, "o", "p", "f", 10),
+        further(REFUND, "x", "y", "g", 10),
+    )
+    assert not any(isinstance(verdict, Exception) for verdict in verdicts)
