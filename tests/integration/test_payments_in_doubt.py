@@ -6,12 +6,12 @@ import pytest
 
 from inventory_server.domain.commands import AddCartItems, Checkout, CreateCart, CreateStock
 from inventory_server.domain.order import CartItem
-from inventory_server.domain.payment import OperationState, PaymentState
+from inventory_server.domain.payment import OperationKind, OperationState, PaymentState
 from inventory_server.domain.payment_commands import ResolvePayment, SettlePayment
 from inventory_server.engine import payment_reads
 from inventory_server.engine.payment_reads import PaymentFilters
 from support.engine import Database, running_engine
-from support.world import begin
+from support.world import begin, further
 
 
 async def test_in_doubt_and_resolved(database: Database) -> None:
@@ -35,6 +35,32 @@ async def test_in_doubt_and_resolved(database: Database) -> None:
             await engine.change(store, command, deadline_s=20)
         found = await reader.operations_in_doubt([store, "default"], limit=9, deadline_s=20)
         assert found == {store: [("o", "doubted", "op of doubted"), ("o", "ended", "op of ended")]}
+
+
+async def test_a_clock_that_was_set_back_turns_no_payment_round(database: Database) -> None:
+    """What began a payment decides its money, though a refund of it seems to be older."""
+    store = database.store
+    async with running_engine(database.url) as (engine, reader):
+        for command in (
+            CreateStock("a", 9),
+            CreateCart("c", "EUR"),
+            AddCartItems("c", (CartItem("a", 3, 100, None),)),
+            Checkout("c", "o"),
+            begin("o", "p", 300),
+            SettlePayment("o", "p", "op of p", OperationState.ACCEPTED),
+            further(OperationKind.REFUND, "o", "p", "f", 100),
+        ):
+            await engine.change(store, command, deadline_s=20)
+        database.rows(
+            "UPDATE payment_operation SET created_at = created_at - interval '1 hour'"
+            " WHERE store_id = %s AND operation_id = 'f' RETURNING operation_id",
+            store,
+        )
+        settle = SettlePayment("o", "p", "f", OperationState.ACCEPTED)
+        await engine.change(store, settle, deadline_s=20)
+        payment = await reader.payment(store, "p", deadline_s=20)
+        assert [o.operation_id for o in payment.operations] == ["op of p", "f"]
+        assert (payment.captured_minor, payment.refunded_minor) == (300, 100)
 
 
 async def test_a_list_by_state_looks_at_so_many(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

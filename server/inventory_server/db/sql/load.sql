@@ -138,6 +138,7 @@ WHERE o.store_id = %(store_id)s AND o.order_id = ANY(%(orders)s::text[])
 ORDER BY o.order_id, l.line_number
 -- lock: FOR UPDATE OF o;
 
+-- What begins a payment stands first, whatever the clock said when others were begun.
 -- name: payments
 SELECT p.payment_id, p.order_id, p.amount_minor, p.currency, p.payment_method, p.content_hash, p.created_at,
     o.operation_id, o.kind, o.amount_minor, o.state, o.lease_until, o.gateway_reference, o.failure_reason,
@@ -156,7 +157,7 @@ WHERE p.store_id = %(store_id)s AND p.payment_id = ANY(ARRAY(
     SELECT payment_id FROM payment_operation
     WHERE store_id = %(store_id)s AND refund_id = ANY(%(refunds)s::text[])
 ))
-ORDER BY p.created_at, p.payment_id, o.created_at, o.operation_id;
+ORDER BY p.created_at, p.payment_id, o.kind NOT IN ('PURCHASE', 'AUTHORIZE'), o.created_at, o.operation_id;
 
 -- name: shipments
 SELECT s.shipment_id, s.order_id, s.content_hash, s.created_at, l.line_number, l.quantity
