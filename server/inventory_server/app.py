@@ -105,6 +105,16 @@ def _gateway(settings: Settings, address: str | None) -> Gateway | None:
     return ManualGateway() if settings.payment_gateway == "manual" else None
 
 
+def _reconciling(
+    settings: Settings, gateway: Gateway | None, reconciler: Reconciler
+) -> list[asyncio.Task[None]]:
+    """Start to ask about operations in doubt. With `manual` there is nobody to ask: they wait for people."""
+    if isinstance(gateway, ManualGateway):
+        return []
+    look = run_periodically("reconciler", settings.reconcile_interval_s, reconciler.reconcile)
+    return [asyncio.create_task(look)]
+
+
 async def _serve(settings: Settings, database_url: str, gateway_address: str | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -141,7 +151,6 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
         write_timeout_s=settings.stream_write_timeout_s,
     )
     sweeper = Sweeper(engine, reader, request_log_retention_h=settings.request_log_retention_h)
-    reconciler = Reconciler(reader, processor)
     verification = ContinuousVerification(reader, verifier)
     doubt_age = DoubtAge(reader)
 
@@ -156,10 +165,8 @@ async def _serve(settings: Settings, database_url: str, gateway_address: str | N
     await server.start()
     jobs = [
         watch,
+        *_reconciling(settings, gateway, Reconciler(reader, processor)),
         asyncio.create_task(run_periodically("sweeper", settings.sweep_interval_s, sweeper.sweep)),
-        asyncio.create_task(
-            run_periodically("reconciler", settings.reconcile_interval_s, reconciler.reconcile)
-        ),
         asyncio.create_task(
             run_periodically("importer", settings.import_interval_s, importer.look, imports.has_work)
         ),
