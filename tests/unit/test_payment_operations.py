@@ -21,6 +21,7 @@ from inventory_server.domain.errors import (
     PaymentNotRefundable,
     PaymentNotVoidable,
 )
+from inventory_server.domain.limits import OPERATIONS_PER_PAYMENT_MAX
 from inventory_server.domain.order import CartItem, OrderPaymentState, OrderState
 from inventory_server.domain.order_commands import CancelOrder, ShipOrder
 from inventory_server.domain.payment import OperationKind, OperationState, Payment, PaymentState
@@ -381,6 +382,25 @@ def test_what_a_state_allows(world: World, state: PaymentState, kind: OperationK
     with pytest.raises(REFUSALS[kind]):
         world.go_on("p", kind, "next", 1)
     assert world.snapshot() == before
+
+
+@pytest.mark.parametrize("kind", FURTHER)
+def test_so_many_operations_of_a_payment_and_no_more(world: World, kind: OperationKind) -> None:
+    """At the limit the last begins; past it each kind is refused for its own reason, which says so."""
+    starting = {CONFIRM: PaymentState.REQUIRES_ACTION, REFUND: PaymentState.CAPTURED}
+    _states(world, starting.get(kind, PaymentState.AUTHORIZED))
+    payment = world.rows["payments"]["p"]
+    # Declined: they moved nothing, and the payment is as it was.
+    past = replace(payment.operations[0], kind=CAPTURE, state=DECLINED)
+    others = range(OPERATIONS_PER_PAYMENT_MAX - 1 - len(payment.operations))
+    declined = tuple(replace(past, operation_id=f"op {number}") for number in others)
+    world.rows["payments"]["p"] = replace(payment, operations=(*payment.operations, *declined))
+    world.go_on("p", kind, "last", 1, FAILED if kind is CONFIRM else DECLINED)
+    before = world.snapshot()
+    with pytest.raises(REFUSALS[kind], match="it has 1000 operations, and no more are begun"):
+        world.go_on("p", kind, "one more", 1)
+    assert world.snapshot() == before
+    world.check()
 
 
 @pytest.mark.parametrize("kind", FURTHER)

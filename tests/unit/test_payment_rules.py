@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from inventory_server.domain.errors import (
     PaymentNotFound,
     Shortage,
 )
+from inventory_server.domain.limits import PAYMENTS_PER_ORDER_MAX
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.order_commands import CancelOrder
 from inventory_server.domain.payment import OperationState, PaymentState
@@ -227,6 +229,22 @@ def test_an_order_that_costs_nothing_needs_its_stock(world: World) -> None:
     with pytest.raises(InsufficientStock):
         world.begin("free", "p", 0)
     assert not world.rows["payments"]
+
+
+def test_so_many_payments_of_an_order_and_no_more(world: World) -> None:
+    """At the limit the last begins; past it none, though there is balance; a repeat is still answered."""
+    world.pay("o", "p", 1)
+    (payment,) = world.view("o").payments
+    payments = world.rows["payments"]
+    for number in range(1, PAYMENTS_PER_ORDER_MAX - 1):
+        ended = replace(payment.operations[0], operation_id=f"op {number}", state=DECLINED)
+        payments[f"p{number}"] = replace(payment, payment_id=f"p{number}", operations=(ended,))
+    world.pay("o", "last", 1)
+    before = world.snapshot()
+    with pytest.raises(OrderNotPayable, match="it has 1000 payments, and no more are taken"):
+        world.begin("o", "one more", 1)
+    assert world.begin("o", "last", 1).payment.state is PaymentState.CAPTURED
+    assert world.snapshot() == before
 
 
 # --- repeats -------------------------------------------------------------------------------------

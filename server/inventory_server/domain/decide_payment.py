@@ -24,6 +24,7 @@ from inventory_server.domain.errors import (
     PaymentNotRefundable,
     PaymentNotVoidable,
 )
+from inventory_server.domain.limits import OPERATIONS_PER_PAYMENT_MAX, PAYMENTS_PER_ORDER_MAX
 from inventory_server.domain.order import OrderView
 from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment, PaymentState
 from inventory_server.domain.payment_commands import (
@@ -136,6 +137,7 @@ def begin_confirm(state: State, command: BeginConfirm, _request_id: str | None) 
     if payment.state is not PaymentState.REQUIRES_ACTION:
         raise OrderNotPayable(payment.order_id, f"payment {payment.payment_id!r} waits for no confirmation")
     _need_balance(view, payment.amount_minor)
+    _need_room(payment, OperationKind.CONFIRM)
     try:
         allocate(state, view, command.reservation_id, committed=False)
     except InsufficientStock as short:
@@ -184,8 +186,23 @@ def new_operation(
 def _begin(
     state: State, payment: Payment, kind: OperationKind, command: Begin, amount_minor: int
 ) -> PaymentBegun:
+    _need_room(payment, kind)
     operation = new_operation(state, payment, kind, command.operation_id, amount_minor, command.lease_s)
     return PaymentBegun(put_operation(state, payment, operation), operation, is_ours=True)
+
+
+def _need_room(payment: Payment, kind: OperationKind) -> None:
+    """Raise the refusal of a call that would begin one operation too many."""
+    if len(payment.operations) < OPERATIONS_PER_PAYMENT_MAX:
+        return
+    why = f"it has {OPERATIONS_PER_PAYMENT_MAX} operations, and no more are begun"
+    if kind is OperationKind.CAPTURE:
+        raise PaymentNotCapturable(payment.payment_id, payment.state, why)
+    if kind is OperationKind.VOID:
+        raise PaymentNotVoidable(payment.payment_id, payment.state, why)
+    if kind is OperationKind.REFUND:
+        raise PaymentNotRefundable(payment.payment_id, payment.state, why)
+    raise OrderNotPayable(payment.order_id, f"payment {payment.payment_id!r}: {why}")
 
 
 def _payment(state: State, command: Begin) -> tuple[Payment, OrderView]:
@@ -213,6 +230,8 @@ def _need_payable(view: OrderView, command: BeginPayment) -> None:
     if view.is_paid and view.order.total_minor == 0:
         raise OrderNotPayable(order_id, "it costs nothing and is paid")
     _need_balance(view, amount_minor)
+    if len(view.payments) >= PAYMENTS_PER_ORDER_MAX:
+        raise OrderNotPayable(order_id, f"it has {PAYMENTS_PER_ORDER_MAX} payments, and no more are taken")
     if amount_minor > 0 and not command.has_gateway:
         raise OrderNotPayable(order_id, "no payment gateway is set")
 

@@ -239,15 +239,15 @@ class PaymentNotCapturable(DomainError):
 
 
 class PaymentNotVoidable(DomainError):
-    def __init__(self, payment_id: str, state: str) -> None:
-        super().__init__(f"payment {payment_id!r} is {state}: there is nothing to call off")
+    def __init__(self, payment_id: str, state: str, why: str = "there is nothing to call off") -> None:
+        super().__init__(f"payment {payment_id!r} is {state}: {why}")
         self.payment_id = payment_id
         self.state = state
 
 
 class PaymentNotRefundable(DomainError):
-    def __init__(self, payment_id: str, state: str) -> None:
-        super().__init__(f"payment {payment_id!r} is {state}: there is nothing to give back")
+    def __init__(self, payment_id: str, state: str, why: str = "there is nothing to give back") -> None:
+        super().__init__(f"payment {payment_id!r} is {state}: {why}")
         self.payment_id = payment_id
         self.state = state
 

@@ -21,6 +21,10 @@ HOLD_S_DEFAULT = 15 * 60
 # How long the target of a cancelled order holds its units unpaid.
 TARGET_HOLD_S = 24 * 3600
 
+PAYMENTS_PER_ORDER_MAX = 1_000
+# What the service begins by itself, to undo what was accepted too late, counts but is not refused.
+OPERATIONS_PER_PAYMENT_MAX = 1_000
+
 # How long the gateway is still asked about an operation that an administrator has ended.
 RESOLVED_POLL_S_MAX = 7 * 24 * 3600
 # The pause between two such questions doubles with each reversal that was begun, up to this.
