@@ -22,7 +22,7 @@ from inventory_server.launch import (
 
 def serve(database_url: str, gateway: str, port: str) -> LaunchedProcess:
     options = ["--port", port, "--payment-gateway", gateway, UNTIL_STDIN_CLOSES]
-    # A payment is FAILED where the gateway can't be reached in time; a slow machine has just started the server.
+    # Where the gateway can't be reached in time a payment is FAILED; a slow machine takes long after a start.
     patience = {"INVENTORY_GATEWAY_CONNECT_TIMEOUT_S": "8"}
     env = {**os.environ, **patience, "INVENTORY_DATABASE_URL": database_url}
     return start_process([*INVENTORY_COMMAND, "serve", *options], env=env)
