@@ -115,7 +115,7 @@ class Exporter(Reader):
         try:
             deadline_s = min(deadline_s, EXPORT_S_MAX)
             async with asyncio.timeout(deadline_s):
-                await self._run(store_id, spool.fill, deadline_s=deadline_s)
+                await self.run(store_id, spool.fill, deadline_s=deadline_s)
                 yield spool
         except TimeoutError as error:
             raise DeadlinePassed from error

@@ -22,7 +22,7 @@ class ImportReader(Reader):
         async def read(transaction: ReadTransaction) -> list[Row]:
             return (await transaction.fetch([("imports", {"imports": [import_id]})]))[0]
 
-        rows = await self._run(store_id, read, deadline_s=deadline_s)
+        rows = await self.run(store_id, read, deadline_s=deadline_s)
         return load.stock_import(rows[0]) if rows else None
 
     async def stock_import(self, store_id: str, import_id: str, *, deadline_s: float) -> StockImport:
@@ -41,7 +41,7 @@ class ImportReader(Reader):
         async def read(transaction: ReadTransaction) -> list[Row]:
             return (await transaction.fetch([("import_page", asked)]))[0]
 
-        return [load.stock_import(row) for row in await self._run(store_id, read, deadline_s=deadline_s)]
+        return [load.stock_import(row) for row in await self.run(store_id, read, deadline_s=deadline_s)]
 
     async def list_import_errors(
         self, store_id: str, import_id: str, *, after_number: int, limit: int, deadline_s: float
@@ -56,7 +56,7 @@ class ImportReader(Reader):
             asked = {"upload_id": upload_id, "after": after_number, "limit": limit}
             return (await transaction.fetch([("import_error_page", asked)]))[0]
 
-        rows = await self._run(store_id, read, deadline_s=deadline_s)
+        rows = await self.run(store_id, read, deadline_s=deadline_s)
         return [
             RowError(number, line, product_id, field, RowReason(reason), message)
             for number, line, product_id, field, reason, message in rows
@@ -71,7 +71,7 @@ class ImportReader(Reader):
         async def read(transaction: ReadTransaction) -> list[Row]:
             return (await transaction.fetch([("staged_rows", asked)]))[0]
 
-        rows = await self._run(store_id, read, deadline_s=deadline_s)
+        rows = await self.run(store_id, read, deadline_s=deadline_s)
         # All of them decoded at once: one by one it takes the driver ten times as long.
         all_levels = json.loads(f"[{','.join(row[3] for row in rows)}]")
         return [

@@ -65,7 +65,7 @@ class Reader:
     async def need_store(self, store_id: str, *, deadline_s: float) -> None:
         """Raises: StoreNotFound."""
         if store_id not in self._known_stores:
-            await self._run(store_id, _nothing, deadline_s=deadline_s)
+            await self.run(store_id, _nothing, deadline_s=deadline_s)
 
     async def stocks(
         self, store_id: str, product_ids: Sequence[str], *, with_levels: bool, deadline_s: float
@@ -78,7 +78,7 @@ class Reader:
         async def read(transaction: ReadTransaction) -> State:
             return await load_shown(transaction, product_ids)
 
-        state = await self._run(store_id, read, deadline_s=deadline_s)
+        state = await self.run(store_id, read, deadline_s=deadline_s)
         views = {
             product_id: state.stock_view(product_id, with_levels=with_levels) for product_id in product_ids
         }
@@ -102,7 +102,7 @@ class Reader:
         async def read(transaction: ReadTransaction) -> StockPage:
             return await read_stocks(transaction, filters, after, limit, with_levels=with_levels)
 
-        return await self._run(store_id, read, deadline_s=deadline_s)
+        return await self.run(store_id, read, deadline_s=deadline_s)
 
     async def settings(self, store_id: str, *, deadline_s: float) -> StoreSettings:
         return (await self._load(store_id, Wanted(), deadline_s)).settings
@@ -116,7 +116,7 @@ class Reader:
         async def read(transaction: ReadTransaction) -> list[Row]:
             return (await transaction.fetch([("stock_transaction", asked)]))[0]
 
-        rows = await self._run(store_id, read, deadline_s=deadline_s)
+        rows = await self.run(store_id, read, deadline_s=deadline_s)
         if not rows:
             raise StockTransactionNotFound(f"{product_id} {location} {version}")
         return log_record(rows[0])
@@ -129,7 +129,7 @@ class Reader:
         async def read(transaction: ReadTransaction) -> LogPage:
             return await read_log(transaction, filters, after, limit)
 
-        return await self._run(store_id, read, deadline_s=deadline_s)
+        return await self.run(store_id, read, deadline_s=deadline_s)
 
     async def locations(self, store_id: str, *, deadline_s: float) -> dict[str, Location]:
         """Return all locations by slug."""
@@ -170,7 +170,7 @@ class Reader:
         async def read(transaction: ReadTransaction) -> ReservationPage:
             return await read_reservations(transaction, filters, after, limit)
 
-        return await self._run(store_id, read, deadline_s=deadline_s)
+        return await self.run(store_id, read, deadline_s=deadline_s)
 
     async def cart(self, store_id: str, cart_id: str, *, deadline_s: float) -> Cart:
         """Raises: CartNotFound."""
@@ -192,7 +192,7 @@ class Reader:
         async def read(transaction: ReadTransaction) -> Page[Cart]:
             return await read_carts(transaction, filters, after, limit)
 
-        return await self._run(store_id, read, deadline_s=deadline_s)
+        return await self.run(store_id, read, deadline_s=deadline_s)
 
     async def list_orders(
         self, store_id: str, filters: OrderFilters, *, after: Key, limit: int, deadline_s: float
@@ -202,7 +202,7 @@ class Reader:
         async def read(transaction: ReadTransaction) -> Page[OrderView]:
             return await read_orders(transaction, filters, after, limit)
 
-        return await self._run(store_id, read, deadline_s=deadline_s)
+        return await self.run(store_id, read, deadline_s=deadline_s)
 
     async def payment(self, store_id: str, payment_id: str, *, deadline_s: float) -> Payment:
         """Raises: PaymentNotFound."""
@@ -218,7 +218,7 @@ class Reader:
         async def read(transaction: ReadTransaction) -> list[str]:
             return [row[0] for row in (await transaction.fetch([("all_stores", {})]))[0]]
 
-        return await self._run(None, read, deadline_s=deadline_s)
+        return await self.run(None, read, deadline_s=deadline_s)
 
     async def due_reservations(
         self, store_ids: Sequence[str], *, limit: int, deadline_s: float
@@ -251,7 +251,7 @@ class Reader:
         async def read(transaction: ReadTransaction) -> PaymentPage:
             return await read_payments(transaction, filters, after, limit)
 
-        return await self._run(store_id, read, deadline_s=deadline_s)
+        return await self.run(store_id, read, deadline_s=deadline_s)
 
     async def operations_in_doubt(
         self, store_ids: Sequence[str], *, limit: int, deadline_s: float
@@ -286,14 +286,14 @@ class Reader:
                 [(statement, {"store_id": store_id, "limit": limit, **asked}) for store_id in store_ids]
             )
 
-        found = await self._run(None, read, deadline_s=deadline_s)
+        found = await self.run(None, read, deadline_s=deadline_s)
         return {store_id: rows for store_id, rows in zip(store_ids, found, strict=True) if rows}
 
     async def _load(self, store_id: str, wanted: Wanted, deadline_s: float) -> State:
         async def read(transaction: ReadTransaction) -> State:
             return await _load(transaction, wanted)
 
-        return await self._run(store_id, read, deadline_s=deadline_s)
+        return await self.run(store_id, read, deadline_s=deadline_s)
 
     async def run(
         self,
@@ -320,8 +320,6 @@ class Reader:
             raise DatabaseUnavailable(str(error)) from error
         except Conflict as error:
             raise TransactionConflict(str(error)) from error
-
-    _run = run
 
 
 async def _nothing(_transaction: ReadTransaction) -> None:
