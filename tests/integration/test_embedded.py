@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -215,6 +216,30 @@ def test_long_temporary_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_root_gives_up_its_rights(postgres: EmbeddedPostgres) -> None:
     """Started by root, PostgreSQL runs as another user."""
     assert Path(f"/proc/{postgres.pid}").stat().st_uid != 0
+
+
+FORK_HANDLER = """
+import ctypes, sys
+from pathlib import Path
+from inventory_server.db import embedded
+
+prepare = ctypes.CFUNCTYPE(None)(lambda: print("a fork handler ran"))
+ctypes.CDLL(None).__register_atfork(prepare, None, None, None)
+embedded.start(Path(sys.argv[1])).stop()
+"""
+
+
+@as_root
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the way to see fork handlers is glibc's")
+def test_a_start_runs_no_fork_handler(folder: Path) -> None:
+    """gRPC's fork handlers, which can abort the child of a process with calls under way, don't run."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORK_HANDLER, str(folder / "data")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
 @as_root

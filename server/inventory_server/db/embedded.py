@@ -233,14 +233,12 @@ def _start(
         with open(_opened(log_path, os.O_WRONLY | os.O_APPEND), "ab") as log:
             log_start_bytes = log.tell()
             keeper = subprocess.Popen(
-                [
-                    "/bin/sh", "-c", _KEEPER, "keeper", "INT" if kept else "QUIT", str(run_dir),
-                    str(programs / "postgres"), "-D", str(cluster), *(f"--{k}={v}" for k, v in every.items()),
-                ],
+                account.command(
+                    "/bin/sh", "-c", _KEEPER, "keeper", "INT" if kept else "QUIT", run_dir,
+                    programs / "postgres", "-D", cluster, *(f"--{k}={v}" for k, v in every.items()),
+                ),
                 stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[lock], cwd="/", umask=0o077,
                 env=clean_environment(), start_new_session=True,  # the terminal's Ctrl-C is for us alone
-                user=account.uid if account.name else None, group=account.gid if account.name else None,
-                extra_groups=[] if account.name else None,
             )  # fmt: skip
         postgres = EmbeddedPostgres(keeper, lock, data_dir, run_dir)
         _wait_until_ready(postgres, cluster, log_start_bytes)

@@ -13,6 +13,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -27,6 +28,16 @@ SYSTEM_FOLDER = Path("/var/lib/inventory-service")
 
 _FOR_COMPILERS = shutil.ignore_patterns("include", "*.a")
 
+# The arguments: uid, gid, then the command that is run as them.
+_AS_ACCOUNT = """
+import os, sys
+uid, gid, *command = sys.argv[1:]
+os.setgroups([])
+os.setgid(int(gid))
+os.setuid(int(uid))
+os.execv(command[0], command)
+"""
+
 
 class EmbeddedPostgresError(OperatorError):
     """The embedded PostgreSQL can't be started; the text names the folder and the way out."""
@@ -40,13 +51,20 @@ class Account:
     gid: int
     name: str | None
 
+    def command(self, *argv: str | Path) -> list[str]:
+        """Return the command line that runs `argv` (a path and its arguments) as this account.
+
+        The started program changes its user itself. Were `subprocess` to do so, it would fork instead of
+        vfork, and the fork handlers of libraries would run: gRPC's can abort the child of a process that has
+        calls under way (test_a_start_runs_no_fork_handler).
+        """
+        change = [sys.executable, "-I", "-S", "-c", _AS_ACCOUNT, self.uid, self.gid] if self.name else []
+        return [str(part) for part in (*change, *argv)]
+
     def run(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a short command as this account, in `/`, with a clean environment."""
         return subprocess.run(
-            [str(part) for part in argv],
-            user=self.uid if self.name else None,
-            group=self.gid if self.name else None,
-            extra_groups=[] if self.name else None,
+            self.command(*argv),
             env=clean_environment(),
             cwd="/",
             umask=0o077,
