@@ -1,4 +1,4 @@
-"""What the servicers need of the engine, the reads and the payments; app.py hands in the real ones."""
+"""What the servicers need of the engine, the reads and the payments; service.py hands in the real ones."""
 
 from __future__ import annotations
 
