@@ -167,6 +167,7 @@ def test_update_changes_what_is_named(
     [
         (["quantity"], ["quantity"]),
         (["unit_price_minor"], ["unit_price_minor"]),
+        (["track_stock", "quantity"], ["quantity", "track_stock"]),
         (["product_id"], ["update_mask.paths[0]"]),
         (["location", "*"], ["update_mask.paths[1]"]),
         (["quantity", "nothing"], ["update_mask.paths[1]", "quantity"]),

@@ -68,6 +68,28 @@ def test_an_item_that_is_not_tracked(shop: Shop) -> None:
     assert shop.numbers("a") == (0, 0, 0)
 
 
+def test_an_item_changes_its_tracking(shop: Shop) -> None:
+    """Untracked it takes what stock does not have; tracked again it is short; the order freezes it."""
+    shop.stock("a", 2)
+    shop.cart("c", ("a", 2))
+
+    def update(**fields: Any) -> v1.CartItem:
+        request = v1.UpdateCartItemRequest(cart_id="c", product_id="a", **fields)
+        return shop.checkout.UpdateCartItem(request).cart.items[0]
+
+    loose = v1.CartItem(product_id="a", quantity=3, unit_price_minor=100, track_stock=False)
+    assert update(track_stock=False, quantity=3) == loose
+    with shop.refused("INSUFFICIENT_STOCK") as refusal:
+        update(track_stock=True)
+    assert refusal.short_lines == [("a", "", 3, 2, True)]
+    assert shop.get_cart("c").items[0] == loose
+    assert update(track_stock=True, quantity=1).track_stock
+    update(track_stock=False)
+    assert [line.track_stock for line in shop.check_out("c", "o").lines] == [False]
+    assert word(shop.pay("o", "p", 100)) == "CAPTURED"
+    assert shop.numbers("a") == (2, 2, 0)
+
+
 # --- products without a record ---------------------------------------------------------------------
 
 

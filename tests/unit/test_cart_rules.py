@@ -153,6 +153,19 @@ def test_update_replaces_what_is_named(world: World) -> None:
     assert world.do(UpdateCartItem("c", "a", set_location=True)).items == (item("a", 7, 0),)
 
 
+def test_an_item_is_tracked_from_now_on_or_no_more(world: World) -> None:
+    """Untracked it asks for no stock, whatever its quantity; tracked again it must be there."""
+    world.do(add(item("b", 5)))
+    loose = world.do(UpdateCartItem("c", "b", quantity=99, track_stock=False))
+    assert [(i.quantity, i.track_stock) for i in loose.items] == [(99, False)]
+    with pytest.raises(InsufficientStock):
+        world.do(UpdateCartItem("c", "b", track_stock=True))
+    world.do(UpdateCartItem("c", "b", quantity=6))
+    with pytest.raises(InsufficientStock):
+        world.do(UpdateCartItem("c", "b", track_stock=True))
+    assert world.do(UpdateCartItem("c", "b", quantity=5, track_stock=True)).items == (item("b", 5),)
+
+
 def test_update_checks_the_stock_where_it_matters(world: World) -> None:
     """A new quantity or location is checked; a new price alone is not."""
     world.do(add(item("b", 5)))

@@ -107,6 +107,7 @@ GOLDEN: list[tuple[Command, str]] = [
     (commands.UpdateCartItem("c", "a", 3, 200, True, "north"), "d781e6ad1aad74e7d24fe2540ef22a1c"),
     (commands.UpdateCartItem("c", "a", quantity=3), "d38ebd9da0380ed19284cb62fd4fbc62"),
     (commands.UpdateCartItem("c", "a", quantity=3, etag="e"), "1a6f62169e3d85c5800a7a3b35e85a3d"),
+    (commands.UpdateCartItem("c", "a", track_stock=False), "60d55f81d508ad8a9f6a5d98829f96b2"),
     (commands.DeleteCart("c"), "df353b459cac7367d0a91c154c172887"),
     (commands.RemoveExpiredCart("c"), "3f64eed2720731bc56bfb2994ad1fd50"),
     (commands.RemoveCartItem("c", "a"), "ecaa4be769eabf1c83cc1a7aa292b0e8"),
@@ -197,7 +198,7 @@ FULL: list[Command] = [
     commands.ExpireReservation("r"),
     commands.CreateCart("c", "EUR", True),
     commands.AddCartItems("c", ITEMS),
-    commands.UpdateCartItem("c", "a", 3, 200, True, "north", "e"),
+    commands.UpdateCartItem("c", "a", 3, 200, True, "north", "e", True),
     commands.DeleteCart("c", "e"),
     commands.RemoveExpiredCart("c"),
     commands.RemoveCartItem("c", "a"),
@@ -262,6 +263,10 @@ def other(value: Any) -> Any:
         (
             commands.UpdateCartItem("c", "a", set_location=True),
             commands.UpdateCartItem("c", "a", set_location=True, location="None"),
+        ),
+        (
+            commands.UpdateCartItem("c", "a", etag="True"),
+            commands.UpdateCartItem("c", "a", track_stock=True),
         ),
         (
             commands.AddCartItems("c", (CartItem("a", 1, 23, None),)),

@@ -174,6 +174,9 @@ def test_items_are_decoded_in_order() -> None:
         ({"quantity": 3, "location": "north"}, ["location"], {"set_location": True, "location": "north"}),
         ({"quantity": 3}, ["location"], {"set_location": True, "location": None}),
         ({"quantity": 3, "location": "north"}, ["quantity", "quantity"], {"quantity": 3}),
+        ({"track_stock": False}, [], {"track_stock": False}),
+        ({"track_stock": True, "quantity": 3}, ["track_stock"], {"track_stock": True}),
+        ({"track_stock": True, "quantity": 3}, ["quantity"], {"quantity": 3}),
     ],
 )
 def test_the_mask_says_what_changes(
@@ -190,13 +193,14 @@ def test_the_mask_says_what_changes(
     [
         (["quantity"], ["quantity"]),
         (["unit_price_minor", "location"], ["unit_price_minor"]),
+        (["track_stock"], ["track_stock"]),
         (["*"], ["update_mask.paths[0]"]),
         (["location", "cart_id", ""], ["update_mask.paths[1]", "update_mask.paths[2]"]),
         (["Quantity", "quantity"], ["update_mask.paths[0]", "quantity"]),
     ],
 )
 def test_a_mask_that_cannot_be_is_refused(paths: list[str], broken: list[str]) -> None:
-    """A path that is none of the three, and a named quantity or price that is not set."""
+    """A path that is none of the four, and one but the location that is named and not set."""
     request = checkout.UpdateCartItemRequest(cart_id="c-1", product_id="tea", location="north")
     request.update_mask.paths.extend(paths)
     assert refused(convert.update_cart_item, request) == broken

@@ -205,6 +205,7 @@ class UpdateCartItemRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    TRACK_STOCK_FIELD_NUMBER: _builtins.int
     cart_id: _builtins.str
     """The cart."""
     product_id: _builtins.str
@@ -223,10 +224,15 @@ class UpdateCartItemRequest(_message.Message):
     """Only if the cart still is what it was when it was read with this etag. Absent =
     not checked.
     """
+    track_stock: _builtins.bool
+    """False = no stock is checked or allocated for the item any more; true = it is, from
+    now on, and the stock must have the item's quantity. Absent = as it is.
+    """
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Of `quantity`, `unit_price_minor`, `location`: what to change. Absent = all set
-        fields. Naming a quantity or price that is not set is an error.
+        """Of `quantity`, `unit_price_minor`, `location`, `track_stock`: what to change.
+        Absent = all set fields. Naming one that is not set, but for the location, is an
+        error.
         """
 
     def __init__(
@@ -240,17 +246,22 @@ class UpdateCartItemRequest(_message.Message):
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         request_id: _builtins.str = ...,
         etag: _builtins.str = ...,
+        track_stock: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "_unit_price_minor", b"_unit_price_minor", "quantity", b"quantity", "unit_price_minor", b"unit_price_minor", "update_mask", b"update_mask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "_track_stock", b"_track_stock", "_unit_price_minor", b"_unit_price_minor", "quantity", b"quantity", "track_stock", b"track_stock", "unit_price_minor", b"unit_price_minor", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "_unit_price_minor", b"_unit_price_minor", "cart_id", b"cart_id", "etag", b"etag", "location", b"location", "product_id", b"product_id", "quantity", b"quantity", "request_id", b"request_id", "unit_price_minor", b"unit_price_minor", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "_track_stock", b"_track_stock", "_unit_price_minor", b"_unit_price_minor", "cart_id", b"cart_id", "etag", b"etag", "location", b"location", "product_id", b"product_id", "quantity", b"quantity", "request_id", b"request_id", "track_stock", b"track_stock", "unit_price_minor", b"unit_price_minor", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
     _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    _WhichOneofReturnType__track_stock: _TypeAlias = _typing.Literal["track_stock"]  # noqa: Y015
+    _WhichOneofArgType__track_stock: _TypeAlias = _typing.Literal["_track_stock", b"_track_stock"]  # noqa: Y015
     _WhichOneofReturnType__unit_price_minor: _TypeAlias = _typing.Literal["unit_price_minor"]  # noqa: Y015
     _WhichOneofArgType__unit_price_minor: _TypeAlias = _typing.Literal["_unit_price_minor", b"_unit_price_minor"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__track_stock) -> _WhichOneofReturnType__track_stock | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__unit_price_minor) -> _WhichOneofReturnType__unit_price_minor | None: ...
 

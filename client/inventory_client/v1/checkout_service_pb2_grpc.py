@@ -200,7 +200,8 @@ class CheckoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateCartItem(self, request, context):
-        """Change an item's quantity, price or location. Errors: ID_REUSED, CART_NOT_FOUND,
+        """Change an item's quantity, price, location, or whether its stock is tracked; what
+        asks for stock is checked as by AddCartItems. Errors: ID_REUSED, CART_NOT_FOUND,
         CART_ITEM_NOT_FOUND, LOCATION_NOT_FOUND, ETAG_MISMATCH, CART_NOT_OPEN,
         QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
         """

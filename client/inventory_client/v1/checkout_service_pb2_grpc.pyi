@@ -61,7 +61,8 @@ class CheckoutServiceStub:
     LOCATION_NOT_FOUND, CART_NOT_OPEN, QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
     """
     UpdateCartItem: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.UpdateCartItemRequest, _checkout_service_pb2.UpdateCartItemResponse]
-    """Change an item's quantity, price or location. Errors: ID_REUSED, CART_NOT_FOUND,
+    """Change an item's quantity, price, location, or whether its stock is tracked; what
+    asks for stock is checked as by AddCartItems. Errors: ID_REUSED, CART_NOT_FOUND,
     CART_ITEM_NOT_FOUND, LOCATION_NOT_FOUND, ETAG_MISMATCH, CART_NOT_OPEN,
     QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
     """
@@ -175,7 +176,8 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
     LOCATION_NOT_FOUND, CART_NOT_OPEN, QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
     """
     UpdateCartItem: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.UpdateCartItemRequest, _checkout_service_pb2.UpdateCartItemResponse]  # type: ignore[assignment]
-    """Change an item's quantity, price or location. Errors: ID_REUSED, CART_NOT_FOUND,
+    """Change an item's quantity, price, location, or whether its stock is tracked; what
+    asks for stock is checked as by AddCartItems. Errors: ID_REUSED, CART_NOT_FOUND,
     CART_ITEM_NOT_FOUND, LOCATION_NOT_FOUND, ETAG_MISMATCH, CART_NOT_OPEN,
     QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
     """
@@ -316,7 +318,8 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _checkout_service_pb2.UpdateCartItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_checkout_service_pb2.UpdateCartItemResponse, _abc.Awaitable[_checkout_service_pb2.UpdateCartItemResponse]]:
-        """Change an item's quantity, price or location. Errors: ID_REUSED, CART_NOT_FOUND,
+        """Change an item's quantity, price, location, or whether its stock is tracked; what
+        asks for stock is checked as by AddCartItems. Errors: ID_REUSED, CART_NOT_FOUND,
         CART_ITEM_NOT_FOUND, LOCATION_NOT_FOUND, ETAG_MISMATCH, CART_NOT_OPEN,
         QUANTITY_OVERFLOW, INSUFFICIENT_STOCK.
         """

@@ -327,12 +327,13 @@ class UpdateCartItem(Command):
     set_location: bool = False
     location: str | None = None
     etag: str | None = None
+    track_stock: bool | None = None
 
     def content(self) -> tuple[object, ...]:
-        etag = () if self.etag is None else (self.etag,)
+        optional = (each for each in (self.etag, self.track_stock) if each is not None)
         return (
             self.cart_id, self.product_id, self.quantity, self.unit_price_minor, self.set_location,
-            self.location, *etag,
+            self.location, *optional,
         )  # fmt: skip
 
     def want(self, wanted: Wanted) -> None:

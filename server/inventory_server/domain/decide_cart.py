@@ -95,9 +95,11 @@ def update_cart_item(state: State, command: UpdateCartItem, _request_id: str | N
         item = item._replace(unit_price_minor=command.unit_price_minor)
     if command.set_location:
         item = item._replace(location=command.location)
+    if command.track_stock is not None:
+        item = item._replace(track_stock=command.track_stock)
     items[command.product_id] = item
     changed = _with_items(state, cart, items.values())
-    if command.quantity is not None or command.set_location:
+    if command.quantity is not None or command.set_location or command.track_stock:
         _check(state, cart, [item])
     return changed
 

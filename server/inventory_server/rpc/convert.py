@@ -70,7 +70,7 @@ _HAND_ACTIONS = {
 }
 ITEM_TIMEOUT_S_MIN = 0.001
 ITEM_TIMEOUT_S_MAX = 300.0
-_UPDATE_PATHS = ("quantity", "unit_price_minor", "location")
+_UPDATE_PATHS = ("quantity", "unit_price_minor", "track_stock", "location")
 
 
 # --- stock ---------------------------------------------------------------------------------------
@@ -296,9 +296,11 @@ def create_cart(request: checkout.CreateCartRequest) -> commands.CreateCart:
 def update_cart_item(request: checkout.UpdateCartItemRequest) -> commands.UpdateCartItem:
     """Decode what to change of an item: what the mask names, else all set fields (AIP-134).
 
-    Raises: InvalidFields, for a path that is none of these and for a named quantity or price that is not set.
+    Raises: InvalidFields, for a path that is none of these, and for one that is named and not set; a
+        location that is named and empty means any.
     """
     paths = request.update_mask.paths
+    given = {field.name: value for field, value in request.ListFields()}
     broken = [
         Violation(f"update_mask.paths[{index}]", f"must be one of {', '.join(_UPDATE_PATHS)}")
         for index, path in enumerate(paths)
@@ -306,22 +308,21 @@ def update_cart_item(request: checkout.UpdateCartItemRequest) -> commands.Update
     ]
     broken += [
         Violation(name, "is required, since update_mask names it")
-        for name in ("quantity", "unit_price_minor")
-        if name in paths and not request.HasField(name)
+        for name in _UPDATE_PATHS[:-1]
+        if name in paths and name not in given
     ]
     if broken:
         raise InvalidFields(broken)
-    is_named = dict.fromkeys(_UPDATE_PATHS, not paths) | dict.fromkeys(paths, True)
+    changed = {name: given.get(name) for name in paths or _UPDATE_PATHS}
     return commands.UpdateCartItem(
         cart_id=request.cart_id,
         product_id=request.product_id,
-        quantity=request.quantity if is_named["quantity"] and request.HasField("quantity") else None,
-        unit_price_minor=request.unit_price_minor
-        if is_named["unit_price_minor"] and request.HasField("unit_price_minor")
-        else None,
-        set_location="location" in paths or (not paths and bool(request.location)),
-        location=(request.location or None) if is_named["location"] else None,
+        quantity=changed.get("quantity"),
+        unit_price_minor=changed.get("unit_price_minor"),
+        set_location="location" in (paths or given),
+        location=changed.get("location"),
         etag=request.etag or None,
+        track_stock=changed.get("track_stock"),
     )
 
 
