@@ -15,7 +15,6 @@ from inventory_server.domain.stock_import import CHUNK_ROWS_MAX, Batch, ImportSt
 from inventory_server.engine import export, imports
 from inventory_server.engine.engine import Engine
 from inventory_server.engine.errors import DeadlinePassed, Overloaded
-from inventory_server.engine.export import Spool
 from inventory_server.jobs import importer
 from support.engine import Database, eventually, plus, running_engine
 from support.imports import Desk, batches, desk_on, staged
@@ -348,17 +347,3 @@ async def test_an_export_that_is_read_too_slowly(
         async with desk.exporter.export(database.store, deadline_s=20):
             await asyncio.sleep(20)
     assert desk.exporter._exports_inside == 0
-
-
-def test_a_page_holds_what_fits_into_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows are cut by their levels; one row is a page in any case."""
-    monkeypatch.setattr(export, "PAGE_LEVELS_MAX", 4)
-    spool = Spool(1 << 20)
-    rows = [(f"p-{n}", [["a", 1]] * levels, None) for n, levels in enumerate([1, 3, 1, 9, 2, 2])]
-    spool._write(rows)
-
-    async def read() -> list[list[str]]:
-        return [[row.product_id for row in page] async for page in spool.pages()]
-
-    assert asyncio.run(read()) == [["p-0", "p-1"], ["p-2"], ["p-3"], ["p-4", "p-5"]]
-    spool.close()

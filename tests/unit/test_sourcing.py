@@ -119,7 +119,7 @@ def test_shortages_come_in_the_order_given() -> None:
 def test_units_told_as_free_count() -> None:
     """Units of due holds count as free where they lie, and not twice."""
     made = world(near=1)
-    free = {("a", "near"): 2}
+    free = {"a": {"near": 2}}
     assert source(made.state(), [Line("a", 3)], free) == (["near"], ())
     assert source(made.state(), [Line("a", 2), Line("a", 2)], free)[1] == (Shortage("a", None, 2, 1, True),)
 

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 class Wanted:
     """The keys that a batch names, gathered over its commands; the load step fetches them in one trip."""
 
+    # Whether all of the store's locations are wanted; reads that need none leave them out.
+    locations: bool = True
     products: set[str] = field(default_factory=set)
-    # For reads: whether the units of holds that are due are wanted with the products.
+    # Products of which what all levels come to is wanted, and not the levels.
+    sums: set[str] = field(default_factory=set)
+    # For reads: whether the units of holds that are due are wanted with either.
     expired_held: bool = False
     # Locations of which it must be known whether anything is kept there.
     locations_emptied: set[str] = field(default_factory=set)

@@ -14,14 +14,14 @@ from inventory_server.domain.state import State
 
 
 def source(
-    state: State, lines: Sequence[Line], also_free: dict[tuple[str, str], int] | None = None
+    state: State, lines: Sequence[Line], also_free: dict[str, dict[str, int]] | None = None
 ) -> tuple[list[str], tuple[Shortage, ...]]:
     """Find a location for every line, counting the lines together.
 
     Args:
         state: with the stocks and levels of every product named.
         lines: merged by (product, named location); a location that does not exist counts as a shortage.
-        also_free: units by (product, location) that are free although the levels do not show it yet.
+        also_free: units by product and location that are free although the levels do not show it yet.
     Returns: a slug per line (in the order given) and no shortage; or the shortages, in the order given.
     """
     taken: dict[tuple[str, str], int] = {}
@@ -37,7 +37,7 @@ def source(
                 key = (product_id, slug)
                 free = state.level(product_id, slug).available - taken.get(key, 0)
                 if also_free:
-                    free += also_free.get(key, 0)
+                    free += also_free.get(product_id, {}).get(slug, 0)
                 if free >= quantity:
                     taken[key] = taken.get(key, 0) + quantity
                     found[index] = slug

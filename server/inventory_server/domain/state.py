@@ -7,7 +7,7 @@ is all or nothing although its batch is one transaction.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from inventory_server.domain.errors import LocationNotFound, OrderNotFound
@@ -21,6 +21,9 @@ from inventory_server.domain.stock_import import RowError, StockImport
 from inventory_server.domain.store import StoreSettings
 from inventory_server.domain.tables import LevelKey, Levels, OrderParts, Payments, Table
 
+_NOTHING = StockLevel()
+_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+
 
 class LevelView(NamedTuple):
     """A level as it is shown; `expired_held` is the part of what is allocated whose hold is due."""
@@ -29,6 +32,14 @@ class LevelView(NamedTuple):
     level: StockLevel
     updated_at: datetime
     expired_held: int
+
+
+class LevelSums(NamedTuple):
+    """What the levels of a product come to, and when the last of them was changed."""
+
+    available: int
+    allocated: int
+    updated_at: datetime
 
 
 class StockView(NamedTuple):
@@ -84,8 +95,10 @@ class State:
     stocks: Table[str, Stock] = field(default_factory=Table)
     levels: Levels = field(default_factory=Levels)
     level_times: Table[LevelKey, datetime] = field(default_factory=Table)
-    # Units of holds that are due, by level; known to reads alone.
-    expired_held: dict[LevelKey, int] = field(default_factory=dict)
+    # As the database has them, of products whose levels need not all be loaded.
+    sums: dict[str, LevelSums] = field(default_factory=dict)
+    # Units of holds that are due, by product and slug; known to reads alone.
+    expired_held: dict[str, dict[str, int]] = field(default_factory=dict)
     reservations: Table[str, Reservation] = field(default_factory=Table)
     item_returns: Table[str, ItemReturn] = field(default_factory=Table)
     carts: Table[str, Cart] = field(default_factory=Table)
@@ -221,33 +234,38 @@ class State:
         levels = [(slug, self.level(product_id, slug)) for slug in sorted(self.levels.opened(product_id))]
         return [(slug, level) for slug, level in levels if level.version]
 
-    def level_views(self, product_id: str) -> tuple[LevelView, ...]:
-        """Return a product's levels by slug; those at deleted locations keep nothing and are left out."""
-        return tuple(
-            LevelView(
-                slug, level, self.level_times.get((product_id, slug)) or self.now,
-                self.expired_held.get((product_id, slug), 0),
-            )
-            for slug, level in self.opened_levels(product_id)
-            if self.locations.get(slug) is not None
-        )  # fmt: skip
-
-    def stock_view(self, product_id: str, *, with_levels: bool = False) -> StockView | None:
+    def stock_view(self, product_id: str) -> StockView | None:
+        """Return a product's numbers without its levels; None where it is not managed."""
         stock = self.managed(product_id)
         if stock is None:
             return None
-        available = allocated = expired_held = 0
-        updated_at = stock.updated_at
-        for slug in self.levels.opened(product_id):
-            level = self.level(product_id, slug)
-            available += level.available
-            allocated += level.allocated
-            expired_held += self.expired_held.get((product_id, slug), 0)
-            updated_at = max(updated_at, self.level_times.get((product_id, slug)) or updated_at)
+        sums = self.level_sums(product_id)
         return StockView(
-            product_id, available, allocated, stock.created_at, updated_at, stock.low_stock_threshold,
-            expired_held, self.level_views(product_id) if with_levels else (),
-        )  # fmt: skip
+            product_id,
+            sums.available,
+            sums.allocated,
+            stock.created_at,
+            max(stock.updated_at, sums.updated_at),
+            stock.low_stock_threshold,
+            sum(self.expired_held.get(product_id, {}).values()),
+        )
+
+    def level_sums(self, product_id: str) -> LevelSums:
+        """Return what a product's levels come to, as the command at hand sees them.
+
+        They are those loaded as sums with what was changed since, else those of the levels, all loaded.
+        """
+        loaded = self.sums.get(product_id)
+        available, allocated, updated_at = loaded or LevelSums(0, 0, _LONG_AGO)
+        for slug in self.levels.opened(product_id):
+            key = (product_id, slug)
+            level = self.level(*key)
+            before = self.levels.loaded.get(key, _NOTHING) if loaded else _NOTHING
+            if level is not before:
+                available += level.available - before.available
+                allocated += level.allocated - before.allocated
+                updated_at = max(updated_at, self.level_times.get(key) or updated_at)
+        return LevelSums(available, allocated, updated_at)
 
     def order_view(self, order_id: str) -> OrderView:
         """Return an order with all that its states are derived from. Raises: OrderNotFound."""

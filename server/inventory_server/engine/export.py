@@ -24,7 +24,8 @@ EXPORTS_MAX = 8
 # What a reader may take in all.
 EXPORT_S_MAX = 3_600.0
 PAGE_ROWS_MAX = 1_000
-# So that a page is a message: 10,000 slugs of 128 characters with their totals are below 4 MiB.
+# So that a page is a message: 10,000 slugs of 128 characters with their totals are below 4 MiB. More than one
+# product can have.
 PAGE_LEVELS_MAX = 10_000
 
 
@@ -56,9 +57,12 @@ class Spool:
         self.row_count, after = 0, ""
         ((self.snapshot_time, *_),) = (await transaction.fetch([("store", {})]))[0]
         while True:
-            rows = (await transaction.fetch([("export_page", {"after": after, "limit": PAGE_ROWS_MAX})]))[0]
+            asked = {"after": after, "limit": PAGE_ROWS_MAX, "levels_limit": PAGE_LEVELS_MAX}
+            rows = (await transaction.fetch([("export_page", asked)]))[0]
             if not rows:
                 return
+            if sum(len(row[1]) for row in rows) == PAGE_LEVELS_MAX:
+                rows.pop()  # it may have more levels than came
             await asyncio.to_thread(self._write, rows)
             self.row_count, after = self.row_count + len(rows), rows[-1][0]
 
@@ -72,19 +76,10 @@ class Spool:
         self._file.close()
 
     def _write(self, rows: Sequence[Row]) -> None:
-        """Write rows, a page to the line."""
-        begins = levels = 0
-        for index, row in enumerate(rows):
-            levels += len(row[1])
-            if levels > PAGE_LEVELS_MAX and index > begins:
-                self._write_line(rows[begins:index])
-                begins, levels = index, len(row[1])
-        self._write_line(rows[begins:])
+        """Write a page, as one line."""
+        self._file.write(json.dumps(rows, separators=(",", ":")).encode() + b"\n")
         if self._file.tell() > self._bytes_max:
             raise QuantityOverflow("the export's spool", self._bytes_max)
-
-    def _write_line(self, rows: Sequence[Row]) -> None:
-        self._file.write(json.dumps(rows, separators=(",", ":")).encode() + b"\n")
 
 
 class Exporter(Reader):

@@ -25,7 +25,7 @@ from inventory_server.domain.reservation import (
     ReservationLine,
     ReservationState,
 )
-from inventory_server.domain.state import State, StoredAnswer
+from inventory_server.domain.state import LevelSums, State, StoredAnswer
 from inventory_server.domain.stock import Stock, StockLevel
 from inventory_server.domain.stock_import import ImportState, StockImport
 from inventory_server.domain.store import StoreSettings
@@ -43,7 +43,9 @@ def calls_for(wanted: Wanted) -> list[Call]:
     Rows that decide are locked in one order (orders, carts, reservations, then levels by key), so that two
     writers wait for each other instead of deadlocking.
     """
-    calls: list[Call] = [("store", {}), ("locations", {})]
+    calls: list[Call] = [("store", {})]
+    if wanted.locations:
+        calls.append(("locations", {}))
     if wanted.answers:
         methods, request_ids = zip(*sorted(wanted.answers), strict=True)
         calls.append(("answers", {"methods": list(methods), "request_ids": list(request_ids)}))
@@ -71,11 +73,14 @@ def calls_for(wanted: Wanted) -> list[Call]:
         calls += [("stocks_touched", touched), ("levels_touched", touched)]
     elif wanted.products:
         calls += [("stocks", products), ("levels", products)]
+    if wanted.sums:
+        summed = {"products": sorted(wanted.sums)}
+        calls += [("stocks", summed), ("level_sums", summed)]
     if wanted.locations_emptied:
         slugs = {"locations": sorted(wanted.locations_emptied), "limit": LEVELS_KEPT_MAX}
         calls.append(("levels_kept", slugs))
-    if wanted.expired_held and wanted.products:
-        calls.append(("expired_held", products))
+    if wanted.expired_held:
+        calls.append(("expired_held", {"products": sorted(wanted.products | wanted.sums)}))
     return calls
 
 
@@ -131,8 +136,13 @@ def _levels(state: State, rows: Sequence[Row]) -> None:
         state.level_times.load(key, updated_at)
 
 
+def _level_sums(state: State, rows: Sequence[Row]) -> None:
+    state.sums.update({row[0]: LevelSums(*row[1:]) for row in rows})
+
+
 def _expired_held(state: State, rows: Sequence[Row]) -> None:
-    state.expired_held.update({(product_id, location): units for product_id, location, units in rows})
+    for product_id, location, units in rows:
+        state.expired_held.setdefault(product_id, {})[location] = units
 
 
 def _reservations(state: State, rows: Sequence[Row]) -> None:
@@ -238,6 +248,7 @@ _FILLERS: dict[str, Callable[[State, Sequence[Row]], None]] = {
     "levels": _levels,
     "levels_touched": _levels,
     "levels_kept": _levels,
+    "level_sums": _level_sums,
     "expired_held": _expired_held,
     "reservations": _reservations,
     "reservations_of_orders": _reservations,

@@ -45,7 +45,13 @@ from inventory_server.engine.reservation_reads import (
     ReservationPage,
     read_reservations,
 )
-from inventory_server.engine.stock_reads import StockFilters, StockPage, load_shown, read_stocks
+from inventory_server.engine.stock_reads import (
+    StockFilters,
+    StockPage,
+    load_sums,
+    read_levels,
+    read_stocks,
+)
 
 T = TypeVar("T")
 
@@ -75,17 +81,18 @@ class Reader:
         Raises: InvalidValue, for more than LEVELS_SHOWN_MAX levels.
         """
 
-        async def read(transaction: ReadTransaction) -> State:
-            return await load_shown(transaction, product_ids)
+        async def read(transaction: ReadTransaction) -> list[StockView]:
+            state = await load_sums(transaction, product_ids)
+            found = [view for each in sorted(product_ids) if (view := state.stock_view(each)) is not None]
+            if not with_levels:
+                return found
+            shown = await read_levels(transaction, found, state.expired_held)
+            if len(shown) < len(found):
+                raise InvalidValue("product_ids", f"have more than {LEVELS_SHOWN_MAX} levels; ask for fewer")
+            return shown
 
-        state = await self.run(store_id, read, deadline_s=deadline_s)
-        views = {
-            product_id: state.stock_view(product_id, with_levels=with_levels) for product_id in product_ids
-        }
-        found = {product_id: view for product_id, view in views.items() if view is not None}
-        if sum(len(view.levels) for view in found.values()) > LEVELS_SHOWN_MAX:
-            raise InvalidValue("product_ids", f"have more than {LEVELS_SHOWN_MAX} levels; ask for fewer")
-        return found
+        views = await self.run(store_id, read, deadline_s=deadline_s)
+        return {view.product_id: view for view in views}
 
     async def list_stock(
         self,
@@ -105,7 +112,7 @@ class Reader:
         return await self.run(store_id, read, deadline_s=deadline_s)
 
     async def settings(self, store_id: str, *, deadline_s: float) -> StoreSettings:
-        return (await self._load(store_id, Wanted(), deadline_s)).settings
+        return (await self._load(store_id, Wanted(locations=False), deadline_s)).settings
 
     async def stock_transaction(
         self, store_id: str, product_id: str, location: str, version: int, *, deadline_s: float
@@ -150,7 +157,8 @@ class Reader:
 
     async def reservation(self, store_id: str, reservation_id: str, *, deadline_s: float) -> Reservation:
         """Raises: ReservationNotFound."""
-        state = await self._load(store_id, Wanted(reservations={reservation_id}), deadline_s)
+        wanted = Wanted(reservations={reservation_id}, locations=False)
+        state = await self._load(store_id, wanted, deadline_s)
         reservation = state.reservations.get(reservation_id)
         if reservation is None:
             raise ReservationNotFound(reservation_id)
@@ -174,14 +182,15 @@ class Reader:
 
     async def cart(self, store_id: str, cart_id: str, *, deadline_s: float) -> Cart:
         """Raises: CartNotFound."""
-        cart = (await self._load(store_id, Wanted(carts={cart_id}), deadline_s)).carts.get(cart_id)
+        state = await self._load(store_id, Wanted(carts={cart_id}, locations=False), deadline_s)
+        cart = state.carts.get(cart_id)
         if cart is None:
             raise CartNotFound(cart_id)
         return cart
 
     async def order(self, store_id: str, order_id: str, *, deadline_s: float) -> OrderView:
         """Raises: OrderNotFound."""
-        wanted = Wanted(orders_seen={order_id})
+        wanted = Wanted(orders_seen={order_id}, locations=False)
         return (await self._load(store_id, wanted, deadline_s)).order_view(order_id)
 
     async def list_carts(
@@ -206,7 +215,7 @@ class Reader:
 
     async def payment(self, store_id: str, payment_id: str, *, deadline_s: float) -> Payment:
         """Raises: PaymentNotFound."""
-        state = await self._load(store_id, Wanted(payments={payment_id}), deadline_s)
+        state = await self._load(store_id, Wanted(payments={payment_id}, locations=False), deadline_s)
         payment = state.payments.get(payment_id)
         if payment is None:
             raise PaymentNotFound(payment_id)

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from inventory_server.db.read_pool import ReadTransaction, Snapshot
-from inventory_server.engine.load import Call, Row
+from inventory_server.engine.load import Row
 from inventory_server.engine.reads import Reader
 from inventory_server.verify.laws_orders import Hold, Operation, Order, Payment, order_laws
 from inventory_server.verify.laws_reservations import Line, Reservation, reservation_laws
@@ -136,33 +136,20 @@ async def _level_page(
     log goes on."""
     # Nothing stands between a slug and the same with this character, the least that text can hold.
     location = place.location if place.version else place.location + "\x01"
-    calls: list[Call] = []
-    for first, last in _ranges(place.key, product_ids):
-        asked = {
-            "product_id": first,
-            "location": location if first == place.key else "",
-            "last_product_id": last,
-            "limit": LEVELS_MAX,
-        }
-        calls += [("verify_levels", asked), ("verify_logged_levels", asked)]
-    results = await transaction.fetch(calls)
-    found: dict[tuple[str, str], Level | None] = {}
-    for rows in results[1::2]:
-        found.update(dict.fromkeys((row[0], row[1]) for row in rows))
-    for rows in results[::2]:
-        for product_id, slug, *numbers, version, is_managed in rows:
-            found[product_id, slug] = Level(product_id, slug, Numbers(*numbers), version, is_managed)
+    # All products from one on, or each that is named by itself.
+    named = [product_id for product_id in product_ids if product_id >= place.key]
+    asked = {
+        "first_products": named if product_ids else [place.key],
+        "last_products": named if product_ids else [_LAST_ID],
+        "product_id": place.key,
+        "location": location,
+        "limit": LEVELS_MAX,
+    }
+    levels, logged = await transaction.fetch([("verify_levels", asked), ("verify_logged_levels", asked)])
+    found: dict[tuple[str, str], Level | None] = dict.fromkeys((row[0], row[1]) for row in logged)
+    for product_id, slug, *numbers, version, is_managed in levels:
+        found[product_id, slug] = Level(product_id, slug, Numbers(*numbers), version, is_managed)
     return sorted(found.items(), key=itemgetter(0))[:LEVELS_MAX]
-
-
-def _ranges(after: str, product_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the ranges of products to look in: all from one on, or each that is named by itself."""
-    if not product_ids:
-        yield after, _LAST_ID
-        return
-    for product_id in product_ids:
-        if product_id >= after:
-            yield product_id, product_id
 
 
 def _stretches(found: Sequence[tuple[tuple[str, str], Level | None]], place: Place) -> Iterator[_Stretch]:

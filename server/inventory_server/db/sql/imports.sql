@@ -116,17 +116,26 @@ LIMIT %(limit)s;
 
 -- name: export_page
 -- A location that was deleted is left out: an import would not know it. What is kept nowhere else is kept at
--- `default`, where it is 0.
-SELECT s.product_id, coalesce(l.levels, '[["default", 0]]'), s.low_stock_threshold
-FROM stock s
-JOIN LATERAL (
-    SELECT jsonb_agg(jsonb_build_array(location, available + allocated) ORDER BY location) AS levels
-    FROM stock_level v
-    WHERE store_id = %(store_id)s AND product_id = s.product_id AND EXISTS (
-        SELECT FROM location WHERE store_id = %(store_id)s AND slug = v.location OFFSET 0
-    )
-    OFFSET 0
-) AS l ON true
-WHERE s.store_id = %(store_id)s AND s.product_id > %(after)s AND s.deleted_at IS NULL
-ORDER BY s.product_id
-LIMIT %(limit)s;
+-- `default`, where it is 0. A product is whole unless it is the last of as many levels as were asked for.
+SELECT product_id, jsonb_agg(jsonb_build_array(location, total) ORDER BY location), min(low_stock_threshold)
+FROM (
+    SELECT s.product_id, s.low_stock_threshold, coalesce(l.location, 'default') AS location,
+        coalesce(l.total, 0) AS total
+    FROM (
+        SELECT * FROM stock
+        WHERE store_id = %(store_id)s AND product_id > %(after)s AND deleted_at IS NULL
+        ORDER BY product_id
+        LIMIT %(limit)s
+    ) AS s
+    LEFT JOIN LATERAL (
+        SELECT location, available + allocated AS total FROM stock_level v
+        WHERE store_id = %(store_id)s AND product_id = s.product_id AND EXISTS (
+            SELECT FROM location WHERE store_id = %(store_id)s AND slug = v.location OFFSET 0
+        )
+        ORDER BY location OFFSET 0
+    ) AS l ON true
+    ORDER BY s.product_id, l.location
+    LIMIT %(levels_limit)s
+) AS levels
+GROUP BY product_id
+ORDER BY product_id;

@@ -10,7 +10,7 @@ JOIN LATERAL (
 ) AS l ON true;
 
 -- name: stock_at_location_page
-SELECT product_id
+SELECT product_id, available
 FROM stock_level
 WHERE store_id = %(store_id)s AND location = %(location)s AND product_id > %(after)s
     AND product_id >= %(first)s AND product_id < %(until)s

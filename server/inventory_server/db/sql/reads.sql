@@ -22,6 +22,27 @@ WHERE store_id = %(store_id)s AND low_stock_threshold IS NOT NULL AND product_id
 ORDER BY product_id
 LIMIT %(limit)s;
 
+-- name: level_sums
+SELECT product_id, sum(available)::bigint, sum(allocated)::bigint, max(updated_at)
+FROM stock_level
+WHERE store_id = %(store_id)s AND product_id = ANY(%(products)s::text[])
+GROUP BY product_id;
+
+-- Those at deleted locations keep nothing and are left out. A product is whole unless it is the last of as many rows
+-- as were asked for.
+-- name: levels_shown
+SELECT l.product_id, l.location, l.available, l.allocated, l.hand_allocated, l.version, l.updated_at
+FROM (SELECT product_id FROM unnest(%(products)s::text[]) AS product_id ORDER BY product_id COLLATE "C") AS wanted
+JOIN LATERAL (
+    SELECT * FROM stock_level v
+    WHERE store_id = %(store_id)s AND product_id = wanted.product_id AND EXISTS (
+        SELECT FROM location WHERE store_id = %(store_id)s AND slug = v.location OFFSET 0
+    )
+    ORDER BY location OFFSET 0
+) AS l ON true
+ORDER BY wanted.product_id COLLATE "C", l.location
+LIMIT %(limit)s;
+
 -- name: stock_transaction
 SELECT product_id, location, version, action, quantity, available_after, allocated_after,
     hand_allocated_after, reservation_id, order_id, reason, reference, request_id, actor, created_at

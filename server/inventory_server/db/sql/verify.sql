@@ -4,35 +4,52 @@
 -- name: verify_levels
 SELECT l.product_id, l.location, l.available, l.allocated, l.hand_allocated, l.version,
     (SELECT s.deleted_at IS NULL FROM stock s WHERE s.store_id = %(store_id)s AND s.product_id = l.product_id)
-FROM stock_level l
-WHERE l.store_id = %(store_id)s AND l.product_id BETWEEN %(product_id)s AND %(last_product_id)s
-    AND (l.product_id, l.location) >= (%(product_id)s, %(location)s)
-ORDER BY l.product_id, l.location
+FROM (
+    SELECT * FROM unnest(%(first_products)s::text[], %(last_products)s::text[]) AS r (first_id, last_id)
+    ORDER BY first_id COLLATE "C"
+) AS r
+JOIN LATERAL (
+    SELECT * FROM stock_level
+    WHERE store_id = %(store_id)s AND product_id BETWEEN r.first_id AND r.last_id
+        AND (product_id, location) >= (%(product_id)s, %(location)s)
+    ORDER BY product_id, location
+    LIMIT %(limit)s
+) AS l ON true
+ORDER BY r.first_id COLLATE "C", l.product_id, l.location
 LIMIT %(limit)s;
 
 -- name: verify_logged_levels
-WITH RECURSIVE logged AS (
-    (
-        SELECT t.product_id, t.location
-        FROM stock_transaction t
-        WHERE t.store_id = %(store_id)s AND t.product_id BETWEEN %(product_id)s AND %(last_product_id)s
-            AND (t.product_id, t.location) >= (%(product_id)s, %(location)s)
-        ORDER BY t.product_id, t.location
-        LIMIT 1
+SELECT l.product_id, l.location
+FROM (
+    SELECT * FROM unnest(%(first_products)s::text[], %(last_products)s::text[]) AS r (first_id, last_id)
+    ORDER BY first_id COLLATE "C"
+) AS r
+JOIN LATERAL (
+    WITH RECURSIVE logged AS (
+        (
+            SELECT t.product_id, t.location
+            FROM stock_transaction t
+            WHERE t.store_id = %(store_id)s AND t.product_id BETWEEN r.first_id AND r.last_id
+                AND (t.product_id, t.location) >= (%(product_id)s, %(location)s)
+            ORDER BY t.product_id, t.location
+            LIMIT 1
+        )
+        UNION ALL
+        SELECT n.product_id, n.location
+        FROM logged
+        JOIN LATERAL (
+            SELECT t.product_id, t.location
+            FROM stock_transaction t
+            WHERE t.store_id = %(store_id)s AND t.product_id BETWEEN logged.product_id AND r.last_id
+                AND (t.product_id, t.location) > (logged.product_id, logged.location)
+            ORDER BY t.product_id, t.location
+            LIMIT 1
+        ) AS n ON true
     )
-    UNION ALL
-    SELECT n.product_id, n.location
-    FROM logged
-    JOIN LATERAL (
-        SELECT t.product_id, t.location
-        FROM stock_transaction t
-        WHERE t.store_id = %(store_id)s AND t.product_id BETWEEN logged.product_id AND %(last_product_id)s
-            AND (t.product_id, t.location) > (logged.product_id, logged.location)
-        ORDER BY t.product_id, t.location
-        LIMIT 1
-    ) AS n ON true
-)
-SELECT product_id, location FROM logged LIMIT %(limit)s;
+    SELECT product_id, location FROM logged LIMIT %(limit)s
+) AS l ON true
+ORDER BY r.first_id COLLATE "C", l.product_id, l.location
+LIMIT %(limit)s;
 
 -- name: verify_held
 SELECT l.product_id, l.location, sum(l.open)::bigint
