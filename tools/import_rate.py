@@ -66,6 +66,16 @@ def run_import(address: str, store: str, count: int) -> tuple[float, float]:
         return uploaded_s, time.perf_counter() - begun
 
 
+def wait_for_clearing(url: str, store: str) -> None:
+    """Wait until what was staged is dropped: that would run beside COPY, and slow it down."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        left: Any = True
+        while left:
+            time.sleep(POLL_S)
+            asked = "SELECT count(*) FROM import_upload WHERE store_id = %s"
+            ((left,),) = connection.execute(asked, (store,)).fetchall()
+
+
 def run_copy(url: str, store: str, count: int) -> float:
     """COPY as many rows of the same tables, their text made before; return the seconds."""
     levels = [(product(number, count), number) for number in range(count)]
@@ -123,6 +133,7 @@ def main() -> None:
                 for store in stores:
                     create_store(postgres.url, store)
                 uploaded_s, import_s = run_import(server.address, stores[0], asked.rows)
+                wait_for_clearing(postgres.url, stores[0])
                 copy_s = run_copy(postgres.url, stores[1], asked.rows)
                 ratios.append(copy_s / import_s)
                 print(

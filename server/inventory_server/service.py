@@ -67,7 +67,8 @@ class _Pools:
             reads=ReadPool(database_url, settings.read_pool_size_max),
             export=ReadPool(database_url, EXPORT_CONNECTIONS_MAX, snapshot=Snapshot.SAFE),
             verify=ReadPool(database_url, VERIFY_CONNECTIONS_MAX, snapshot=Snapshot.SAFE),
-            staging=EngineConnections(database_url, STAGING_CONNECTIONS_MAX),
+            # What was staged is durable when the job is, which is made behind it.
+            staging=EngineConnections(database_url, STAGING_CONNECTIONS_MAX, waits_for_disk=False),
         )
 
     @property

@@ -218,6 +218,14 @@ def test_the_same_import_again_answers_how_far_it_is(shop: Shop) -> None:
     assert shop.actions("p-1") == [("SET", 77)]
 
 
+def test_the_same_bad_rows_again(shop: Shop) -> None:
+    """What could not be applied is content like the rest; another bad row is another import."""
+    imported(shop, row("a", 1), row("b", -1))
+    assert counts(upload(shop, [row("a", 1), row("b", -1)])) == (2, 1, 1)
+    with shop.refused("ID_REUSED"):
+        upload(shop, [row("a", 1), row("b", -2)])
+
+
 @pytest.mark.parametrize(
     ("rows", "header"),
     [

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory_server.db.arrays import literal
+from inventory_server.db.arrays import LONG, literal
 
 MOMENTS = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -43,11 +43,35 @@ def test_a_list_comes_back_as_it_went(connection: psycopg.Connection, kind: str)
     check()
 
 
+@pytest.mark.parametrize("count", [LONG - 1, LONG, LONG + 1])
+@pytest.mark.parametrize("kind", VALUES)
+def test_a_column_of_one_type_comes_back_as_it_went(
+    connection: psycopg.Connection, kind: str, count: int
+) -> None:
+    """Long or short, one value all the way down or many, with and without what must be quoted."""
+
+    @given(values=st.lists(VALUES[kind], min_size=1, max_size=count), number=st.integers(0, count - 1))
+    @settings(max_examples=20, deadline=None)
+    def check(values: list[Any], number: int) -> None:
+        sent: Any = f"SELECT %s::{kind}[], %s::{kind}[]"
+        columns = [values[:1] * count, (values * count)[:count]]
+        columns[0][number] = values[-1]
+        row = connection.execute(sent, tuple(literal(column) for column in columns)).fetchone()
+        # 0.0 == -0.0, but they are not written alike.
+        assert repr(row) == repr(tuple(columns)) if kind == "double precision" else row == tuple(columns)
+
+    check()
+
+
+@pytest.mark.parametrize("count", [2, LONG])
 @pytest.mark.parametrize("text", ["", "NULL", "null", "{}", '"', "\\", "a,b", " ", "\n", '\\"', "{a}"])
-def test_a_text_that_means_something_in_a_literal(connection: psycopg.Connection, text: str) -> None:
+def test_a_text_that_means_something_in_a_literal(
+    connection: psycopg.Connection, text: str, count: int
+) -> None:
     """It is no more than a text."""
-    row = connection.execute("SELECT %s::text[]", (literal([text, text]),)).fetchone()
-    assert row == ([text, text],)
+    texts = [*[text] * (count - 1), "another"]
+    row = connection.execute("SELECT %s::text[]", (literal(texts),)).fetchone()
+    assert row == (texts,)
 
 
 def test_a_moment_of_another_zone(connection: psycopg.Connection) -> None:
@@ -59,5 +83,6 @@ def test_a_moment_of_another_zone(connection: psycopg.Connection) -> None:
 
 def test_a_type_that_is_not_known() -> None:
     """It is a defect, never written as something else."""
-    with pytest.raises(KeyError):
-        literal([object()])
+    for values in ([object()], [object()] * LONG):
+        with pytest.raises(KeyError):
+            literal(values)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from inventory_server.db.connection import EngineConnections
 from inventory_server.domain.commands import CreateStock
 from inventory_server.domain.errors import ImportIncomplete, InvalidValue, QuantityOverflow
 from inventory_server.domain.stock_import import CHUNK_ROWS_MAX, Batch, ImportState, RowError, RowReason
@@ -147,12 +148,12 @@ async def test_an_upload_without_an_end(
     """One that says nothing for too long, or goes on for too long, is given up, and nothing of it is left."""
 
     async def silent() -> AsyncIterator[Batch]:
-        yield Batch(staged("a"))
+        yield Batch(staged("a"), b"a")
         await asyncio.Event().wait()
 
     async def endless() -> AsyncIterator[Batch]:
         while True:
-            yield Batch(())
+            yield Batch((), b"")
             await asyncio.sleep(0)
 
     given: dict[str, Any] = {"announced_count": None, "reason": "", "reference": "", "actor": ""}
@@ -164,6 +165,27 @@ async def test_an_upload_without_an_end(
         await desk.imports.upload(database.store, import_id="i", batches=endless(), **given)
     await desk.importer.clear_away()
     assert remains(database) == 0
+
+
+@pytest.mark.parametrize(("announced_count", "is_dropped"), [(1, False), (2, True)])
+async def test_a_caller_who_goes_away_at_the_very_end(
+    database: Database, desk: Desk, monkeypatch: pytest.MonkeyPatch, announced_count: int, is_dropped: bool
+) -> None:
+    """While the job is being made: rows that may be its own stay, those of an upload that is not whole go."""
+    is_asked = asyncio.Event()
+
+    async def change(*_: Any, **__: Any) -> None:
+        is_asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Engine, "change", change)
+    uploading = asyncio.create_task(
+        desk.upload(database.store, "i", staged("a"), announced_count=announced_count)
+    )
+    await is_asked.wait()
+    uploading.cancel()
+    await asyncio.gather(uploading, return_exceptions=True)
+    assert bool(desk.imports.abandoned) == is_dropped
 
 
 async def test_an_upload_that_breaks_off_while_another_is_cleared_away(
@@ -191,7 +213,7 @@ async def test_an_upload_without_a_beginning(
 
     async def mute() -> AsyncIterator[Batch]:
         await asyncio.Event().wait()
-        yield Batch(())
+        yield Batch((), b"")
 
     monkeypatch.setattr(imports, "UPLOADS_MAX", 1)
     monkeypatch.setattr(imports, "UPLOAD_SILENCE_S_MAX", 0.05)
@@ -236,6 +258,16 @@ async def test_as_many_uploads_at_once_as_are_taken(
             with pytest.raises(Overloaded):
                 await desk.upload(database.store, "j", staged("b"))
         await desk.upload(database.store, "j", staged("b"))
+
+
+@pytest.mark.parametrize(("waits", "setting"), [(True, "on"), (False, "off")])
+async def test_who_waits_for_the_disk(database: Database, waits: bool, setting: str) -> None:
+    """Staging does not: its rows are on disk when the job is, whose COMMIT waits."""
+    connections = EngineConnections(database.url, 1, waits_for_disk=waits)
+    async with connections.borrow() as connection:
+        cursor = await connection._connection.execute("SHOW synchronous_commit")
+        assert await cursor.fetchall() == [(setting,)]
+    await connections.close()
 
 
 async def test_the_same_upload_twice_at_once(database: Database, desk: Desk) -> None:

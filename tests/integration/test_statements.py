@@ -26,6 +26,7 @@ from inventory_server.domain.commands import (
     FulfillReservation,
     RemoveCartItem,
     ReserveStock,
+    UpdateStock,
 )
 from inventory_server.domain.errors import InsufficientStock
 from inventory_server.domain.location import Location
@@ -220,6 +221,7 @@ async def test_every_statement_gets_its_parameters(
 
         await do(CreateStock("a", 9), "q1")
         await do(plus("a"), "q2")
+        await do(UpdateStock("a", set_low_stock_threshold=True, low_stock_threshold=1), "q3")
         await life_of_a_location(do)
         await life_of_a_reservation(do, reader, database.store)
         await do(CreateStock("b", 1), "q4")

@@ -54,7 +54,7 @@ class Desk(NamedTuple):
 async def desk_on(engine: Engine, database_url: str) -> AsyncIterator[Desk]:
     """Put imports and exports on an engine; staging goes where `database_url` says, reads too."""
     reads, exports = ReadPool(database_url, 2), ReadPool(database_url, 1, snapshot=Snapshot.SAFE)
-    connections = EngineConnections(database_url, 1)
+    connections = EngineConnections(database_url, 1, waits_for_disk=False)
     await reads.open()
     await exports.open()
     reader, staging = ImportReader(reads), ImportStaging(connections)
@@ -71,8 +71,9 @@ async def desk_on(engine: Engine, database_url: str) -> AsyncIterator[Desk]:
 
 async def batches(items: Sequence[ImportRow | RowError]) -> AsyncIterator[Batch]:
     for begin in range(0, len(items), 1_000):
-        yield Batch(items[begin : begin + 1_000])
-    yield Batch((), is_last=True)
+        part = items[begin : begin + 1_000]
+        yield Batch(part, repr(part).encode())
+    yield Batch((), b"", is_last=True)
 
 
 def staged(*products: str, total: int = 5) -> list[ImportRow]:

@@ -12,7 +12,7 @@ from inventory_server.domain.order_commands import ShipOrder
 from inventory_server.domain.payment import OperationKind, OperationState
 from inventory_server.domain.payment_commands import SettlePayment
 from inventory_server.domain.state import State
-from inventory_server.domain.tables import OrderParts
+from inventory_server.domain.tables import OrderParts, Table
 from support.world import World, begin, further
 
 REFUND = OperationKind.REFUND
@@ -27,6 +27,22 @@ def world() -> World:
         made.order(order_id, CartItem("a", 1, 100, None))
         made.pay(order_id, payment_id, 50)
     return made
+
+
+def test_rows_that_are_new_and_rows_that_changed() -> None:
+    """Each is told apart, what is as the database has it and what is gone is neither."""
+    table: Table[str, int] = Table()
+    for key, row in (("kept", 1), ("changed", 1), ("gone", 1)):
+        table.load(key, row)
+    for key, row in (("new", 3), ("kept", 2), ("changed", 2), ("passing", 4)):
+        table.put(key, row)
+    table.keep()
+    table.put("kept", 1)
+    for key in ("gone", "passing"):
+        table.delete(key)
+    table.keep()
+    assert (table.inserted(), table.updated(), table.deleted()) == ([("new", 3)], [("changed", 2)], ["gone"])
+    assert table.written() == [*table.inserted(), *table.updated()]
 
 
 def paid_by(state: State, order_id: str) -> list[str]:

@@ -72,9 +72,9 @@ class EngineConnection:
         self.backend_start = backend_start
 
     @classmethod
-    async def connect(cls, database_url: str) -> EngineConnection:
+    async def connect(cls, database_url: str, settings: dict[str, str]) -> EngineConnection:
         """Open a connection as the service's role. Raises: Unavailable."""
-        conninfo = connection_string(database_url, _ENGINE_SETTINGS, "inventory engine")
+        conninfo = connection_string(database_url, {**_ENGINE_SETTINGS, **settings}, "inventory engine")
         try:
             connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
         except psycopg.Error as error:
@@ -163,10 +163,15 @@ class EngineConnection:
 
 
 class EngineConnections:
-    """At most `count_max` connections, shared by the batchers of all stores; made when first needed."""
+    """At most `count_max` connections, shared by the batchers of all stores; made when first needed.
 
-    def __init__(self, database_url: str, count_max: int) -> None:
+    `waits_for_disk` False: a COMMIT is answered before it is durable. It is when a later one that waits is:
+    the write-ahead log is written in its order (PostgreSQL manual, section 28.4).
+    """
+
+    def __init__(self, database_url: str, count_max: int, *, waits_for_disk: bool = True) -> None:
         self._database_url = database_url
+        self._settings = {} if waits_for_disk else {"synchronous_commit": "off"}
         self._slots = asyncio.Semaphore(count_max)
         self._idle: list[EngineConnection] = []
 
@@ -179,7 +184,7 @@ class EngineConnections:
                 candidate = self._idle.pop()
                 connection = candidate if candidate.is_usable else None
             if connection is None:
-                connection = await EngineConnection.connect(self._database_url)
+                connection = await EngineConnection.connect(self._database_url, self._settings)
             try:
                 yield connection
             except BaseException:

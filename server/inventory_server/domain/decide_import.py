@@ -33,9 +33,9 @@ def create_import(state: State, command: CreateImport, _: str | None) -> StockIm
         if found.content_hash != content_hash(command):
             raise IdReused("import_id", command.import_id)
         return found
-    if command.announced_count is None and not command.is_closed:
-        raise ImportIncomplete(command.import_id, "its last message did not say that it is")
-    if command.announced_count not in (None, command.row_count):
+    if not command.is_whole:
+        if command.announced_count is None:
+            raise ImportIncomplete(command.import_id, "its last message did not say that it is")
         raise ImportIncomplete(
             command.import_id, f"{command.row_count} of {command.announced_count} rows came"
         )

@@ -12,7 +12,7 @@ from inventory_server.domain.stock_import import ImportRow
 class CreateImport(Command):
     """The upload has ended: make it a job, if it is whole.
 
-    `upload_id` is the server's own, a new one for every try; `rows_hash` is over the rows as they came.
+    `upload_id` is the server's own, a new one for every try; `rows_hash` is over the rows as they were sent.
     `announced_count`: how many rows the caller said would come; None = not said. `is_closed`: whether the
     caller said of the last message that it is.
     """
@@ -26,6 +26,13 @@ class CreateImport(Command):
     is_closed: bool = False
     reason: str = ""
     reference: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether as many rows came as were announced; whether it was closed, where none were."""
+        if self.announced_count is None:
+            return self.is_closed
+        return self.announced_count == self.row_count
 
     def content(self) -> tuple[object, ...]:
         return (self.row_count, self.rows_hash.hex(), self.reason, self.reference)

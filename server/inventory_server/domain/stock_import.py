@@ -57,9 +57,13 @@ class RowError(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Rows of an upload as they came together, with what is wrong in itself in its place."""
+    """Rows of an upload as they came together, with what is wrong in itself in its place.
+
+    `content` is what was sent, encoded: however an upload is cut into batches, all of it is the same.
+    """
 
     items: Sequence[ImportRow | RowError]
+    content: bytes
     is_last: bool = False
 
 

@@ -74,12 +74,18 @@ class Table(Generic[K, V]):
 
     def inserted(self) -> list[tuple[K, V]]:
         """Return the rows that the database does not have yet, in the order made."""
-        return [(key, row) for key, row in self.written() if key not in self.loaded]
+        made = ((key, self._rows[key]) for key in self._changed if key not in self.loaded)
+        return [(key, row) for key, row in made if row is not None]
 
     def written(self) -> list[tuple[K, V]]:
         """Return the rows that the database does not have so, in the order first touched."""
         changed = ((key, self._rows[key]) for key in self._changed)
         return [(key, row) for key, row in changed if row is not None and self.loaded.get(key) != row]
+
+    def updated(self) -> list[tuple[K, V]]:
+        """Return the rows that the database has otherwise, in the order first touched."""
+        known = ((key, self._rows[key]) for key in self._changed if key in self.loaded)
+        return [(key, row) for key, row in known if row is not None and self.loaded[key] != row]
 
     def deleted(self) -> list[K]:
         """Return the keys of the rows that the database still has, in the order first touched."""

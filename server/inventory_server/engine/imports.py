@@ -44,10 +44,10 @@ class _Tally:
     is_closed: bool = False
     digest: blake2b = field(default_factory=lambda: blake2b(digest_size=16))
 
-    def take(self, items: Sequence[ImportRow | RowError]) -> None:
-        self.row_count += len(items)
-        for item in items:
-            self.digest.update(repr(item).encode())
+    def take(self, batch: Batch) -> None:
+        self.row_count += len(batch.items)
+        self.digest.update(batch.content)
+        self.is_closed = batch.is_last
 
 
 class Imports:
@@ -109,7 +109,7 @@ class Imports:
                 announced_count, tally.is_closed, reason, reference,
             )  # fmt: skip
             # From here on, unless it is refused, the rows may be a job's although we do not hear of it.
-            is_nobodys = False
+            is_nobodys = not command.is_whole
             job: StockImport = await self._engine.change(
                 store_id, command, deadline_s=DEADLINE_S, actor=actor
             )
@@ -136,14 +136,14 @@ class Imports:
         # A message is staged while the next one comes.
         staging: asyncio.Task[None] | None = None
         try:
-            async for items, tally.is_closed in _in_time(import_id, batches):
+            async for batch in _in_time(import_id, batches):
                 if staging is not None:
                     await staging
-                if is_new and items:
+                if is_new and batch.items:
                     if not tally.row_count:
                         await self._staging.begin(store_id, upload_id)
-                    staging = asyncio.create_task(self._stage(store_id, upload_id, items, tally))
-                tally.take(items)
+                    staging = asyncio.create_task(self._stage(store_id, upload_id, batch.items, tally))
+                tally.take(batch)
                 if tally.row_count > IMPORT_ROWS_MAX:
                     raise InvalidValue("rows", f"at most {IMPORT_ROWS_MAX:,} in one import")
             if staging is not None:

@@ -61,27 +61,22 @@ def _arrays(columns: str, rows: Sequence[Row]) -> dict[str, list[Any]]:
 
 
 def _stock(state: State) -> tuple[Save, ...]:
-    now = state.now
+    stock_columns = "product_id created_at updated_at low_stock_threshold deleted_at"
+    level_columns = "product_id location available allocated hand_allocated version"
     return (
-        (
-            "put_stocks",
-            "product_id created_at updated_at low_stock_threshold deleted_at",
-            [stock for _, stock in state.stocks.written()],
-        ),
-        (
-            "put_levels",
-            "product_id location available allocated hand_allocated version updated_at",
-            [(*key, *level, now) for key, level in state.levels.written()],
-        ),
+        ("insert_stocks", stock_columns, [stock for _, stock in state.stocks.inserted()]),
+        ("put_stocks", stock_columns, [stock for _, stock in state.stocks.updated()]),
+        ("insert_levels", level_columns, [(*key, *level) for key, level in state.levels.inserted()]),
+        ("put_levels", level_columns, [(*key, *level) for key, level in state.levels.updated()]),
         (
             "insert_log",
             "product_id location version action quantity available_after allocated_after"
-            " hand_allocated_after reservation_id order_id reason reference request_id created_at actor",
+            " hand_allocated_after reservation_id order_id reason reference request_id actor",
             [
                 (
                     e.product_id, e.location, e.level.version, e.action.value, e.quantity, e.level.available,
                     e.level.allocated, e.level.hand_allocated, e.reservation_id, e.order_id, e.reason,
-                    e.reference, e.request_id, now, e.actor,
+                    e.reference, e.request_id, e.actor,
                 )
                 for e in state.log
             ],

@@ -8,7 +8,7 @@ from inventory_client.v1 import stock_import_pb2 as pb
 from inventory_server.domain.stock_import import Batch
 from inventory_server.rpc import import_answers, pages
 from inventory_server.rpc.edge import Call
-from inventory_server.rpc.import_rows import read_rows
+from inventory_server.rpc.import_rows import read_batch
 from inventory_server.rpc.ports import Exporter, ImportReader, Imports
 from inventory_server.rpc.rules import InvalidFields, Violation
 
@@ -96,12 +96,12 @@ async def _batches(
     first: pb.ImportStockRequest, following: AsyncIterator[pb.ImportStockRequest]
 ) -> AsyncIterator[Batch]:
     """Yield every message's rows. Raises: InvalidFields for a second header and for what follows the last."""
-    yield Batch(read_rows(first.rows, 1), first.is_last)
+    yield read_batch(first, 1)
     number, is_last = 1 + len(first.rows), first.is_last
     async for request in following:
         if request.HasField("header"):
             raise InvalidFields([Violation("header", "stands in the first message alone")])
         if is_last:
             raise InvalidFields([Violation("is_last", "was true of the message before this one")])
-        yield Batch(read_rows(request.rows, number), request.is_last)
+        yield read_batch(request, number)
         number, is_last = number + len(request.rows), request.is_last

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from inventory_client.v1 import stock_import_pb2 as pb
-from inventory_server.domain.stock_import import ImportRow, RowError, RowReason
+from inventory_server.domain.stock_import import Batch, ImportRow, RowError, RowReason
 from inventory_server.rpc.rules import Violation, is_id, validator
 
 _violations = validator(pb.StockRow.DESCRIPTOR)
 _TWICE = "must stand in the row once"
 
 
-def read_rows(rows: Iterable[pb.StockRow], first_number: int) -> list[ImportRow | RowError]:
-    """Decode rows of an upload, numbered from `first_number` on."""
-    return [_read(row, number) for number, row in enumerate(rows, start=first_number)]
+def read_batch(request: pb.ImportStockRequest, first_number: int) -> Batch:
+    """Decode a message's rows, numbered from `first_number` on."""
+    items = [_read(row, number) for number, row in enumerate(request.rows, start=first_number)]
+    # A message of nothing but rows: those of two, one behind the other, are those of one with all of them.
+    content = pb.ImportStockRequest(rows=request.rows).SerializeToString(deterministic=True)
+    return Batch(items, content, request.is_last)
 
 
 def _read(row: pb.StockRow, number: int) -> ImportRow | RowError:
