@@ -14,12 +14,15 @@ export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint types stubs docs fmt lock clean
+.PHONY: help setup bench demo serve test lint types stubs docs fmt lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Make the environment in .venv, or bring it up to date
+
+bench: $(INSTALLED) ## Measure the service beside raw SQL and an empty call; ARGS=--quick takes 3 minutes
+	@$(BIN)/inventory bench --json reports/bench.json --report reports/bench.html $(ARGS)
 
 demo: $(INSTALLED) ## Run the race and prove it; ORDERS=file.csv replays real orders
 	@$(BIN)/inventory demo $(if $(ORDERS),--orders "$(ORDERS)")

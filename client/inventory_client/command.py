@@ -38,6 +38,9 @@ SUBCOMMANDS = {
     "race": Subcommand(
         "inventory_server.cli", "server,loadtest", "let carts race for few units, and judge it"
     ),
+    "bench": Subcommand(
+        "inventory_server.cli", "server,loadtest", "measure the service beside raw SQL and an empty call"
+    ),
     "demo": Subcommand("inventory_server.cli", "server,loadtest", "a server, a race, the proof, a report"),
 }
 

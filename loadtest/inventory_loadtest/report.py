@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from inventory_client import v1
 from inventory_loadtest import charts
 from inventory_loadtest.checker import LAWS
 from inventory_loadtest.history import Event, Step
+from inventory_loadtest.page import render_page
 from inventory_loadtest.plan import demand
 from inventory_loadtest.result import Fate, RaceResult, percentile
 
@@ -50,7 +50,8 @@ def render(result: RaceResult, title: str) -> str:
     figures = result.figures()
     stock_text, stock_chart = _stock(result)
     latency_text, latency = _latency(result.history)
-    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+    return render_page(
+        _TEMPLATE,
         title=html.escape(title),
         heading=html.escape(title),
         verdict="Everything holds" if result.ok else f"{figures['violations']:,} violations",

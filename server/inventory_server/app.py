@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -13,23 +14,27 @@ from inventory_server import launch, welcome
 from inventory_server.config import Settings, without_password
 from inventory_server.db import embedded
 from inventory_server.observability import configure_logging
+from inventory_server.rpc.server import Built
 from inventory_server.service import Service
 
 log = structlog.get_logger(__name__)
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT. Returns: the exit status.
+def run(settings: Settings, beside: Callable[[Built], None] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT.
 
+    Args:
+        beside: adds further services to the server, before it starts.
+    Returns: the exit status.
     Raises: OperatorError for what must be mended before it can start.
     Effects: starts and stops the embedded PostgreSQL and the gateway simulator, where the settings say so.
     """
     configure_logging(settings.log_level)
-    with ExitStack() as outside, ThreadPoolExecutor(max_workers=1) as beside:
+    with ExitStack() as outside, ThreadPoolExecutor(max_workers=1) as thread:
         # The database and the simulator start side by side: each takes about a second.
-        database_url = beside.submit(_database_url, settings, outside)
+        database_url = thread.submit(_database_url, settings, outside)
         gateway_address = _gateway_address(settings, outside)
-        asyncio.run(_serve(settings, database_url.result(), gateway_address))
+        asyncio.run(_serve(settings, database_url.result(), gateway_address, beside))
     return 0
 
 
@@ -54,11 +59,18 @@ def _gateway_address(settings: Settings, outside: ExitStack) -> str | None:
     return settings.payment_gateway
 
 
-async def _serve(settings: Settings, database_url: str, gateway_address: str | None) -> None:
+async def _serve(
+    settings: Settings,
+    database_url: str,
+    gateway_address: str | None,
+    beside: Callable[[Built], None] | None,
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     service = await Service.build(settings, database_url, gateway_address)
+    if beside is not None:
+        beside(service.door)
     await service.start()
     log.info("serving", address=service.address, database=without_password(database_url))
     welcome.announce(service.address)

@@ -118,6 +118,10 @@ def app(args: Sequence[str] | None = None, prog_name: str = "inventory") -> NoRe
 
             _cli.command("race")(race_command.race)
             _cli.command("demo")(race_command.demo)
+        if arguments[:1] == ["bench"]:
+            from inventory_server import bench_command
+
+            _cli.command("bench")(bench_command.bench)
         status = _cli(args=arguments, prog_name=prog_name, standalone_mode=False)
     except TyperException as error:
         status = _say(prog_name, error.format_message(), error.exit_code)

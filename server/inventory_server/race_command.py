@@ -25,14 +25,9 @@ from inventory_loadtest.result import RaceResult
 from inventory_loadtest.sample_orders import SAMPLE_FILE
 from inventory_server.launch import ephemeral_server
 from inventory_server.operator_error import OperatorError
+from inventory_server.output import need_writable
 
 _STOCK_RATIO = 0.6
-
-
-class OutputError(OperatorError):
-    """A file that can't be written. Not 1, which says that a law is broken."""
-
-    exit_status = 2
 
 
 _Numbers = dict[str, float | None]
@@ -97,7 +92,7 @@ def race(
     common: _Numbers = {"split_share": split_share, "carts_per_s": carts_per_s, "seed": seed}
     plan = _plan(name, orders, columns, stock_ratio, synthetic, common)
     for path in filter(None, (json_file, report, history)):
-        _need_writable(path)
+        need_writable(path)
     console = Console(highlight=False)
     with _server(target, ledger, gateway_args or "", console) as (address, books):
         result = _race(plan, address, books, console, store=store, history=history)
@@ -124,7 +119,7 @@ def demo(
     # A file of any size ends in time if all of it starts at once.
     common: _Numbers = {"split_share": 0.2, "carts_per_s": None if orders else 40.0, "seed": 1}
     real = _plan("orders", orders or SAMPLE_FILE, columns, None, {}, common)
-    _need_writable(report_dir / "race.html")
+    need_writable(report_dir / "race.html")
     results = []
     for plan, gateway_args, title, note in (
         (
@@ -245,12 +240,3 @@ def _closing(results: list[RaceResult], report_dir: Path) -> str:
         "acknowledged is in the database, every unit that is allocated belongs to an order with a payment, "
         f"and the payment gateway's books agree to the cent. The reports, with plots: {reports}"
     )
-
-
-def _need_writable(path: Path) -> None:
-    """Find out before the race, which takes its time, whether its outcome can be written there."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("a").close()
-    except OSError as error:
-        raise OutputError(f"{path} can't be written: {error.strerror}") from error

@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[2]
 SERVER = ROOT / "server" / "inventory_server"
 
 # A part of the server -> the other parts that it may import. The modules beside the parts are of two kinds:
-# `app` and `cli` put everything together and are imported by nobody; the rest (settings, logs) knows no part.
+# these are for everybody and know no part; the rest (`service`, `cli`) puts parts together.
+FOR_EVERYBODY = {
+    "config", "launch", "metrics", "observability", "operator_error", "output", "uuid7", "welcome",
+}  # fmt: skip
 MAY_IMPORT = {
     "domain": set[str](),
     "db": {"domain"},
@@ -98,8 +101,8 @@ def test_the_verification_shares_no_code_with_what_it_verifies() -> None:
 
 @pytest.mark.parametrize("part", MAY_IMPORT)
 def test_the_servers_parts_point_inwards(part: str) -> None:
-    """domain <- db <- engine <- jobs, payments, rpc; app and cli put them together."""
-    others = set(MAY_IMPORT) | {"app", "cli"}
+    """domain <- db <- engine <- jobs, payments, rpc; what puts them together is known to none of them."""
+    others = {part_of(path) for path in sources(SERVER)} - FOR_EVERYBODY
     may = MAY_IMPORT[part] | {part}
 
     def allowed(name: str) -> bool:
@@ -107,6 +110,18 @@ def test_the_servers_parts_point_inwards(part: str) -> None:
         return parts[0] != "inventory_server" or len(parts) < 2 or parts[1] not in others or parts[1] in may
 
     assert breaches(sources(SERVER / part), allowed) == []
+
+
+def test_what_is_for_everybody_knows_no_part() -> None:
+    """Settings, logs and the like are below everything: they import each other at most."""
+
+    def allowed(name: str) -> bool:
+        parts = name.split(".")
+        return parts[0] != "inventory_server" or len(parts) < 2 or parts[1] in FOR_EVERYBODY
+
+    files = [path for path in sources(SERVER) if part_of(path) in FOR_EVERYBODY]
+    assert len(files) == len(FOR_EVERYBODY)
+    assert breaches(files, allowed) == []
 
 
 @pytest.mark.parametrize("package", HOMES)

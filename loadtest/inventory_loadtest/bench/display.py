@@ -1,0 +1,49 @@
+"""What a bench looks like in a terminal: a table of its figures when it is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_table(outcome: dict[str, Any], console: Console) -> None:
+    """Print the figures of a bench's JSON, and what they were measured on."""
+    table = Table(box=None, padding=(0, 2), title_justify="left")
+    for name, justify in (("figure", "left"), ("median", "right"), ("spread", "right"), ("goal", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table.add_column("what", no_wrap=True, overflow="ellipsis", style="dim")
+    for key, figure in outcome["figures"].items():
+        style = {True: "green", False: "yellow", None: ""}[figure["met"]]
+        spread = f"{number(figure['min'])} to {number(figure['max'])}"
+        table.add_row(
+            key,
+            f"[{style or 'none'}]{number(figure['median'])}[/]",
+            spread,
+            figure["goal"] or "",
+            figure["what"],
+        )
+    console.print(table)
+    machine, settings = outcome["machine"], outcome["settings"]
+    console.print(
+        f"\n  {machine['cores']} cores, load {machine['load_average_begun']:.1f} at the start; PostgreSQL "
+        f"{settings['server_version']}, fsync {settings['fsync']}, synchronous_commit "
+        f"{settings['synchronous_commit']}, {settings['transaction_isolation']}; generator at most "
+        f"{outcome['generator_cpu_share_max']:.0%} of a core",
+        soft_wrap=True,
+    )
+    held, acknowledged = outcome["units_allocated"], outcome["units_acknowledged"]
+    style = "red" if outcome["violations"] or outcome["acknowledged_missing"] else "green"
+    console.print(
+        f"  [{style}]violations {outcome['violations']}, acknowledged but missing "
+        f"{outcome['acknowledged_missing']:,}[/]: {acknowledged:,} units acknowledged, {held:,} allocated",
+        soft_wrap=True,
+    )
+    for violation in outcome["violations_first"]:
+        console.print(f"  {violation}", style="red", markup=False)
+
+
+def number(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

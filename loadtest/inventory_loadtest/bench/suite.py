@@ -1,0 +1,219 @@
+"""What is measured beside what: the stages of `inventory bench`, and running them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from inventory_loadtest.bench.figures import Figure, Found, Round, at_least, at_most, rates
+from inventory_loadtest.bench.sample import Sample
+
+HOT = "hot"
+COLD = "cold"
+COLD_PRODUCTS = 10_000
+CARTS = (64, 256, 1_024, 2_048)
+ROUNDS = 5
+BATCH_CALLERS = 2
+"""One batch is made while the other is decided."""
+
+Measure = Callable[[int], Sample]
+"""Takes seconds."""
+
+
+class BenchError(Exception):
+    """A measurement could not be made; one line that says why."""
+
+
+class Raw(Protocol):
+    """The reference that runs beside the server, on the same database: raw SQL."""
+
+    def __call__(self, *, clients: int, seconds: int, products: int) -> Sample: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Measurements that are made in turn, round after round, and the figures of a round.
+
+    Attributes:
+        title: a few words.
+        measures: by name, in their order.
+        figures: of each round.
+        seconds: of each measurement.
+        rounds: how often all of them are made.
+    """
+
+    title: str
+    measures: Mapping[str, Measure]
+    figures: Sequence[Figure]
+    seconds: int
+    rounds: int = ROUNDS
+
+
+@dataclass
+class StageResult:
+    stage: Stage
+    rounds: list[Round] = field(default_factory=list)
+
+    def found(self) -> list[Found]:
+        return [Found(figure, [figure.of(round_) for round_ in self.rounds]) for figure in self.stage.figures]
+
+    @property
+    def units_held(self) -> int:
+        """What the server acknowledged in all of it."""
+        return sum(
+            sample.units_held
+            for round_ in self.rounds
+            for name, sample in round_.items()
+            if "echo" not in name
+        )
+
+
+def run(stage: Stage, tell: Callable[[str], None]) -> StageResult:
+    """Make a stage's measurements.
+
+    Args:
+        tell: called with the name of each measurement, before it.
+    Raises: BenchError.
+    """
+    result = StageResult(stage)
+    for _ in range(stage.rounds):
+        round_: dict[str, Sample] = {}
+        for name, measure in stage.measures.items():
+            tell(name)
+            round_[name] = measure(stage.seconds)
+        result.rounds.append(round_)
+    return result
+
+
+@dataclass(frozen=True)
+class Load:
+    """Loads on one server, each from a process of its own.
+
+    Attributes:
+        target: `host:port` of a bench server, which has the products HOT and COLD-0 .. COLD-9999.
+    """
+
+    target: str
+
+    def __call__(
+        self,
+        seconds: int,
+        *,
+        kind: str = "reserve",
+        callers: int = 64,
+        product: str = HOT,
+        products: int = 1,
+        rate: float | None = None,
+    ) -> Sample:
+        """Run a load for some seconds. Raises: BenchError with its last word."""
+        argv = [
+            sys.executable, "-m", "inventory_loadtest.bench.load", f"--target={self.target}",
+            f"--kind={kind}", f"--callers={callers}", f"--product={product}", f"--products={products}",
+            f"--seconds={seconds}", *([f"--rate={rate}"] if rate else []),
+        ]  # fmt: skip
+        done = subprocess.run(argv, check=False, capture_output=True, text=True)
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            raise BenchError(f"load {kind}: {said[-1]}")
+        return Sample(**json.loads(done.stdout))
+
+
+def headline(load: Load, raw: Raw, *, seconds: int) -> list[Stage]:
+    """The figures that matter most, in under three minutes with `seconds` = 2."""
+    return [
+        Stage(
+            "64 carts",
+            {
+                "raw_hot_64": partial(_raw, raw, 64, 1),
+                "reserve_hot_64": load,
+                "reserve_cold_64": partial(load, product=COLD, products=COLD_PRODUCTS),
+                "echo_64": partial(load, kind="echo"),
+                "bare_echo_64": partial(load, kind="bare-echo"),
+                "batch_1000": partial(load, kind="batch", callers=BATCH_CALLERS),
+                "flow_64": partial(load, kind="flow"),
+            },
+            [
+                Figure("contention_64", "ReserveStock, one hot product, 64 carts / raw SQL, 64 clients",
+                       at_least(10), rates("reserve_hot_64", "raw_hot_64")),
+                Figure("flatness", "one hot product / 10,000 products, 64 carts",
+                       at_least(0.95), rates("reserve_hot_64", "reserve_cold_64")),
+                Figure("ceiling", "ReserveStock, hot, 64 carts / echo through the same door, 64 callers",
+                       at_least(0.8), rates("reserve_hot_64", "echo_64")),
+                Figure("batch", "reservations in BatchReserveStock of 1,000, hot / raw SQL, hot, 64 clients",
+                       at_least(100), rates("batch_1000", "raw_hot_64")),
+                Figure("flow", "full orders (cart, item, checkout, payment) / ReserveStock, 64 carts",
+                       None, rates("flow_64", "reserve_hot_64")),
+                Figure("door", "echo through the door / bare echo, 64 callers",
+                       None, rates("echo_64", "bare_echo_64")),
+            ],
+            seconds,
+        ),
+        Stage(
+            "256 carts",
+            {"raw_hot_256": partial(_raw, raw, 256, 1), "reserve_hot_256": partial(load, callers=256)},
+            [
+                Figure("contention_256", "ReserveStock, one hot product, 256 carts / raw SQL, 256 clients",
+                       at_least(30), rates("reserve_hot_256", "raw_hot_256")),
+                Figure("tail_256", "p99 / p50 of ReserveStock, 256 carts", at_most(2.5), _tail),
+            ],
+            seconds,
+        ),
+        Stage(
+            "one caller",
+            {
+                "raw_hot_1": partial(_raw, raw, 1, 1),
+                "echo_1": partial(load, kind="echo", callers=1),
+                "reserve_hot_1": partial(load, callers=1),
+            },
+            [Figure("idle", "p50 of ReserveStock / (raw SQL's p50 + echo's p50), one caller",
+                    at_most(1.3), _idle)],
+            seconds,
+        ),
+    ]  # fmt: skip
+
+
+def carts_growth(load: Load, *, seconds: int) -> Stage:
+    """Ours beside the echo at ever more carts."""
+    measures: dict[str, Measure] = {}
+    for carts in CARTS:
+        measures[f"reserve_hot_{carts}"] = partial(load, callers=carts)
+        measures[f"echo_{carts}"] = partial(load, kind="echo", callers=carts)
+
+    def growth(round_: Round) -> float:
+        shares = [rates(f"reserve_hot_{carts}", f"echo_{carts}")(round_) for carts in CARTS]
+        return min(shares) / max(shares)
+
+    what = (
+        f"lowest / highest of (ReserveStock / echo) over {', '.join(f'{carts:,}' for carts in CARTS)} carts"
+    )
+    return Stage("ever more carts", measures, [Figure("carts_growth", what, at_least(0.9), growth)], seconds)
+
+
+def memory(peak_mb: float) -> Found:
+    """The server's largest resident size, after all stages."""
+    what = "MB, the server's largest resident size, after all of this"
+    return Found(Figure("memory_mb", what, at_most(250), lambda _: peak_mb), [peak_mb])
+
+
+def growth(key: str, what: str, plain: Load, grown: Load, *, seconds: int) -> Stage:
+    """A server whose database has grown beside one whose hasn't."""
+    figure = Figure(key, what, at_least(0.9), rates("reserve_hot_grown", "reserve_hot_plain"))
+    return Stage(what, {"reserve_hot_plain": plain, "reserve_hot_grown": grown}, [figure], seconds)
+
+
+def _raw(raw: Raw, clients: int, products: int, seconds: int) -> Sample:
+    return raw(clients=clients, seconds=seconds, products=products)
+
+
+def _tail(round_: Round) -> float:
+    sample = round_["reserve_hot_256"]
+    return sample.p99_ms / sample.p50_ms
+
+
+def _idle(round_: Round) -> float:
+    return round_["reserve_hot_1"].p50_ms / (round_["raw_hot_1"].p50_ms + round_["echo_1"].p50_ms)
