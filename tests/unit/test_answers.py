@@ -26,8 +26,9 @@ from inventory_server.domain.order import (
     OrderView,
     SalesOrder,
     Shipment,
+    UnitSums,
 )
-from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment
+from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment, PaymentSums
 from inventory_server.domain.reservation import LineUnits, Reservation, ReservationLine, ReservationState
 from inventory_server.domain.state import StockView
 from inventory_server.domain.stock import Action, LogEntry, LogRecord, StockLevel
@@ -200,7 +201,12 @@ def order_view(
         "o-1", "c-1", "EUR", (OrderLine(1, "tea", 2, 150, None),), 300, "r-1" if state else None, b"",
         MADE_AT, cancelled_at,
     )  # fmt: skip
-    return OrderView(order, reservation or None, payments, shipments)
+    money, sent = PaymentSums(), UnitSums()
+    for payment in payments:
+        money = money.changed(None, payment)
+    for shipment in shipments:
+        sent = sent.changed(None, shipment)
+    return OrderView(order, reservation or None, money, sent, UnitSums(), payments, shipments, ())
 
 
 def test_an_unpaid_order_is_told_as_it_was_frozen() -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from inventory_server.domain.order import CartItem
+from inventory_server.domain.order import CartItem, Shipment, UnitSums
 from inventory_server.domain.order_commands import ShipOrder
-from inventory_server.domain.payment import OperationKind, OperationState
+from inventory_server.domain.payment import OperationKind, OperationState, Payment, PaymentSums
 from inventory_server.domain.payment_commands import SettlePayment
+from inventory_server.domain.reservation import LineUnits
 from inventory_server.domain.state import State
 from inventory_server.domain.tables import OrderParts, Table
 from support.world import World, begin, further
@@ -82,7 +83,7 @@ def test_what_a_refused_command_drafted_is_nobodys(world: World) -> None:
 def test_no_command_looks_at_every_payment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch of many commands would cost the square of them."""
 
-    def all_rows(_table: OrderParts[Any]) -> None:
+    def all_rows(_table: OrderParts[Any, Any]) -> None:
         raise AssertionError("looked at every row of the batch")
 
     monkeypatch.setattr(OrderParts, "items", all_rows, raising=False)
@@ -95,3 +96,83 @@ def test_no_command_looks_at_every_payment(world: World, monkeypatch: pytest.Mon
         further(REFUND, "x", "y", "g", 10),
     )
     assert not any(isinstance(verdict, Exception) for verdict in verdicts)
+
+
+def money(state: State, order_id: str) -> PaymentSums:
+    """Add up an order's payments, one by one."""
+    of_order = state.payments.of_order(order_id)
+    return PaymentSums(
+        captured_minor=sum(p.captured_minor for p in of_order),
+        refunded_minor=sum(p.refunded_minor for p in of_order),
+        authorized_minor=sum(p.authorized_minor for p in of_order),
+        in_flight_minor=sum(p.in_flight_minor for p in of_order),
+        payment_count=len(of_order),
+        in_flight_count=sum(p.in_flight is not None for p in of_order),
+        counting_count=sum(p.counts for p in of_order),
+        definite_count=sum(p.is_definite for p in of_order),
+    )
+
+
+def test_the_sums_are_what_the_command_at_hand_sees(world: World) -> None:
+    """Loaded, drafted, dropped, kept and changed again: at each moment as if all were added up anew."""
+    state = world.state()
+    (loaded,) = state.payments.of_order("o")
+    assert loaded.first is not None
+    begun = replace(loaded.first, state=OperationState.PROCESSING)
+    other = replace(loaded, payment_id="q", operations=(begun,))
+
+    def put(payment: Payment) -> None:
+        state.payments.put(payment.payment_id, payment)
+
+    def load() -> None:
+        state.payments.load("r", replace(loaded, payment_id="r"))
+
+    refund = replace(begun, operation_id="f", kind=REFUND, refund_id="f")
+    steps = [
+        lambda: None, lambda: put(other), state.drop, lambda: put(other), lambda: put(replace(other)),
+        state.keep, lambda: put(replace(loaded, operations=(loaded.first, refund))), state.drop,
+        lambda: put(replace(other, operations=(loaded.first,))),
+        lambda: put(replace(loaded, operations=(begun,))),
+        state.keep, load, lambda: put(loaded), state.keep,
+    ]  # fmt: skip
+    seen = []
+    for step in steps:
+        step()
+        assert state.payments.sums_of("o") == money(state, "o")
+        assert state.payments.sums_of("x") == money(state, "x")
+        seen.append(state.payments.sums_of("o"))
+    assert len(set(seen)) > 4 and seen[0][:5] == (50, 0, 0, 0, 1)
+
+
+def test_the_units_moved_of_an_order(world: World) -> None:
+    """What shipments moved is added up by line; one that was drafted and dropped moved nothing."""
+    state = world.state()
+    for shipment_id, quantity in (("s", 2), ("t", 3)):
+        for end in (state.drop, state.keep):
+            moved = Shipment(shipment_id, "o", (LineUnits(1, quantity), LineUnits(2, 1)), b"", world.now)
+            state.shipments.put(shipment_id, moved)
+            end()
+    assert state.shipments.sums_of("o") == UnitSums(2, 4, {1: 5, 2: 2})
+    assert state.shipments.sums_of("x") == UnitSums()
+
+
+def test_a_decision_costs_the_same_however_many_payments_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch on one order adds its payments up once, and then follows what each command changes."""
+    changes = []
+    changed = PaymentSums.changed
+
+    def counted(sums: PaymentSums, before: Payment | None, after: Payment | None) -> PaymentSums:
+        changes.append(after)
+        return changed(sums, before, after)
+
+    monkeypatch.setattr(PaymentSums, "changed", counted)
+    by_size = []
+    for size in (50, 100):
+        many = World()
+        many.stock("a", 1)
+        many.order("o", CartItem("a", 1, size, None))
+        changes.clear()
+        verdicts = many.batch(*(begin("o", f"p{number}", 1) for number in range(size)))
+        assert not any(isinstance(verdict, Exception) for verdict in verdicts)
+        by_size.append(len(changes))
+    assert by_size[1] == 2 * by_size[0]

@@ -14,7 +14,7 @@ from typing import TypeVar
 from inventory_server.domain.decide_reservation import expire_if_due
 from inventory_server.domain.errors import InsufficientStock
 from inventory_server.domain.holding import give_back, hold
-from inventory_server.domain.order import CartItem, OrderLine, OrderView, SalesOrder
+from inventory_server.domain.order import CartItem, OrderLine, OrderStanding, SalesOrder
 from inventory_server.domain.reservation import Line, Reservation, ReservationState
 from inventory_server.domain.sourcing import source
 from inventory_server.domain.state import State
@@ -29,7 +29,7 @@ def need_stock(state: State, items: Sequence[CartItem]) -> None:
         raise InsufficientStock(shortages)
 
 
-def allocate(state: State, view: OrderView, reservation_id: str, *, committed: bool) -> None:
+def allocate(state: State, view: OrderStanding, reservation_id: str, *, committed: bool) -> None:
     """Hold the whole order for a payment, unless it is held.
 
     While another payment counts there is nothing to allocate. A hold from before is kept from expiring, if it

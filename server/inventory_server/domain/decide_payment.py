@@ -25,7 +25,7 @@ from inventory_server.domain.errors import (
     PaymentNotVoidable,
 )
 from inventory_server.domain.limits import OPERATIONS_PER_PAYMENT_MAX, PAYMENTS_PER_ORDER_MAX
-from inventory_server.domain.order import OrderView
+from inventory_server.domain.order import OrderStanding
 from inventory_server.domain.payment import Operation, OperationKind, OperationState, Payment, PaymentState
 from inventory_server.domain.payment_commands import (
     BeginCapture,
@@ -58,7 +58,7 @@ def begin_payment(state: State, command: BeginPayment, _request_id: str | None) 
             raise IdReused("payment_id", command.payment_id)
         first = seen.first
         return PaymentBegun(seen, first, is_ours=first is not None and is_own(first, command))
-    view = state.order_view(command.order_id)
+    view = state.standing(command.order_id)
     _need_payable(view, command)
     is_free = command.amount_minor == 0
     allocate(state, view, command.reservation_id, committed=is_free)
@@ -205,13 +205,13 @@ def _need_room(payment: Payment, kind: OperationKind) -> None:
     raise OrderNotPayable(payment.order_id, f"payment {payment.payment_id!r}: {why}")
 
 
-def _payment(state: State, command: Begin) -> tuple[Payment, OrderView]:
+def _payment(state: State, command: Begin) -> tuple[Payment, OrderStanding]:
     payment = state.payments.get(command.payment_id)
     # No order: the payment was not there when the call came, so no order was loaded. It may have been made
     # since, side by side with this call, and then "not found" is true of one order of the two.
     if payment is None or command.order_id is None:
         raise PaymentNotFound(command.payment_id)
-    return payment, state.order_view(payment.order_id)
+    return payment, state.standing(payment.order_id)
 
 
 def _need_idle(payment: Payment, command: Begin) -> None:
@@ -221,7 +221,7 @@ def _need_idle(payment: Payment, command: Begin) -> None:
         raise OrderNotPayable(payment.order_id, "no payment gateway is set")
 
 
-def _need_payable(view: OrderView, command: BeginPayment) -> None:
+def _need_payable(view: OrderStanding, command: BeginPayment) -> None:
     order_id, amount_minor = command.order_id, command.amount_minor
     if amount_minor == 0 and view.order.total_minor > 0:
         raise InvalidValue("amount_minor", "must be at least 1; 0 only where the order's total is 0")
@@ -230,13 +230,13 @@ def _need_payable(view: OrderView, command: BeginPayment) -> None:
     if view.is_paid and view.order.total_minor == 0:
         raise OrderNotPayable(order_id, "it costs nothing and is paid")
     _need_balance(view, amount_minor)
-    if len(view.payments) >= PAYMENTS_PER_ORDER_MAX:
+    if view.money.payment_count >= PAYMENTS_PER_ORDER_MAX:
         raise OrderNotPayable(order_id, f"it has {PAYMENTS_PER_ORDER_MAX} payments, and no more are taken")
     if amount_minor > 0 and not command.has_gateway:
         raise OrderNotPayable(order_id, "no payment gateway is set")
 
 
-def _need_balance(view: OrderView, amount_minor: int) -> None:
+def _need_balance(view: OrderStanding, amount_minor: int) -> None:
     if amount_minor <= view.balance_minor:
         return
     if amount_minor <= view.balance_minor + view.in_flight_minor:

@@ -17,7 +17,7 @@ from inventory_server.domain.errors import (
     ReturnExceedsShipped,
 )
 from inventory_server.domain.holding import bring_back, take_out
-from inventory_server.domain.order import OrderReturn, OrderView, Shipment
+from inventory_server.domain.order import OrderReturn, OrderStanding, OrderView, Shipment
 from inventory_server.domain.order_commands import ReturnOrderItems, ShipOrder
 from inventory_server.domain.reservation import LineUnits
 from inventory_server.domain.state import State
@@ -38,7 +38,7 @@ def ship_order(state: State, command: ShipOrder, _request_id: str | None) -> Shi
         if seen.content_hash != content:
             raise IdReused("shipment_id", command.shipment_id)
         return seen
-    view = state.order_view(command.order_id)
+    view = state.standing(command.order_id)
     _need_shippable(view)
     shipped = view.shipped
     left = {line.line_number: line.quantity - shipped[line.line_number] for line in view.order.lines}
@@ -60,9 +60,9 @@ def return_order_items(state: State, command: ReturnOrderItems, _request_id: str
     seen = state.order_returns.get(command.return_id)
     if seen is not None and seen.content_hash != content:
         raise IdReused("return_id", command.return_id)
-    view = state.order_view(command.order_id)
     if seen is not None:
-        return Returned(seen, view)
+        return Returned(seen, state.order_view(command.order_id))
+    view = state.standing(command.order_id)
     state.need_location(command.location)
     held = _held_of(view, command.units)
     if view.reservation is not None and held:
@@ -82,7 +82,7 @@ def return_order_items(state: State, command: ReturnOrderItems, _request_id: str
     return Returned(order_return, state.order_view(command.order_id))
 
 
-def _need_shippable(view: OrderView) -> None:
+def _need_shippable(view: OrderStanding) -> None:
     order_id = view.order.order_id
     if view.order.cancelled_at is not None:
         raise OrderCancelled(order_id)
@@ -96,7 +96,7 @@ def _need_shippable(view: OrderView) -> None:
         raise OrderNotShippable(order_id, "it was refunded in full")
 
 
-def _held_of(view: OrderView, units: tuple[LineUnits, ...]) -> list[LineUnits]:
+def _held_of(view: OrderStanding, units: tuple[LineUnits, ...]) -> list[LineUnits]:
     """Return those of the units that the order's reservation holds or held."""
     numbers = {line.line_number for line in view.reservation.lines} if view.reservation else set()
     return [each for each in units if each.line_number in numbers]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from inventory_server.domain.etag import etag
-from inventory_server.domain.payment import Payment
+from inventory_server.domain.payment import Payment, PaymentSums
 from inventory_server.domain.reservation import LineUnits, Reservation
 
 
@@ -148,31 +149,50 @@ class OrderShippingState(StrEnum):
     FULFILLED = "FULFILLED"
 
 
+class UnitSums(NamedTuple):
+    """What was moved of one order together, by shipments or by returns: `units` by line number."""
+
+    part_count: int = 0
+    line_count: int = 0
+    units: Mapping[int, int] = MappingProxyType({})
+
+    def changed(
+        self, before: Shipment | OrderReturn | None, after: Shipment | OrderReturn | None
+    ) -> UnitSums:
+        """Return the sums with a shipment or a return added; neither ever changes."""
+        if after is None or before is not None:
+            return self
+        units = dict(self.units)
+        for line_number, quantity in after.lines:
+            units[line_number] = units.get(line_number, 0) + quantity
+        return UnitSums(self.part_count + 1, self.line_count + len(after.lines), units)
+
+
 @dataclass(frozen=True, slots=True)
-class OrderView:
-    """An order with all that its states are derived from."""
+class OrderStanding:
+    """An order with what its states are derived from, in sums: however many payments and parts it has."""
 
     order: SalesOrder
     reservation: Reservation | None
-    payments: tuple[Payment, ...]
-    shipments: tuple[Shipment, ...]
-    returns: tuple[OrderReturn, ...] = ()
+    money: PaymentSums
+    sent: UnitSums
+    back: UnitSums
 
     @property
     def captured_minor(self) -> int:
-        return sum(payment.captured_minor for payment in self.payments)
+        return self.money.captured_minor
 
     @property
     def refunded_minor(self) -> int:
-        return sum(payment.refunded_minor for payment in self.payments)
+        return self.money.refunded_minor
 
     @property
     def authorized_minor(self) -> int:
-        return sum(payment.authorized_minor for payment in self.payments)
+        return self.money.authorized_minor
 
     @property
     def in_flight_minor(self) -> int:
-        return sum(payment.in_flight_minor for payment in self.payments)
+        return self.money.in_flight_minor
 
     @property
     def balance_minor(self) -> int:
@@ -182,18 +202,23 @@ class OrderView:
     @property
     def has_payment_in_flight(self) -> bool:
         """Whether the outcome of any operation, a refund or a void too, is awaited or in doubt."""
-        return any(payment.in_flight is not None for payment in self.payments)
+        return self.money.in_flight_count > 0
 
     @property
     def is_counting(self) -> bool:
         """Whether a payment holds the units: the allocation rule, docs/concepts.md."""
-        return any(payment.counts for payment in self.payments)
+        return self.money.counting_count > 0
+
+    @property
+    def is_definite(self) -> bool:
+        """Whether the gateway has said yes to any payment."""
+        return self.money.definite_count > 0
 
     @property
     def is_covered(self) -> bool:
         """Captured and authorized = total; an order that costs nothing is paid by its payment of 0."""
         covered_minor = self.captured_minor + self.authorized_minor
-        return covered_minor == self.order.total_minor and any(p.is_definite for p in self.payments)
+        return covered_minor == self.order.total_minor and self.is_definite
 
     @property
     def is_paid(self) -> bool:
@@ -206,11 +231,6 @@ class OrderView:
         return 0 < self.captured_minor == self.refunded_minor
 
     @property
-    def reversible_payments(self) -> tuple[Payment, ...]:
-        """The payments that can be voided or refunded: cancelling does neither by itself."""
-        return tuple(p for p in self.payments if p.is_voidable or p.refundable_minor)
-
-    @property
     def held_count(self) -> int:
         """The units that its reservation holds."""
         return sum(line.open for line in self.reservation.lines) if self.reservation else 0
@@ -218,17 +238,17 @@ class OrderView:
     @property
     def shipped(self) -> Counter[int]:
         """Units shipped by line number, of lines that take no stock too; returns don't lower them."""
-        return _units(self.shipments)
+        return Counter(self.sent.units)
 
     @property
     def returned(self) -> Counter[int]:
         """Units that came back by line number, restocked or not."""
-        return _units(self.returns)
+        return Counter(self.back.units)
 
     @property
     def is_shipped(self) -> bool:
         """Whether anything was."""
-        return bool(self.shipments)
+        return self.sent.part_count > 0
 
     @property
     def is_wholly_shipped(self) -> bool:
@@ -263,10 +283,15 @@ class OrderView:
         return OrderState.PROCESSING if self.is_covered else OrderState.INCOMPLETE
 
 
-def _units(moved: Sequence[Shipment | OrderReturn]) -> Counter[int]:
-    """Add up what was moved of each line."""
-    units: Counter[int] = Counter()
-    for each in moved:
-        for line_number, quantity in each.lines:
-            units[line_number] += quantity
-    return units
+@dataclass(frozen=True, slots=True)
+class OrderView(OrderStanding):
+    """An order with all that is shown of it."""
+
+    payments: tuple[Payment, ...]
+    shipments: tuple[Shipment, ...]
+    returns: tuple[OrderReturn, ...]
+
+    @property
+    def reversible_payments(self) -> tuple[Payment, ...]:
+        """The payments that can be voided or refunded: cancelling does neither by itself."""
+        return tuple(p for p in self.payments if p.is_voidable or p.refundable_minor)

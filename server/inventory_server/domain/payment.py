@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import add, sub
+from typing import NamedTuple
 
 
 class OperationKind(StrEnum):
@@ -250,3 +252,34 @@ class Payment:
     def _own(self, kind: OperationKind) -> tuple[Operation, ...]:
         """Return the operations of a kind, without those that only undo what came too late."""
         return tuple(o for o in self.operations if o.kind is kind and o.reverses_operation_id is None)
+
+
+class PaymentSums(NamedTuple):
+    """What the payments of one order come to together; `*_count` are payments of which that holds."""
+
+    captured_minor: int = 0
+    refunded_minor: int = 0
+    authorized_minor: int = 0
+    in_flight_minor: int = 0
+    payment_count: int = 0
+    in_flight_count: int = 0
+    counting_count: int = 0
+    definite_count: int = 0
+
+    def changed(self, before: Payment | None, after: Payment | None) -> PaymentSums:
+        """Return the sums with one payment changed; None = it was not there."""
+        sums = self if before is None else PaymentSums(*map(sub, self, _sums_of(before)))
+        return sums if after is None else PaymentSums(*map(add, sums, _sums_of(after)))
+
+
+def _sums_of(payment: Payment) -> PaymentSums:
+    return PaymentSums(
+        captured_minor=payment.captured_minor,
+        refunded_minor=payment.refunded_minor,
+        authorized_minor=payment.authorized_minor,
+        in_flight_minor=payment.in_flight_minor,
+        payment_count=1,
+        in_flight_count=payment.in_flight is not None,
+        counting_count=payment.counts,
+        definite_count=payment.is_definite,
+    )

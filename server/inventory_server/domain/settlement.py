@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inventory_server.domain.holding import give_back
-from inventory_server.domain.order import OrderView
+from inventory_server.domain.order import OrderStanding
 from inventory_server.domain.payment import Operation, Payment
 from inventory_server.domain.reservation import Reservation, ReservationState
 from inventory_server.domain.state import State
@@ -30,16 +30,16 @@ def end_operation(state: State, payment: Payment, ended: Operation) -> Payment:
     undone = changed.operation(ended.reverses_operation_id or "")
     if undone is not None and (ended.is_accepted or ended.lapsed):
         changed = put_operation(state, changed, replace(undone, poll_until=None))
-    _units_follow(state, state.order_view(payment.order_id))
+    _units_follow(state, state.standing(payment.order_id))
     return changed
 
 
-def _units_follow(state: State, view: OrderView) -> None:
+def _units_follow(state: State, view: OrderStanding) -> None:
     reservation = view.reservation
     if reservation is None or not reservation.is_live:
         return
     if view.is_counting:
-        if reservation.state is ReservationState.HELD and any(p.is_definite for p in view.payments):
+        if reservation.state is ReservationState.HELD and view.is_definite:
             _commit(state, reservation)
     elif reservation.state is ReservationState.HELD and reservation.expire_time is not None:
         # A hold that no payment made: it has a time of its own, and one that never counted can't end it.

@@ -13,13 +13,21 @@ from typing import NamedTuple
 from inventory_server.domain.errors import LocationNotFound, OrderNotFound
 from inventory_server.domain.etag import etag
 from inventory_server.domain.location import Location
-from inventory_server.domain.order import Cart, OrderReturn, OrderView, SalesOrder, Shipment
-from inventory_server.domain.payment import Payment
+from inventory_server.domain.order import (
+    Cart,
+    OrderReturn,
+    OrderStanding,
+    OrderView,
+    SalesOrder,
+    Shipment,
+    UnitSums,
+)
+from inventory_server.domain.payment import Payment, PaymentSums
 from inventory_server.domain.reservation import ItemReturn, Reservation
 from inventory_server.domain.stock import Action, LogEntry, Stock, StockLevel
 from inventory_server.domain.stock_import import RowError, StockImport
 from inventory_server.domain.store import StoreSettings
-from inventory_server.domain.tables import LevelKey, Levels, OrderParts, Payments, Table
+from inventory_server.domain.tables import LevelKey, Levels, Movements, Payments, Table
 
 _NOTHING = StockLevel()
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
@@ -104,8 +112,8 @@ class State:
     carts: Table[str, Cart] = field(default_factory=Table)
     orders: Table[str, SalesOrder] = field(default_factory=Table)
     payments: Payments = field(default_factory=Payments)
-    shipments: OrderParts[Shipment] = field(default_factory=OrderParts)
-    order_returns: OrderParts[OrderReturn] = field(default_factory=OrderParts)
+    shipments: Movements[Shipment] = field(default_factory=Movements)
+    order_returns: Movements[OrderReturn] = field(default_factory=Movements)
     answers: Table[tuple[str, str], StoredAnswer] = field(default_factory=Table)
     imports: Table[str, StockImport] = field(default_factory=Table)
     # By upload and row number; only ever made.
@@ -267,17 +275,31 @@ class State:
                 updated_at = max(updated_at, self.level_times.get(key) or updated_at)
         return LevelSums(available, allocated, updated_at)
 
+    def standing(self, order_id: str) -> OrderStanding:
+        """Return an order with what its states are derived from. Raises: OrderNotFound."""
+        return OrderStanding(*self._standing(order_id))
+
     def order_view(self, order_id: str) -> OrderView:
-        """Return an order with all that its states are derived from. Raises: OrderNotFound."""
-        order = self.orders.get(order_id)
-        if order is None:
-            raise OrderNotFound(order_id)
+        """Return an order with all that is shown of it. Raises: OrderNotFound."""
         return OrderView(
-            order=order,
-            reservation=self.reservations.get(order.reservation_id) if order.reservation_id else None,
+            *self._standing(order_id),
             payments=self.payments.of_order(order_id),
             shipments=self.shipments.of_order(order_id),
             returns=self.order_returns.of_order(order_id),
+        )
+
+    def _standing(
+        self, order_id: str
+    ) -> tuple[SalesOrder, Reservation | None, PaymentSums, UnitSums, UnitSums]:
+        order = self.orders.get(order_id)
+        if order is None:
+            raise OrderNotFound(order_id)
+        return (
+            order,
+            self.reservations.get(order.reservation_id) if order.reservation_id else None,
+            self.payments.sums_of(order_id),
+            self.shipments.sums_of(order_id),
+            self.order_returns.sums_of(order_id),
         )
 
     def order_views(self) -> list[OrderView]:

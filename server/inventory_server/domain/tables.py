@@ -7,15 +7,18 @@ refused.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
-from inventory_server.domain.order import OrderReturn, Shipment
-from inventory_server.domain.payment import Payment
+from inventory_server.domain.order import OrderReturn, Shipment, UnitSums
+from inventory_server.domain.payment import Payment, PaymentSums
 from inventory_server.domain.stock import StockLevel
 
 K = TypeVar("K")
 V = TypeVar("V")
 P = TypeVar("P", bound=Payment | Shipment | OrderReturn)
+M = TypeVar("M", bound=Shipment | OrderReturn)
+P_contra = TypeVar("P_contra", contravariant=True)
+S = TypeVar("S", bound="Sums[Any]")
 LevelKey = tuple[str, str]
 
 
@@ -115,22 +118,50 @@ class Levels(Table[LevelKey, StockLevel]):
         return self._opened.get(product_id, ())
 
 
-class OrderParts(Table[str, P]):
-    """Payments, shipments or returns, and of each order which are its own: that never changes."""
+class Sums(Protocol[P_contra]):
+    """What an order's parts of one kind come to together."""
 
-    __slots__ = ("_of_order",)
+    def changed(self, before: P_contra | None, after: P_contra | None) -> Self:
+        """Return the sums with one part changed; None = it was not there."""
+        ...
 
-    def __init__(self) -> None:
+
+class OrderParts(Table[str, P], Generic[P, S]):
+    """Payments, shipments or returns, and of each order which are its own: that never changes.
+
+    Their sums are kept, so that a decision costs the same however many an order has.
+    """
+
+    __slots__ = ("_nothing", "_of_order", "_sums", "_sums_drafted")
+
+    def __init__(self, nothing: S) -> None:
         super().__init__()
+        self._nothing = nothing
         self._of_order: dict[str, dict[str, None]] = {}
+        # Of those orders alone that were asked for; what the command at hand drafts is in the second.
+        self._sums: dict[str, S] = {}
+        self._sums_drafted: dict[str, S] = {}
 
     def load(self, key: str, row: P) -> None:
         super().load(key, row)
         self._of_order.setdefault(row.order_id, {})[key] = None
+        self._sums.pop(row.order_id, None)
 
     def put(self, key: str, row: P) -> None:
         super().put(key, row)
         self._of_order.setdefault(row.order_id, {})[key] = None
+        self._sums_drafted.pop(row.order_id, None)
+
+    def keep(self) -> None:
+        for order_id in self._drafted_orders:
+            if order_id in self._sums or order_id in self._sums_drafted:
+                self._sums[order_id] = self.sums_of(order_id)
+        self._sums_drafted.clear()
+        super().keep()
+
+    def drop(self) -> None:
+        self._sums_drafted.clear()
+        super().drop()
 
     def of_order(self, order_id: str) -> tuple[P, ...]:
         """Return an order's own as the command at hand sees them, in the order loaded or made."""
@@ -138,14 +169,53 @@ class OrderParts(Table[str, P]):
         # One that was drafted by a command that was refused is none.
         return tuple(row for row in rows if row is not None)
 
+    def sums_of(self, order_id: str) -> S:
+        """Return what an order's own come to together, as the command at hand sees them."""
+        if order_id not in self._of_order:
+            return self._nothing
+        if not self._draft or order_id not in self._drafted_orders:
+            return self._added_up(order_id, self._sums)
+        if order_id not in self._sums:
+            return self._added_up(order_id, self._sums_drafted)
+        sums = self._sums_drafted.get(order_id)
+        if sums is None:
+            sums = self._sums[order_id]
+            for key, row in self._draft.items():
+                if row is not None and row.order_id == order_id:
+                    sums = sums.changed(self._rows.get(key), row)
+            self._sums_drafted[order_id] = sums
+        return sums
 
-class Payments(OrderParts[Payment]):
+    @property
+    def _drafted_orders(self) -> set[str]:
+        return {row.order_id for row in self._draft.values() if row is not None}
+
+    def _added_up(self, order_id: str, known: dict[str, S]) -> S:
+        sums = known.get(order_id)
+        if sums is None:
+            sums = self._nothing
+            for row in self.of_order(order_id):
+                sums = sums.changed(None, row)
+            known[order_id] = sums
+        return sums
+
+
+class Movements(OrderParts[M, UnitSums]):
+    """Shipments, or returns."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(UnitSums())
+
+
+class Payments(OrderParts[Payment, PaymentSums]):
     """Payments, and of each refund that a caller named which payment it is of."""
 
     __slots__ = ("_of_refund",)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(PaymentSums())
         self._of_refund: dict[str, str] = {}
 
     def load(self, key: str, row: Payment) -> None:
