@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from enum import Enum, auto
 from urllib.parse import parse_qs, urlsplit
 
-# A Parse message's statement, and the reply's CommandComplete tag.
+# The prepared statement that a Bind message names, and the reply's CommandComplete tag.
 _COMMIT = b"COMMIT\0"
 
 

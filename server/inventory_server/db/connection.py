@@ -13,9 +13,16 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from inventory_server.db.arrays import literal
-from inventory_server.db.queries import statement
-from inventory_server.db.sqlstate import ConnectionLost, DatabaseError, Unavailable, translate
+from inventory_server.db.parameters import written
+from inventory_server.db.pipeline import Pipeline, Step
+from inventory_server.db.queries import Statement, statement
+from inventory_server.db.sqlstate import (
+    ConnectionLost,
+    DatabaseError,
+    StatementRefused,
+    Unavailable,
+    translate,
+)
 
 SERVICE_ROLE = "inventory_service"
 # For the first statements of a connection; its handshake has connect_timeout.
@@ -24,6 +31,13 @@ GREETING_TIMEOUT_S = 5.0
 # A call is a statement's name with its parameters; the store is added by the transaction.
 Call = tuple[str, dict[str, Any]]
 Row = tuple[Any, ...]
+
+_BEGIN: Step = (Statement.of("BEGIN", "BEGIN ISOLATION LEVEL SERIALIZABLE"), ())
+_COMMIT: Step = (Statement.of("COMMIT", "COMMIT"), ())
+_ROLLBACK: Step = (Statement.of("ROLLBACK", "ROLLBACK"), ())
+# "cached plan must not change result type", and a prepared statement that is gone: the next connection
+# prepares afresh.
+_STALE = frozenset({"0A000", "26000"})
 
 _KEEPALIVE = {
     "connect_timeout": 5,
@@ -44,6 +58,8 @@ POINT_LOOKUPS = {
 }
 _ENGINE_SETTINGS = {
     **POINT_LOOKUPS,
+    # Literals are sent as UTF-8, whatever the database's own encoding is.
+    "client_encoding": "UTF8",
     "plan_cache_mode": "force_generic_plan",
     "lock_timeout": "5s",
     "statement_timeout": "30s",
@@ -66,8 +82,9 @@ async def take_service_role(connection: psycopg.AsyncConnection[Any]) -> None:
 class EngineConnection:
     """One backend. Raises DatabaseError subclasses; after ConnectionLost it is of no more use."""
 
-    def __init__(self, connection: psycopg.AsyncConnection[Row], pid: int, backend_start: datetime) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection[Any], pid: int, backend_start: datetime) -> None:
         self._connection = connection
+        self._pipeline = Pipeline(connection)
         self.pid = pid
         self.backend_start = backend_start
 
@@ -98,11 +115,11 @@ class EngineConnection:
 
     @property
     def is_usable(self) -> bool:
-        return not self._connection.closed
+        return self._pipeline.is_open
 
     async def begin(self, store_id: str, calls: Sequence[Call]) -> list[list[Row]]:
         """Begin a SERIALIZABLE transaction and run the calls in it: one round trip."""
-        return await self._trip(store_id, calls, first="BEGIN ISOLATION LEVEL SERIALIZABLE")
+        return (await self._trip(store_id, calls, first=_BEGIN))[1:]
 
     async def fetch(self, store_id: str, calls: Sequence[Call]) -> list[list[Row]]:
         """Run further calls of the open transaction: one round trip."""
@@ -113,23 +130,21 @@ class EngineConnection:
 
         COMMIT itself can raise 40001, so whoever retries has it inside the loop (test_conflict_at_commit).
         """
-        await self._trip(store_id, calls, last="COMMIT")
+        await self._trip(store_id, calls, last=_COMMIT)
 
     async def rollback(self) -> None:
         """End a transaction that is open or failed; on a dead connection nothing."""
         if self.is_usable:
             with suppress(psycopg.Error):
-                await self._connection.execute("ROLLBACK")
+                await self._pipeline.trip([_ROLLBACK])
 
     async def close(self) -> None:
+        self._pipeline.close()
         with suppress(psycopg.Error):
             await self._connection.close()
 
     def cut(self) -> None:
-        """Shut the socket down, so that a trip that waits ends as ConnectionLost now.
-
-        To cancel it would take as long again: the driver then asks the server to stop, and waits for it.
-        """
+        """Shut the socket down, so that a trip that waits ends as ConnectionLost now."""
         with (
             suppress(psycopg.Error, OSError),
             socket.socket(fileno=os.dup(self._connection.fileno())) as twin,
@@ -137,29 +152,32 @@ class EngineConnection:
             twin.shutdown(socket.SHUT_RDWR)
 
     async def _trip(
-        self, store_id: str, calls: Sequence[Call], first: str | None = None, last: str | None = None
+        self, store_id: str, calls: Sequence[Call], first: Step | None = None, last: Step | None = None
     ) -> list[list[Row]]:
-        cursors = []
+        steps = [_step(name, params, store_id) for name, params in calls]
+        if first:
+            steps.insert(0, first)
+        if last:
+            steps.append(last)
         try:
-            async with self._connection.pipeline():
-                if first:
-                    await self._connection.execute(first, prepare=False)
-                for name, params in calls:
-                    cursor = self._connection.cursor(binary=True)
-                    named = {
-                        key: literal(value) if type(value) is list else value for key, value in params.items()
-                    }
-                    named["store_id"] = store_id
-                    await cursor.execute(statement(name).locking, named, prepare=True)
-                    cursors.append(cursor)
-                if last:
-                    await self._connection.execute(last, prepare=False)
-            return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+            return await self._pipeline.trip(steps)
         except psycopg.Error as error:
             failure = translate(error)
-            if not self.is_usable and not isinstance(failure, ConnectionLost):
+            if error.sqlstate in _STALE:
+                self._pipeline.close()
+            elif not self.is_usable and not isinstance(failure, ConnectionLost):
                 failure = ConnectionLost(str(failure), sqlstate=failure.sqlstate)
             raise failure from error
+
+
+def _step(name: str, params: dict[str, Any], store_id: str) -> Step:
+    """Write a call's parameters, before anything is sent. Raises: StatementRefused."""
+    found = statement(name)
+    try:
+        values = [written(store_id if key == "store_id" else params[key]) for key in found.parameters]
+    except ValueError as error:
+        raise StatementRefused(f"{name}: {error}") from error
+    return found, values
 
 
 class EngineConnections:
@@ -182,7 +200,10 @@ class EngineConnections:
             connection = None
             while self._idle and connection is None:
                 candidate = self._idle.pop()
-                connection = candidate if candidate.is_usable else None
+                if candidate.is_usable:
+                    connection = candidate
+                else:
+                    await candidate.close()
             if connection is None:
                 connection = await EngineConnection.connect(self._database_url, self._settings)
             try:
@@ -193,6 +214,8 @@ class EngineConnections:
             finally:
                 if connection.is_usable:
                     self._idle.append(connection)
+                else:
+                    await connection.close()
 
     async def lay_to_rest(self, lost: EngineConnection, timeout_s: float) -> None:
         """End the backend behind a lost connection, so that what it did is settled either way.

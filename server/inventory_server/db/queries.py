@@ -12,14 +12,30 @@ from importlib.resources import files
 from typing import NamedTuple
 
 _BLOCK = re.compile(r"^-- name: (\w+)\n(.*?);\n", re.MULTILINE | re.DOTALL)
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 class Statement(NamedTuple):
-    """A named statement; `locking` is the same with its row locks."""
+    """A named statement.
+
+    Attributes:
+        locking: the same with its row locks.
+        numbered: that with $1, $2 ... for its parameters, as libpq takes it.
+        parameters: their names, in this order.
+    """
 
     name: str
     text: str
     locking: str
+    numbered: bytes
+    parameters: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, text: str, lock: str = "") -> Statement:
+        locking = f"{text}\n{lock}".strip()
+        names = tuple(dict.fromkeys(_PARAMETER.findall(locking)))
+        numbered = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", locking)
+        return cls(name, text, locking, numbered.encode(), names)
 
 
 @cache
@@ -31,7 +47,7 @@ def statements() -> dict[str, Statement]:
             if name in found:
                 raise ValueError(f"two statements are called {name}")
             text, _, lock = body.partition("-- lock: ")
-            found[name] = Statement(name, text.strip(), f"{text.strip()}\n{lock}".strip())
+            found[name] = Statement.of(name, text.strip(), lock)
     return found
 
 

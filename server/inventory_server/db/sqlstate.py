@@ -56,6 +56,7 @@ _UNAVAILABLE = frozenset(
 _LOST = frozenset(
     {
         "25P03",  # idle_in_transaction_session_timeout
+        "26000",  # invalid_sql_statement_name: somebody threw away what this connection had prepared
         "57P01",  # admin_shutdown
         "57P02",  # crash_shutdown
         "57P05",  # idle_session_timeout

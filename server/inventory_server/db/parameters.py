@@ -1,6 +1,6 @@
-"""Arrays as PostgreSQL's own literals: a third of the time that the driver takes to write a list.
+"""Parameters as PostgreSQL's own literals, in its text format: a third of the time that the driver takes.
 
-Source: PostgreSQL manual, section 8.15.2. Each parameter's type is that of the cast in its statement.
+Source: PostgreSQL manual, section 8.15.2. Each parameter's type is that of its place or cast.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
-_WRITERS: dict[type, Callable[[Any], str]] = {
+_ELEMENTS: dict[type, Callable[[Any], str]] = {
     str: _quoted,
     int: str,
     bool: str,
@@ -31,11 +31,11 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 }
 
 
-def literal(values: Sequence[Any]) -> str:
+def array(values: Sequence[Any]) -> str:
     """Return the literal of an array of one dimension. Raises: KeyError for a type that is not known here."""
     if len(values) >= LONG and len(kinds := set(map(type, values))) == 1:
         return _of_one_type(values, kinds.pop())
-    return "{" + ",".join([_WRITERS[type(value)](value) for value in values]) + "}"
+    return "{" + ",".join([_ELEMENTS[type(value)](value) for value in values]) + "}"
 
 
 def _of_one_type(values: Sequence[Any], kind: type) -> str:
@@ -43,9 +43,34 @@ def _of_one_type(values: Sequence[Any], kind: type) -> str:
     first = values[0]
     # 0.0 equals -0.0, and is another number.
     if first == values[-1] and kind is not float and values.count(first) == len(values):
-        return "{" + ",".join([_WRITERS[kind](first)] * len(values)) + "}"
+        return "{" + ",".join([_ELEMENTS[kind](first)] * len(values)) + "}"
     if kind is str:
         joined = '","'.join(values)
         if "\\" not in joined and joined.count('"') == 2 * (len(values) - 1):
             return '{"' + joined + '"}'
-    return "{" + ",".join(map(_WRITERS[kind], values)) + "}"
+    return "{" + ",".join(map(_ELEMENTS[kind], values)) + "}"
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    str: str,
+    int: str,
+    bool: str,
+    float: repr,
+    datetime: datetime.isoformat,
+    bytes: lambda data: f"\\x{data.hex()}",
+    list: array,
+}
+
+
+def written(value: Any) -> bytes | None:
+    """Return a parameter as libpq takes it; None stays NULL.
+
+    Raises: KeyError for a type that is not known here; ValueError for what PostgreSQL's text cannot hold:
+        NUL, at which libpq would end it without a word, and half a surrogate pair.
+    """
+    if value is None:
+        return None
+    data = _WRITERS[type(value)](value).encode()
+    if b"\0" in data:
+        raise ValueError("a text with NUL")
+    return data

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory_server.db.arrays import LONG, literal
+from inventory_server.db.parameters import LONG, array
 
 MOMENTS = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -37,7 +37,7 @@ def test_a_list_comes_back_as_it_went(connection: psycopg.Connection, kind: str)
     @settings(max_examples=50, deadline=None)
     def check(values: list[Any]) -> None:
         sent: Any = f"SELECT %s::{kind}[]"
-        row = connection.execute(sent, (literal(values),)).fetchone()
+        row = connection.execute(sent, (array(values),)).fetchone()
         assert row == (values,)
 
     check()
@@ -56,7 +56,7 @@ def test_a_column_of_one_type_comes_back_as_it_went(
         sent: Any = f"SELECT %s::{kind}[], %s::{kind}[]"
         columns = [values[:1] * count, (values * count)[:count]]
         columns[0][number] = values[-1]
-        row = connection.execute(sent, tuple(literal(column) for column in columns)).fetchone()
+        row = connection.execute(sent, tuple(array(column) for column in columns)).fetchone()
         # 0.0 == -0.0, but they are not written alike.
         assert repr(row) == repr(tuple(columns)) if kind == "double precision" else row == tuple(columns)
 
@@ -70,14 +70,14 @@ def test_a_text_that_means_something_in_a_literal(
 ) -> None:
     """It is no more than a text."""
     texts = [*[text] * (count - 1), "another"]
-    row = connection.execute("SELECT %s::text[]", (literal(texts),)).fetchone()
+    row = connection.execute("SELECT %s::text[]", (array(texts),)).fetchone()
     assert row == (texts,)
 
 
 def test_a_moment_of_another_zone(connection: psycopg.Connection) -> None:
     """It is the same moment."""
     moment = datetime(2026, 1, 2, 3, 4, 5, 6, timezone(timedelta(hours=5, minutes=30)))
-    row = connection.execute("SELECT %s::timestamptz[]", (literal([moment]),)).fetchone()
+    row = connection.execute("SELECT %s::timestamptz[]", (array([moment]),)).fetchone()
     assert row == ([moment],)
 
 
@@ -85,4 +85,4 @@ def test_a_type_that_is_not_known() -> None:
     """It is a defect, never written as something else."""
     for values in ([object()], [object()] * LONG):
         with pytest.raises(KeyError):
-            literal(values)
+            array(values)

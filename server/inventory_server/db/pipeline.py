@@ -1,0 +1,171 @@
+"""Round trips over libpq itself: prepared statements in a pipeline, whose results the event loop reads.
+
+psycopg's cursors take three times as long for the same (docs/decisions/0026-the-engine-speaks-libpq.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import abc, adapt
+from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq.abc import PGresult
+
+from inventory_server.db.queries import Statement
+
+Row = tuple[Any, ...]
+# A statement with the literals of its parameters.
+Step = tuple[Statement, Sequence[bytes | None]]
+
+
+class Pipeline:
+    """One connection's trips, one at a time.
+
+    Its socket is the loop's from now on, and the connection is in pipeline mode for good: whoever handed it
+    over only closes it, after `close()`.
+    """
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection = connection
+        self._libpq = connection.pgconn
+        self._loop = asyncio.get_running_loop()
+        self._fd = self._libpq.socket
+        # What turns a statement's rows into Python's values; of statements that return none, None.
+        self._loaders: dict[str, abc.Transformer | None] = {}
+        self._results: list[PGresult] = []
+        self._synced: asyncio.Future[None] | None = None
+        self._is_writing = False
+        self.is_open = True
+        self._libpq.enter_pipeline_mode()
+        self._loop.add_reader(self._fd, self._read)
+
+    async def trip(self, steps: Sequence[Step]) -> list[list[Row]]:
+        """Run statements, in one round trip.
+
+        Returns: the rows of each.
+        Raises: psycopg.Error, of the first that failed (those after it were not run), or of the connection,
+            which is closed then. Cancelled, it is closed too: what it would say next belongs to no one.
+        """
+        if self._synced is not None or not self.is_open:
+            raise psycopg.InterfaceError("the connection is busy or closed")
+        self._synced = self._loop.create_future()
+        try:
+            new = self._send(steps)
+            await self._synced
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._synced = None
+            results, self._results = self._results, []
+        return self._rows(steps, new, deque(results))
+
+    def close(self) -> None:
+        """Let go of the socket; the connection is of no more use. A trip that waits fails."""
+        if self.is_open:
+            self.is_open = False
+            self._loop.remove_reader(self._fd)
+            if self._is_writing:
+                self._loop.remove_writer(self._fd)
+            if self._synced is not None and not self._synced.done():
+                self._synced.set_exception(psycopg.OperationalError("the connection was closed"))
+
+    def _send(self, steps: Sequence[Step]) -> set[str]:
+        """Send statements, and prepare those that are new here. Returns: the names of these."""
+        new: set[str] = set()
+        for statement, values in steps:
+            name = statement.name.encode()
+            if statement.name not in self._loaders and statement.name not in new:
+                self._libpq.send_prepare(name, statement.numbered)
+                new.add(statement.name)
+            self._libpq.send_query_prepared(name, values, result_format=Format.BINARY)
+        self._libpq.pipeline_sync()
+        self._flush()
+        return new
+
+    def _flush(self) -> None:
+        """Write what the socket takes, the rest as soon as it takes more."""
+        is_writing = bool(self._libpq.flush())
+        if is_writing and not self._is_writing:
+            self._loop.add_writer(self._fd, self._write)
+        elif self._is_writing and not is_writing:
+            self._loop.remove_writer(self._fd)
+        self._is_writing = is_writing
+
+    def _write(self) -> None:
+        try:
+            self._flush()
+        except psycopg.Error as error:
+            self._fail(error)
+
+    def _read(self) -> None:
+        """Take what has come. Also when nothing was asked: the backend may say that it ends."""
+        try:
+            self._libpq.consume_input()
+            self._take()
+        except psycopg.Error as error:
+            self._fail(error)
+        else:
+            if self._libpq.status == ConnStatus.BAD:
+                self._fail(psycopg.OperationalError("the connection is lost"))
+
+    def _take(self) -> None:
+        """Take the results that are whole. Each statement's end is a None; two on end: nothing is left."""
+        was_end = False
+        while not self._libpq.is_busy():
+            result = self._libpq.get_result()
+            if result is None:
+                if was_end:
+                    return
+            elif result.status == ExecStatus.PIPELINE_SYNC:
+                if self._synced is not None and not self._synced.done():
+                    self._synced.set_result(None)
+            else:
+                self._results.append(result)
+            was_end = result is None
+
+    def _fail(self, error: psycopg.Error) -> None:
+        """End the trip that waits. What the backend said last tells more than that it is gone."""
+        if self._synced is not None and not self._synced.done():
+            last_words = [result for result in self._results if result.status == ExecStatus.FATAL_ERROR]
+            self._synced.set_exception(_error(last_words[0]) if last_words else error)
+        self.close()
+
+    def _rows(self, steps: Sequence[Step], new: set[str], results: deque[PGresult]) -> list[list[Row]]:
+        """Return the rows of each statement. Raises: psycopg.Error."""
+        found: list[list[Row]] = []
+        for statement, _ in steps:
+            is_first = statement.name in new and statement.name not in self._loaders
+            if is_first:
+                _need_success(results.popleft())
+                self._loaders[statement.name] = None
+            result = results.popleft()
+            _need_success(result)
+            found.append(self._load(statement.name, result))
+        return found
+
+    def _load(self, name: str, result: PGresult) -> list[Row]:
+        if result.status != ExecStatus.TUPLES_OK:
+            return []
+        loader = self._loaders[name]
+        if loader is None:
+            loader = self._loaders[name] = adapt.Transformer(self._connection)
+            loader.set_pgresult(result)
+        else:
+            loader.set_pgresult(result, set_loaders=False)
+        rows = loader.load_rows(0, result.ntuples, tuple)
+        loader.set_pgresult(None, set_loaders=False)
+        return rows
+
+
+def _need_success(result: PGresult) -> None:
+    if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+        raise _error(result)
+
+
+def _error(result: PGresult) -> psycopg.Error:
+    return psycopg.errors.error_from_result(result)
