@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
+from weakref import WeakSet
 
 import grpc
 import grpc.aio
 
 from inventory_client.calls import CallDefaults
 from inventory_client.channel import AioChannel, SyncChannel
+from inventory_client.errors import InventoryError
+from inventory_client.reserving import ReserveSession, batch_of, parts, verdicts_of
 from inventory_client.v1 import checkout_service_pb2, inventory_service_pb2
 from inventory_client.v1.checkout_service_pb2_grpc import CheckoutServiceStub
+from inventory_client.v1.inventory_service_pb2 import ReserveStockRequest
 from inventory_client.v1.inventory_service_pb2_grpc import InventoryServiceStub
+from inventory_client.v1.reservation_pb2 import Reservation
 
 if TYPE_CHECKING:
     from inventory_client.v1.checkout_service_pb2_grpc import CheckoutServiceAsyncStub
@@ -86,6 +92,26 @@ class Client:
         self.inventory = InventoryServiceStub(channel)
         self.checkout = CheckoutServiceStub(channel)
 
+    def reserve_many(
+        self, requests: Iterable[ReserveStockRequest], timeout_s: float | None = None
+    ) -> list[Reservation | InventoryError]:
+        """Reserve many times in few calls, each reservation by itself: a refused one changes nothing.
+
+        Args:
+            requests: any number; of each call's thousand all must be well-formed.
+            timeout_s: seconds, > 0, for each call, all its attempts; None = the client's.
+        Returns: for each request, in order, its reservation, or the error that ReserveStock would have
+            raised. A call that fails gives its error to all of its reservations.
+        """
+        told: list[Reservation | InventoryError] = []
+        for part in parts(requests):
+            try:
+                answer = self.inventory.BatchReserveStock(batch_of(part), timeout=timeout_s)
+                told += verdicts_of(answer)
+            except InventoryError as error:
+                told += [error] * len(part)
+        return told
+
     def close(self) -> None:
         """Close the connection. Calls in flight end as CANCELLED: their outcome is unknown."""
         self.channel.close()
@@ -111,13 +137,39 @@ class AioClient:
     inventory: InventoryServiceAsyncStub
     checkout: CheckoutServiceAsyncStub
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, timeout_s: float = TIMEOUT_S) -> None:
         self.channel = channel
+        self._timeout_s = timeout_s
+        self._sessions: WeakSet[ReserveSession] = WeakSet()
         self.inventory = InventoryServiceStub(channel)
         self.checkout = CheckoutServiceStub(channel)
 
+    async def reserve_many(
+        self, requests: Iterable[ReserveStockRequest], timeout_s: float | None = None
+    ) -> list[Reservation | InventoryError]:
+        """Reserve many times in few calls: as `Client.reserve_many`."""
+        told: list[Reservation | InventoryError] = []
+        for part in parts(requests):
+            try:
+                answer = await self.inventory.BatchReserveStock(batch_of(part), timeout=timeout_s)
+                told += verdicts_of(answer)
+            except InventoryError as error:
+                told += [error] * len(part)
+        return told
+
+    def reserve_session(self) -> ReserveSession:
+        """Open a session: what its callers ask at the same time goes over one stream, packed.
+
+        Returns: the session; `await` its close(), or use it in an `async with`.
+        """
+        session = ReserveSession(self.inventory, self._timeout_s)
+        self._sessions.add(session)
+        return session
+
     async def close(self) -> None:
-        """Close the connection. Calls in flight are cancelled: their outcome is unknown."""
+        """Close the connection and its sessions. Calls in flight are cancelled: their outcome is unknown."""
+        for session in list(self._sessions):
+            await session.close()
         await self.channel.close()
 
     async def __aenter__(self) -> Self:
@@ -161,4 +213,4 @@ def connect_aio(
     """
     defaults = CallDefaults(store, timeout_s, actor)
     channel = AioChannel(grpc.aio.insecure_channel(target, channel_options()), defaults)
-    return AioClient(cast(grpc.aio.Channel, channel))
+    return AioClient(cast(grpc.aio.Channel, channel), timeout_s)

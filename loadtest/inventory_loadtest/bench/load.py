@@ -107,6 +107,17 @@ def batch(client: inventory_client.AioClient, products: Products) -> Ask:
     return ask
 
 
+def stream(client: inventory_client.AioClient, products: Products) -> Ask:
+    """ReserveStock in a session that all callers of the client share."""
+    session = client.reserve_session()
+
+    async def ask() -> int:
+        await session.reserve(_request(products), timeout_s=TIMEOUT_S)
+        return 1
+
+    return ask
+
+
 def flow(client: inventory_client.AioClient, products: Products) -> Ask:
     """A whole order: cart, item, checkout, payment."""
 
@@ -130,6 +141,7 @@ KINDS: dict[str, Callable[[inventory_client.AioClient, Products], Ask]] = {
     "echo": echo,
     "bare-echo": bare_echo,
     "batch": batch,
+    "stream": stream,
     "flow": flow,
 }
 
@@ -195,8 +207,10 @@ async def load(
         per_s: for an open loop, calls a second; None = closed.
     Returns: what was answered OK. Raises: InventoryError with the first refusal.
     """
-    clients = [inventory_client.connect_aio(target) for _ in range(min(CHANNELS, callers))]
-    asks = [KINDS[kind](clients[number % len(clients)], products) for number in range(callers)]
+    channels = 1 if kind == "stream" else min(CHANNELS, callers)
+    clients = [inventory_client.connect_aio(target) for _ in range(channels)]
+    each = [KINDS[kind](client, products) for client in clients]
+    asks = [each[number % channels] for number in range(callers)]
     try:
         return await (closed_loop(asks, seconds) if per_s is None else open_loop(asks, seconds, per_s))
     finally:

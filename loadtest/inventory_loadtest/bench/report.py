@@ -19,6 +19,7 @@ _CARDS = {
     "contention_256": "times raw SQL: one product, 256 carts",
     "flatness": "of the speed over 10,000 products",
     "ceiling": "of what empty calls reach",
+    "stream": "times as fast over one session",
     "batch": "times raw SQL: batches of 1,000",
     "tail_256": "p99 / p50, 256 carts",
     "idle": "times raw SQL and an empty call, one caller: p50",

@@ -135,6 +135,7 @@ def headline(load: Load, raw: Raw, *, seconds: int) -> list[Stage]:
                 "echo_64": partial(load, kind="echo"),
                 "bare_echo_64": partial(load, kind="bare-echo"),
                 "batch_1000": partial(load, kind="batch", callers=BATCH_CALLERS),
+                "stream_64": partial(load, kind="stream"),
                 "flow_64": partial(load, kind="flow"),
             },
             [
@@ -144,6 +145,8 @@ def headline(load: Load, raw: Raw, *, seconds: int) -> list[Stage]:
                        at_least(0.95), rates("reserve_hot_64", "reserve_cold_64")),
                 Figure("ceiling", "ReserveStock, hot, 64 carts / echo through the same door, 64 callers",
                        at_least(0.8), rates("reserve_hot_64", "echo_64")),
+                Figure("stream", "64 callers sharing one session (a packed stream) / 64 unary callers",
+                       at_least(3), rates("stream_64", "reserve_hot_64")),
                 Figure("batch", "reservations in BatchReserveStock of 1,000, hot / raw SQL, hot, 64 clients",
                        at_least(100), rates("batch_1000", "raw_hot_64")),
                 Figure("flow", "full orders (cart, item, checkout, payment) / ReserveStock, 64 carts",
