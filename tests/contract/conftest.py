@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import inventory_client
 from inventory_server.db.embedded import EmbeddedPostgres
 from support.database import Observer
 from support.gateway import StagedGateway, serving
+from support.interleavings import Together
 from support.shop import Shop, StagedShop
 from support.sites import Site, started
 
@@ -60,24 +60,8 @@ def staged(staged_site: Site, staged_gateway: StagedGateway) -> Iterator[StagedS
 
 
 @pytest.fixture(params=["at once", "after a conflict"])
-def together(
-    staged: StagedShop, request: pytest.FixtureRequest
-) -> Callable[[], AbstractContextManager[None]]:
-    """What is sent in the block is decided in one batch, in order; so too where 40001 undid its first run.
-
-    The conflict is another writer's change of product `a`, which every command of these tests loads.
-    """
-
-    @contextmanager
-    def block() -> Iterator[None]:
-        if request.param == "at once":
-            with staged.batch_held():
-                yield
-        else:
-            with staged.observer.level_rewritten(staged.store, "a"), staged.batch_held():
-                yield
-
-    return block
+def together(staged: StagedShop, request: pytest.FixtureRequest) -> Together:
+    return Together(staged, after_a_conflict=request.param == "after a conflict")
 
 
 @pytest.fixture(scope="session")

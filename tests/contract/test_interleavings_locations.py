@@ -6,28 +6,13 @@ first run by 40001: the verdicts are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
 from inventory_client import v1
+from support.interleavings import Steps, Together
 from support.shop import StagedShop, word
-
-Together = Callable[[], AbstractContextManager[None]]
-Steps = dict[str, Callable[[], Any]]
-
-
-def sent(staged: StagedShop, together: Together, first: str, steps: Steps) -> dict[str, Any]:
-    """Send two calls into one batch, the named one first; return both."""
-    order = [first, *(name for name in steps if name != first)]
-    calls = {}
-    with together():
-        for name in order:
-            calls[name] = steps[name]()
-            staged.settle_in()
-    return calls
 
 
 def delete_north(staged: StagedShop) -> Any:
@@ -59,7 +44,7 @@ def test_delete_location_x_cart(staged: StagedShop, together: Together, first: s
         "delete": lambda: delete_north(staged),
         "add": lambda: staged.checkout.AddCartItems.future(add),
     }
-    calls = sent(staged, together, first, steps)
+    calls = together.sent(first, steps)
     assert staged.reason_of(calls["delete"]) == "OK"
     assert staged.reason_of(calls["add"]) == ("LOCATION_NOT_FOUND" if first == "delete" else "OK")
     if first == "add":
@@ -76,7 +61,7 @@ def test_delete_location_x_order(staged: StagedShop, together: Together, first: 
         "delete": lambda: delete_north(staged),
         "pay": lambda: staged.start_paying("o", "p", 200),
     }
-    calls = sent(staged, together, first, steps)
+    calls = together.sent(first, steps)
     assert staged.reason_of(calls["delete"]) == "OK"
     assert staged.reason_of(calls["pay"]) == "INSUFFICIENT_STOCK"
     with staged.refused("INSUFFICIENT_STOCK") as refusal:
@@ -93,7 +78,7 @@ def test_delete_location_x_order_that_can_be_paid(staged: StagedShop, together: 
         "delete": lambda: delete_north(staged),
         "pay": lambda: staged.start_paying("o", "p", 200),
     }
-    calls = sent(staged, together, first, steps)
+    calls = together.sent(first, steps)
     assert staged.reason_of(calls["delete"]) == "LOCATION_NOT_EMPTY"
     staged.at_gateway().accept()
     assert word(calls["pay"].result().payment) == "CAPTURED"
@@ -115,7 +100,7 @@ def test_delete_location_x_transfer(staged: StagedShop, together: Together, firs
         "delete": lambda: delete_north(staged),
         "transfer": lambda: staged.inventory.TransferStock.future(transfer),
     }
-    calls = sent(staged, together, first, steps)
+    calls = together.sent(first, steps)
     assert staged.reason_of(calls["transfer"]) == "OK"
     assert staged.reason_of(calls["delete"]) == ("LOCATION_NOT_EMPTY" if first == "delete" else "OK")
     if first == "transfer":
@@ -136,7 +121,7 @@ def test_transfer_x_unpaid_order_pinned_there(staged: StagedShop, together: Toge
         "transfer": lambda: staged.inventory.TransferStock.future(transfer),
         "pay": lambda: staged.start_paying("o", "p", 200),
     }
-    calls = sent(staged, together, first, steps)
+    calls = together.sent(first, steps)
     if first == "transfer":
         assert staged.reason_of(calls["transfer"]) == "OK"
         assert staged.reason_of(calls["pay"]) == "INSUFFICIENT_STOCK"
@@ -160,7 +145,7 @@ def test_disable_x_unpaid_order_pinned_there(staged: StagedShop, together: Toget
         "disable": lambda: staged.inventory.UpdateLocation.future(disable),
         "pay": lambda: staged.start_paying("o", "p", 200),
     }
-    calls = sent(staged, together, first, steps)
+    calls = together.sent(first, steps)
     assert staged.reason_of(calls["disable"]) == "OK"
     if first == "disable":
         assert staged.reason_of(calls["pay"]) == "INSUFFICIENT_STOCK"
@@ -174,7 +159,10 @@ def test_disable_x_unpaid_order_pinned_there(staged: StagedShop, together: Toget
 # --- several carts, lines (A,B) and (B,A) ----------------------------------------------------------
 
 
-def test_several_carts_lines_a_b_and_b_a(staged: StagedShop, together: Together) -> None:
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_several_carts_lines_a_b_and_b_a_that_lie_apart(
+    staged: StagedShop, together: Together, first: str
+) -> None:
     """20 carts want both of 10 pairs that lie apart, in either order: 10 have them, 10 are told."""
     staged.location("north")
     staged.stocks(a=10, b=0)
@@ -183,10 +171,11 @@ def test_several_carts_lines_a_b_and_b_a(staged: StagedShop, together: Together)
         v1.LineRequest(product_id="a", quantity=1, location="default"),
         v1.LineRequest(product_id="b", quantity=1, location="north"),
     ]
+    lines.sort(key=lambda line: line.product_id != first)
     with together():
         calls = [
             staged.inventory.ReserveStock.future(
-                v1.ReserveStockRequest(reservation_id=f"r-{number}", lines=lines[:: 1 if number % 2 else -1])
+                v1.ReserveStockRequest(reservation_id=f"r-{number}", lines=lines[:: -1 if number % 2 else 1])
             )
             for number in range(20)
         ]

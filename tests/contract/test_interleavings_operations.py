@@ -6,32 +6,18 @@ first run by 40001: the verdicts are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
-
 import pytest
 
 from inventory_client import v1
+from support.interleavings import Steps, Together
 from support.polling import until
 from support.shop import StagedShop, word
-
-Together = Callable[[], AbstractContextManager[None]]
 
 
 def order_of_2(staged: StagedShop) -> None:
     """2 of `a`, and an unpaid order of both that costs 200."""
     staged.stock("a", 2)
     staged.order("o", ("a", 2))
-
-
-def in_order(first: str, second: str, steps: dict[str, Callable[[], Any]], staged: StagedShop) -> list[Any]:
-    """Send two calls, one after the other; return them in the order of `steps`."""
-    calls = {}
-    for name in (first, second):
-        calls[name] = steps[name]()
-        staged.settle_in()
-    return [calls[name] for name in steps]
 
 
 # --- void unknown ----------------------------------------------------------------------------------
@@ -60,6 +46,28 @@ def test_void_unknown(staged: StagedShop, end: str, is_last: bool) -> None:
     assert staged.asked.count(("Void", "p")) == 1
 
 
+@pytest.mark.parametrize("first", ["outcome", "take"])
+def test_void_unknown_x_take(staged: StagedShop, together: Together, first: str) -> None:
+    """The outcome first: the units are free for whoever wants them. Before it he is refused."""
+    order_of_2(staged)
+    staged.begun("o", "p", 200, "AUTHORIZED")
+    call, visit = staged.up_to_gateway("Void", "p")
+    visit.lose_the_reply()
+    call.result()
+    outcome = staged.resolve_request("p", "ACCEPTED")
+    wanted = staged.reserve_request("r", ("a", 1))
+    told = together.told(
+        first,
+        {
+            "outcome": lambda: staged.checkout.ResolvePayment.future(outcome),
+            "take": lambda: staged.inventory.ReserveStock.future(wanted),
+        },
+    )
+    assert told == {"outcome": "OK", "take": "OK" if first == "outcome" else "INSUFFICIENT_STOCK"}
+    assert word(staged.payment("p")) == "VOIDED"
+    assert staged.numbers("a") == ((2, 1, 1) if first == "outcome" else (2, 2, 0))
+
+
 # --- capture x void at once ------------------------------------------------------------------------
 
 
@@ -69,9 +77,9 @@ def test_capture_x_void_at_once(staged: StagedShop, together: Together, first: s
     order_of_2(staged)
     staged.begun("o", "p", 200, "AUTHORIZED")
     second = "Void" if first == "Capture" else "Capture"
-    with together():
-        steps = {name: lambda n=name: staged.start(n, "p", 200) for name in ("Capture", "Void")}
-        calls = dict(zip(steps, in_order(first, second, steps, staged), strict=True))
+    calls = together.sent(
+        first, {name: lambda n=name: staged.start(n, "p", 200) for name in ("Capture", "Void")}
+    )
     assert staged.reason_of(calls[second]) == "PAYMENT_IN_PROGRESS"
     staged.at_gateway().accept()
     assert word(calls[first].result().payment) == ("CAPTURED" if first == "Capture" else "VOIDED")
@@ -128,6 +136,28 @@ def test_capture_declined_unknown_lapsed(staged: StagedShop, end: str, freed_by:
     assert staged.numbers("a") == (2, 2, 0)
 
 
+@pytest.mark.parametrize("first", ["outcome", "Void"])
+def test_capture_declined_unknown_lapsed_x_void(staged: StagedShop, together: Together, first: str) -> None:
+    """The decline first: authorized again, and the void goes on. Before it the void is in its way."""
+    order_of_2(staged)
+    staged.begun("o", "p", 200, "AUTHORIZED")
+    call, visit = staged.up_to_gateway("Capture", "p", 200)
+    visit.lose_the_reply()
+    call.result()
+    outcome = staged.resolve_request("p", "DECLINED")
+    told = together.told(
+        first,
+        {
+            "outcome": lambda: staged.checkout.ResolvePayment.future(outcome),
+            "Void": lambda: staged.start("Void", "p"),
+        },
+        is_paid=first == "outcome",
+    )
+    assert told == {"outcome": "OK", "Void": "OK" if first == "outcome" else "PAYMENT_IN_PROGRESS"}
+    assert word(staged.payment("p")) == ("VOIDED" if first == "outcome" else "AUTHORIZED")
+    assert staged.numbers("a") == ((2, 2, 0) if first == "outcome" else (2, 0, 2))
+
+
 # --- cancel x authorized ---------------------------------------------------------------------------
 
 
@@ -140,13 +170,11 @@ def test_cancel_x_authorized(staged: StagedShop, together: Together, first: str)
     order_of_2(staged)
     staged.begun("o", "held", 120, "AUTHORIZED")
     staged.begun("o", "taken", 80, "CAPTURED")
-    steps: dict[str, Callable[[], Any]] = {
+    steps: Steps = {
         "cancel": lambda: staged.checkout.CancelOrder.future(v1.CancelOrderRequest(order_id="o")),
         "capture": lambda: staged.start("Capture", "held", 120),
     }
-    with together():
-        second = "capture" if first == "cancel" else "cancel"
-        cancelled, captured = in_order(first, second, steps, staged)
+    cancelled, captured = together.sent(first, steps).values()
     if first == "capture":
         assert staged.reason_of(cancelled) == "PAYMENT_IN_PROGRESS"
         staged.at_gateway().accept()
@@ -178,12 +206,11 @@ def test_refund_in_flight_x_ship(staged: StagedShop, together: Together, first: 
     staged.begun("o", "p", 200, "CAPTURED")
     amount_minor = 200 if part == "whole" else 50
     ship = v1.ShipOrderRequest(order_id="o", shipment_id="s")
-    steps: dict[str, Callable[[], Any]] = {
+    steps: Steps = {
         "refund": lambda: staged.start("Refund", "p", amount_minor),
         "ship": lambda: staged.checkout.ShipOrder.future(ship),
     }
-    with together():
-        refunded, shipped = in_order(first, "ship" if first == "refund" else "refund", steps, staged)
+    refunded, shipped = together.sent(first, steps).values()
     assert staged.reason_of(shipped) == ("PAYMENT_IN_PROGRESS" if first == "refund" else "OK")
     staged.at_gateway().accept()
     answer = refunded.result()
@@ -207,12 +234,11 @@ def test_refund_and_cancel(staged: StagedShop, together: Together, first: str) -
     """The refund moves no unit, cancelling frees them once; a cancellation after it waits for its outcome."""
     order_of_2(staged)
     staged.begun("o", "p", 200, "CAPTURED")
-    steps: dict[str, Callable[[], Any]] = {
+    steps: Steps = {
         "refund": lambda: staged.start("Refund", "p", 200),
         "cancel": lambda: staged.checkout.CancelOrder.future(v1.CancelOrderRequest(order_id="o")),
     }
-    with together():
-        refunded, cancelled = in_order(first, "cancel" if first == "refund" else "refund", steps, staged)
+    refunded, cancelled = together.sent(first, steps).values()
     assert staged.reason_of(cancelled) == ("PAYMENT_IN_PROGRESS" if first == "refund" else "OK")
     staged.at_gateway().accept()
     answer = refunded.result()
@@ -284,12 +310,11 @@ def test_resolved_failed_x_another_payment(staged: StagedShop, together: Togethe
     visit.lose_the_reply()
     call.result()
     request = staged.resolve_request("p", "FAILED")
-    steps: dict[str, Callable[[], Any]] = {
+    steps: Steps = {
         "resolve": lambda: staged.checkout.ResolvePayment.future(request),
         "pay": lambda: staged.start_paying("o", "q", 200),
     }
-    with together():
-        resolved, paid = in_order(first, "pay" if first == "resolve" else "resolve", steps, staged)
+    resolved, paid = together.sent(first, steps).values()
     assert word(resolved.result().payment) == "FAILED"
     if first == "pay":
         assert staged.reason_of(paid) == "PAYMENT_IN_PROGRESS"

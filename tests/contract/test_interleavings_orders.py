@@ -6,39 +6,11 @@ first run by 40001: the verdicts are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
-
 import pytest
 
 from inventory_client import v1
+from support.interleavings import Steps, Together
 from support.shop import StagedShop, word
-
-Together = Callable[[], AbstractContextManager[None]]
-
-
-def sent(
-    staged: StagedShop,
-    together: Together,
-    calls: dict[str, Callable[[], Any]],
-    first: str,
-    *,
-    is_paid: bool = False,
-) -> dict[str, str]:
-    """Send the calls in one batch, `first` first, the others in the order given; return how each ended.
-
-    Args:
-        is_paid: a payment among them comes to the gateway, which accepts it.
-    """
-    futures = {}
-    with together():
-        for name in [first, *(name for name in calls if name != first)]:
-            futures[name] = calls[name]()
-            staged.settle_in()
-    if is_paid:
-        staged.at_gateway().accept()
-    return {name: staged.reason_of(future) for name, future in futures.items()}
 
 
 def pay(staged: StagedShop, order_id: str, amount_minor: int) -> None:
@@ -65,7 +37,54 @@ def test_half_paid_never_the_rest_is_listed_by_age(staged: StagedShop) -> None:
     assert staged.list_orders(payment_states=half, states=open_ones) == ["young"]
 
 
+@pytest.mark.parametrize("first", ["decline", "take"])
+def test_half_paid_never_the_rest_x_take(staged: StagedShop, together: Together, first: str) -> None:
+    """That the rest is declined frees nothing: whoever wants the units is refused before it and after it."""
+    staged.stock("a", 2)
+    staged.order("o", ("a", 2))
+    staged.begun("o", "half", 100, "CAPTURED")
+    call, visit = staged.pay_up_to_gateway("o", "rest", 100)
+    visit.lose_the_reply()
+    call.result()
+    declined = staged.resolve_request("rest", "DECLINED")
+    wanted = staged.reserve_request("r", ("a", 1))
+    told = together.told(
+        first,
+        {
+            "decline": lambda: staged.checkout.ResolvePayment.future(declined),
+            "take": lambda: staged.inventory.ReserveStock.future(wanted),
+        },
+    )
+    assert told == {"decline": "OK", "take": "INSUFFICIENT_STOCK"}
+    assert staged.actions("a") == [("RESERVE", 2)]
+    staged.cancel("o")
+    assert staged.numbers("a") == (2, 2, 0)
+
+
 # --- cancel x ship ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["cancel", "ship"])
+def test_cancel_x_ship(staged: StagedShop, together: Together, first: str) -> None:
+    """Batch order decides: the first wins, the second is refused, no unit is both released and shipped."""
+    staged.stock("a", 5)
+    staged.order("o", ("a", 2))
+    pay(staged, "o", 200)
+    told = together.told(
+        first,
+        {
+            "cancel": lambda: staged.checkout.CancelOrder.future(staged.cancel_request("o")),
+            "ship": lambda: staged.checkout.ShipOrder.future(staged.ship_request("o", "s")),
+        },
+    )
+    if first == "cancel":
+        assert told == {"cancel": "OK", "ship": "ORDER_CANCELLED"}
+        assert staged.numbers("a") == (5, 5, 0)
+    else:
+        assert told == {"cancel": "ORDER_NOT_CANCELLABLE", "ship": "OK"}
+        assert staged.numbers("a") == (3, 3, 0)
+    assert staged.actions("a") == [("RESERVE", 2), ("RELEASE" if first == "cancel" else "FULFILL", 2)]
+    assert word(staged.get_order("o")) == ("CANCELLED" if first == "cancel" else "COMPLETE")
 
 
 @pytest.mark.parametrize("first", ["cancel", "ship"])
@@ -74,14 +93,13 @@ def test_cancel_x_ship_of_a_part(staged: StagedShop, together: Together, first: 
     staged.stock("a", 5)
     staged.order("o", ("a", 3))
     pay(staged, "o", 300)
-    ended = sent(
-        staged, together,
+    ended = together.told(
+        first,
         {
             "cancel": lambda: staged.checkout.CancelOrder.future(staged.cancel_request("o")),
             "ship": lambda: staged.checkout.ShipOrder.future(staged.ship_request("o", "s", {1: 1})),
         },
-        first,
-    )  # fmt: skip
+    )
     assert ended == {"cancel": "OK", "ship": "OK" if first == "ship" else "ORDER_CANCELLED"}
     moved = [("FULFILL", 1), ("RELEASE", 2)] if first == "ship" else [("RELEASE", 3)]
     assert staged.actions("a") == [("RESERVE", 3), *moved]
@@ -107,15 +125,14 @@ def test_refund_and_cancel_and_return(
         call.result()
     back = staged.return_request("o", "r", {1: 2})
     again = staged.return_request("o", "r-2", {1: 1})
-    ended = sent(
-        staged, together,
+    ended = together.told(
+        first,
         {
             "cancel": lambda: staged.checkout.CancelOrder.future(staged.cancel_request("o")),
             "return": lambda: staged.checkout.ReturnOrderItems.future(back),
             "again": lambda: staged.checkout.ReturnOrderItems.future(again),
         },
-        first,
-    )  # fmt: skip
+    )
     assert ended == {"cancel": "OK", "return": "OK", "again": "RETURN_EXCEEDS_SHIPPED"}
     assert staged.numbers("a") == (5, 5, 0)
     moved = [("RELEASE", 1), ("RETURN", 2)]
@@ -138,14 +155,13 @@ def test_return_to_a_deleted_location(staged: StagedShop, together: Together, fi
     staged.ship("o", "s")
     delete = v1.DeleteLocationRequest(slug="far")
     back = staged.return_request("o", "r", {1: 1})
-    ended = sent(
-        staged, together,
+    ended = together.told(
+        first,
         {
             "delete": lambda: staged.inventory.DeleteLocation.future(delete),
             "return": lambda: staged.checkout.ReturnOrderItems.future(back),
         },
-        first,
-    )  # fmt: skip
+    )
     if first == "delete":
         assert ended == {"delete": "OK", "return": "LOCATION_NOT_FOUND"}
         staged.return_of("o", "r", {1: 1}, location="default")
@@ -164,14 +180,14 @@ def test_delete_stock_x_cart_and_unpaid_order(staged: StagedShop, together: Toge
     staged.cart("c", ("a", 1))
     staged.order("o", ("a", 2))
     delete = v1.DeleteStockRequest(product_id="a")
-    ended = sent(
-        staged, together,
+    ended = together.told(
+        first,
         {
             "delete": lambda: staged.inventory.DeleteStock.future(delete),
             "pay": lambda: staged.start_paying("o", "p", 200),
         },
-        first, is_paid=first == "pay",
-    )  # fmt: skip
+        is_paid=first == "pay",
+    )
     if first == "pay":
         assert ended == {"pay": "OK", "delete": "STOCK_IN_USE"}
         return
@@ -190,22 +206,24 @@ def test_delete_stock_x_cart_and_unpaid_order(staged: StagedShop, together: Toge
 @pytest.mark.parametrize("first", ["off", "pay"])
 def test_sell_unmanaged_off_before_pay(staged: StagedShop, together: Together, first: str) -> None:
     """Off first: pay refuses, and holds nothing of the rest. Pay first: the order is unaffected."""
-    staged.observer.change_rows(staged.store, "store", sell_unmanaged_products=True)
+    staged.set_up(sell_unmanaged_products=True)
     staged.stock("a", 5)
     staged.order("o", ("ghost", 1), ("a", 2))
-
-    def turn_off() -> None:
-        staged.observer.change_rows(staged.store, "store", sell_unmanaged_products=False)
-
+    off = v1.UpdateStoreSettingsRequest(sell_unmanaged_products=False)
+    told = together.told(
+        first,
+        {
+            "off": lambda: staged.inventory.UpdateStoreSettings.future(off),
+            "pay": lambda: staged.start_paying("o", "p", 100),
+        },
+        is_paid=first == "pay",
+    )
+    assert not staged.settings().sell_unmanaged_products
     if first == "off":
-        turn_off()
-    calls = {"pay": lambda: staged.start_paying("o", "p", 100)}
-    ended = sent(staged, together, calls, "pay", is_paid=first == "pay")
-    if first == "off":
-        assert ended == {"pay": "INSUFFICIENT_STOCK"}
+        assert told == {"off": "OK", "pay": "INSUFFICIENT_STOCK"}
         assert (staged.actions("a"), staged.purchases) == ([], [])
         return
-    turn_off()
+    assert told == {"off": "OK", "pay": "OK"}
     pay(staged, "o", 200)
     assert [line.unmanaged for line in staged.get_order("o").lines] == [True, False]
     staged.ship("o", "s")
@@ -220,15 +238,15 @@ def test_product_gets_stock_after_an_unmanaged_payment(
     staged: StagedShop, together: Together, first: str
 ) -> None:
     """Pay first: the line is frozen, ship has no effect. Stock first: the payment holds it."""
-    staged.observer.change_rows(staged.store, "store", sell_unmanaged_products=True)
+    staged.set_up(sell_unmanaged_products=True)
     staged.stock("a", 5)
     staged.order("o", ("ghost", 2), ("a", 1))
     create = v1.CreateStockRequest(product_id="ghost", quantity=9)
-    calls: dict[str, Callable[[], Any]] = {
+    steps: Steps = {
         "pay": lambda: staged.start_paying("o", "p", 300),
         "stock": lambda: staged.inventory.CreateStock.future(create),
     }
-    assert sent(staged, together, calls, first, is_paid=True) == {"pay": "OK", "stock": "OK"}
+    assert together.told(first, steps, is_paid=True) == {"pay": "OK", "stock": "OK"}
     assert staged.get_order("o").lines[0].unmanaged == (first == "pay")
     assert staged.numbers("ghost") == ((9, 9, 0) if first == "pay" else (9, 7, 2))
     staged.ship("o", "s")
@@ -239,13 +257,16 @@ def test_product_gets_stock_after_an_unmanaged_payment(
 # --- several carts, lines (A,B) and (B,A) ----------------------------------------------------------
 
 
+@pytest.mark.parametrize("first", ["a", "b"])
 @pytest.mark.parametrize("stocked", [8, 3])
-def test_several_carts_lines_a_b_and_b_a(staged: StagedShop, together: Together, stocked: int) -> None:
+def test_several_carts_lines_a_b_and_b_a(
+    staged: StagedShop, together: Together, stocked: int, first: str
+) -> None:
     """No deadlock, no retry seen by a caller: as many are paid as there is stock for, in order of arrival."""
     staged.stocks(a=8, b=8)
+    lines = sorted((("a", 1), ("b", 1)), key=lambda line: line[0] != first)
     for number in range(8):
-        lines = (("a", 1), ("b", 1))
-        staged.order(f"o-{number}", *(lines if number % 2 else lines[::-1]))
+        staged.order(f"o-{number}", *lines[:: -1 if number % 2 else 1])
     for product_id in ("a", "b"):
         staged.change(product_id, "SET", stocked)
     calls = []
@@ -275,14 +296,14 @@ def test_cancel_with_a_target_x_pay_of_the_target(
         staged.order(order_id, ("a", 2))
     pay(staged, "o", 200)
     pays = first == "cancel" or stocked == 4
-    ended = sent(
-        staged, together,
+    ended = together.told(
+        first,
         {
             "cancel": lambda: staged.checkout.CancelOrder.future(staged.cancel_request("o", "t")),
             "pay": lambda: staged.start_paying("t", "p", 200),
         },
-        first, is_paid=pays,
-    )  # fmt: skip
+        is_paid=pays,
+    )
     cancels = first == "cancel" or stocked == 2
     assert ended == {
         "cancel": "OK" if cancels else "PAYMENT_IN_PROGRESS",

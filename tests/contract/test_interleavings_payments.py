@@ -6,20 +6,16 @@ first run by 40001: the verdicts are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
 from inventory_client import v1
+from support.interleavings import Steps, Together
 from support.shop import AUTHORIZE, StagedShop, word
 
-Together = Callable[[], AbstractContextManager[None]]
 PURCHASE = v1.PaymentKind.PAYMENT_KIND_PURCHASE
 KINDS = pytest.mark.parametrize("kind", [PURCHASE, AUTHORIZE], ids=["purchase", "authorize"])
-
-BOTH = ("A", "B")
 
 
 def other(payment_id: str) -> str:
@@ -43,7 +39,7 @@ def pay_both(
 
 
 @KINDS
-@pytest.mark.parametrize("first", BOTH)
+@pytest.mark.parametrize("first", ["A", "B"])
 def test_pay_a_and_b_at_once_a_declines_first_b_accepted(
     staged: StagedShop, first: str, kind: v1.PaymentKind.ValueType
 ) -> None:
@@ -58,18 +54,18 @@ def test_pay_a_and_b_at_once_a_declines_first_b_accepted(
     assert word(staged.reservation(staged.get_order("o").reservation_id)) == "COMMITTED"
 
 
-@pytest.mark.parametrize("first", BOTH)
+@pytest.mark.parametrize("first", ["A", "B"])
 def test_pay_a_and_b_at_once_a_declines_first_b_declines_too(staged: StagedShop, first: str) -> None:
     """The last decline releases, once."""
     calls, visits = pay_both(staged, first)
-    for payment_id in BOTH:
+    for payment_id in ("A", "B"):
         assert staged.numbers("a") == (2, 0, 2)
         visits[payment_id].decline()
         assert word(calls[payment_id].result().payment) == "DECLINED"
     assert staged.actions("a") == [("RESERVE", 2), ("RELEASE", 2)]
 
 
-@pytest.mark.parametrize("first", BOTH)
+@pytest.mark.parametrize("first", ["A", "B"])
 def test_pay_a_and_b_at_once_b_accepted_first_a_declines(staged: StagedShop, first: str) -> None:
     """Once B is captured, A's decline releases nothing."""
     calls, visits = pay_both(staged, first)
@@ -81,7 +77,7 @@ def test_pay_a_and_b_at_once_b_accepted_first_a_declines(staged: StagedShop, fir
     assert staged.get_order("o").captured_minor == 100
 
 
-@pytest.mark.parametrize("first", BOTH)
+@pytest.mark.parametrize("first", ["A", "B"])
 @pytest.mark.parametrize("b_accepted", [True, False])
 def test_pay_a_and_b_at_once_both_answers_in_one_batch(
     staged: StagedShop, together: Together, first: str, b_accepted: bool
@@ -97,7 +93,7 @@ def test_pay_a_and_b_at_once_both_answers_in_one_batch(
     assert len(staged.actions("a")) == (1 if b_accepted else 2)
 
 
-@pytest.mark.parametrize("first", BOTH)
+@pytest.mark.parametrize("first", ["A", "B"])
 def test_pay_a_and_b_at_once_in_one_batch(staged: StagedShop, together: Together, first: str) -> None:
     """Two payments of the whole total arrive together: the first takes it, the second is in its way."""
     staged.stock("a", 2)
@@ -214,6 +210,29 @@ def test_same_payment_id_after_declined(staged: StagedShop) -> None:
     assert word(call.result().payment) == "CAPTURED"
 
 
+@pytest.mark.parametrize("first", ["decline", "again"])
+def test_same_payment_id_after_declined_in_one_batch(
+    staged: StagedShop, together: Together, first: str
+) -> None:
+    """The decline first: declined again. The repeat first: it is in flight still. No second call for it."""
+    staged.stock("a", 2)
+    staged.order("o", ("a", 2))
+    call, visit = staged.pay_up_to_gateway("o", "p", 200)
+    visit.lose_the_reply()
+    call.result()
+    declined = staged.resolve_request("p", "DECLINED")
+    calls = together.sent(
+        first,
+        {
+            "decline": lambda: staged.checkout.ResolvePayment.future(declined),
+            "again": lambda: staged.start_paying("o", "p", 200),
+        },
+    )
+    assert word(calls["decline"].result().payment) == "DECLINED"
+    assert word(calls["again"].result().payment) == ("DECLINED" if first == "decline" else "PROCESSING")
+    assert (staged.purchases, staged.actions("a")) == (["p"], [("RESERVE", 2), ("RELEASE", 2)])
+
+
 # --- half paid, never the rest ---------------------------------------------------------------------
 
 
@@ -310,30 +329,34 @@ def test_cancel_x_pay_in_one_batch(staged: StagedShop, together: Together, first
 
 
 @pytest.mark.parametrize("outcome", ["ACCEPTED", "DECLINED"])
-@pytest.mark.parametrize("first", ["outcome", "cancel", "ship"])
-def test_outcome_x_cancel_or_ship_in_one_batch(
-    staged: StagedShop, together: Together, first: str, outcome: str
+@pytest.mark.parametrize("move", ["cancel", "reallocate", "ship"])
+@pytest.mark.parametrize("first", ["outcome", "move"])
+def test_outcome_unknown_x_cancel_reallocate_ship(
+    staged: StagedShop, together: Together, first: str, move: str, outcome: str
 ) -> None:
     """Before the outcome PAYMENT_IN_PROGRESS, after it what the outcome allows."""
     staged.stock("a", 2)
-    staged.order("o", ("a", 2))
+    for order_id in ("o", "target"):
+        staged.order(order_id, ("a", 2))
     call, visit = staged.pay_up_to_gateway("o", "p", 200)
     visit.lose_the_reply()
     call.result()
     request = staged.resolve_request("p", outcome)
-    other = "ship" if first == "ship" else "cancel"
-    with together():
-        for step in (first, other if first == "outcome" else "outcome"):
-            if step == "outcome":
-                resolved = staged.checkout.ResolvePayment.future(request)
-            elif step == "cancel":
-                moved = staged.checkout.CancelOrder.future(v1.CancelOrderRequest(order_id="o"))
-            else:
-                moved = staged.checkout.ShipOrder.future(v1.ShipOrderRequest(order_id="o", shipment_id="s"))
-            staged.settle_in()
-    assert word(resolved.result().payment) == ("CAPTURED" if outcome == "ACCEPTED" else "DECLINED")
-    assert staged.reason_of(moved) == ("OK" if first == "outcome" else "PAYMENT_IN_PROGRESS")
-    if first == "outcome" or outcome == "DECLINED":
-        assert staged.numbers("a") == (2, 2, 0)
-    else:
-        assert staged.numbers("a") == (2, 0, 2)
+    moves: Steps = {
+        "cancel": lambda: staged.checkout.CancelOrder.future(staged.cancel_request("o")),
+        "reallocate": lambda: staged.checkout.CancelOrder.future(staged.cancel_request("o", "target")),
+        "ship": lambda: staged.checkout.ShipOrder.future(staged.ship_request("o", "s")),
+    }
+    told = together.told(
+        first,
+        {"outcome": lambda: staged.checkout.ResolvePayment.future(request), "move": moves[move]},
+    )
+    if first == "move":
+        assert told == {"outcome": "OK", "move": "PAYMENT_IN_PROGRESS"}
+        assert staged.numbers("a") == ((2, 0, 2) if outcome == "ACCEPTED" else (2, 2, 0))
+        return
+    unpaid = move == "ship" and outcome == "DECLINED"
+    assert told == {"outcome": "OK", "move": "ORDER_NOT_SHIPPABLE" if unpaid else "OK"}
+    shipped = (0, 0, 0) if outcome == "ACCEPTED" else (2, 2, 0)
+    moved = {"cancel": (2, 2, 0), "reallocate": (2, 0, 2), "ship": shipped}
+    assert staged.numbers("a") == moved[move]

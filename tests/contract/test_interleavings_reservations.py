@@ -8,29 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
 from inventory_client import v1
-from support.shop import Shop, StagedShop, word
-
-Requests = dict[str, Callable[[], Any]]
-Together = Callable[[], AbstractContextManager[None]]
-
-
-def both(
-    shop: Shop, together: Together, first: str, requests: dict[str, Callable[[], Any]]
-) -> dict[str, str]:
-    """Send two calls in one batch, `first` first; return what became of each."""
-    order = [first, *(name for name in requests if name != first)]
-    calls = {}
-    with together():
-        for name in order:
-            calls[name] = requests[name]()
-            shop.settle_in()
-    return {name: shop.reason_of(call) for name, call in calls.items()}
+from support.interleavings import Together
+from support.shop import StagedShop, word
 
 
 def due(staged: StagedShop, units: int) -> None:
@@ -56,9 +40,7 @@ def test_expiry_x_confirm(staged: StagedShop, together: Together, first: str, mo
     due(staged, 2)
     request = getattr(v1, f"{move}ReservationRequest")(reservation_id="late")
     call = getattr(staged.inventory, f"{move}Reservation")
-    told = both(
-        staged,
-        together,
+    told = together.told(
         first,
         {"taker": reserving(staged, "taker"), "confirm": lambda: call.future(request)},
     )
@@ -77,9 +59,7 @@ def test_expiry_x_confirm_with_units_to_spare(staged: StagedShop, together: Toge
     """Where there is enough for both, a confirmation that is late allocates the whole again."""
     due(staged, 4)
     request = v1.ConfirmReservationRequest(reservation_id="late")
-    told = both(
-        staged,
-        together,
+    told = together.told(
         "taker",
         {
             "taker": reserving(staged, "taker"),
@@ -96,9 +76,7 @@ def test_expiry_x_extend(staged: StagedShop, together: Together, first: str) -> 
     """A due hold is not extended, whether or not somebody took its units yet: the taker has them."""
     due(staged, 2)
     request = v1.ExtendReservationRequest(reservation_id="late", never_expires=True)
-    told = both(
-        staged,
-        together,
+    told = together.told(
         first,
         {
             "taker": reserving(staged, "taker"),
@@ -130,6 +108,34 @@ def test_expiry_x_extend_in_time(staged: StagedShop, together: Together) -> None
     assert word(staged.reservation("late")) == "HELD"
 
 
+# --- expiry x pay ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["pay", "confirm"])
+def test_expiry_x_pay_of_another(staged: StagedShop, together: Together, first: str) -> None:
+    """A due hold gives its units to the order that is paid, swept or not; confirmed first, it has them."""
+    staged.stock("a", 2)
+    staged.order("o", ("a", 2))
+    staged.reserve_until_soon("late", ("a", 2))
+    staged.wait_until_due(("a", 2))
+    confirm = v1.ConfirmReservationRequest(reservation_id="late")
+    told = together.told(
+        first,
+        {
+            "pay": lambda: staged.start_paying("o", "p", 200),
+            "confirm": lambda: staged.inventory.ConfirmReservation.future(confirm),
+        },
+        is_paid=first == "pay",
+    )
+    if first == "pay":
+        assert told == {"pay": "OK", "confirm": "RESERVATION_EXPIRED"}
+        assert staged.actions("a") == [("RESERVE", 2), ("EXPIRE", 2), ("RESERVE", 2)]
+    else:
+        assert told == {"confirm": "OK", "pay": "INSUFFICIENT_STOCK"}
+        assert staged.purchases == []
+    assert word(staged.reservation("late")) == ("EXPIRED" if first == "pay" else "COMMITTED")
+
+
 # --- release before its reserve arrives ------------------------------------------------------------
 
 
@@ -138,9 +144,7 @@ def test_release_before_its_reserve_arrives(staged: StagedShop, together: Togeth
     """Too early it finds nothing, and the hold that comes after it lives until its time."""
     staged.stock("a", 2)
     release = v1.ReleaseReservationRequest(reservation_id="r")
-    told = both(
-        staged,
-        together,
+    told = together.told(
         first,
         {
             "release": lambda: staged.inventory.ReleaseReservation.future(release),
@@ -169,6 +173,27 @@ def test_release_before_its_reserve_arrives_the_late_hold_dies(staged: StagedSho
     assert word(staged.reservation("late")) == "EXPIRED"
 
 
+@pytest.mark.parametrize("first", ["release", "repeat"])
+def test_release_then_a_late_repeat_of_its_reserve(
+    staged: StagedShop, together: Together, first: str
+) -> None:
+    """A retry that arrives after the release never holds again."""
+    staged.stock("a", 2)
+    request = staged.reserve_request("r", ("a", 2))
+    staged.inventory.ReserveStock(request)
+    release = v1.ReleaseReservationRequest(reservation_id="r")
+    told = together.told(
+        first,
+        {
+            "release": lambda: staged.inventory.ReleaseReservation.future(release),
+            "repeat": lambda: staged.inventory.ReserveStock.future(request),
+        },
+    )
+    assert told == {"release": "OK", "repeat": "RESERVATION_NOT_ACTIVE" if first == "release" else "OK"}
+    assert word(staged.reservation("r")) == "RELEASED"
+    assert staged.numbers("a") == (2, 2, 0)
+
+
 # --- return to a deleted location ------------------------------------------------------------------
 
 
@@ -186,9 +211,7 @@ def test_return_to_a_deleted_location(staged: StagedShop, together: Together, fi
     back = v1.ReturnReservationItemsRequest(
         reservation_id="r", return_id="t", lines=staged.parts({1: 2}), restock=True
     )
-    told = both(
-        staged,
-        together,
+    told = together.told(
         first,
         {
             "delete": lambda: staged.inventory.DeleteLocation.future(delete),

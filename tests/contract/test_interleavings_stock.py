@@ -1,4 +1,4 @@
-"""The rows of "Interleavings" about stock that is deleted, each test named after its row.
+"""The rows of "Interleavings" about stock that is deleted or counted, each test named after its row.
 
 `together` decides what is sent in one batch, in order, and again after another writer's change has undone the
 first run by 40001: the verdicts are the same.
@@ -6,30 +6,18 @@ first run by 40001: the verdicts are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
 import inventory_client
 from inventory_client import v1
+from support.interleavings import Together
 from support.shop import StagedShop, word
-
-Together = Callable[[], AbstractContextManager[None]]
 
 
 def delete(staged: StagedShop) -> Any:
     return staged.inventory.DeleteStock.future(v1.DeleteStockRequest(product_id="a"))
-
-
-def in_order(staged: StagedShop, first: str, steps: dict[str, Callable[[], Any]]) -> dict[str, Any]:
-    """Send the steps, `first` first; return the calls by name."""
-    calls = {}
-    for name in sorted(steps, key=lambda name: name != first):
-        calls[name] = steps[name]()
-        staged.settle_in()
-    return calls
 
 
 def unmanaged(call: Any) -> bool:
@@ -50,15 +38,13 @@ def test_delete_stock_x_cart(staged: StagedShop, together: Together, first: str)
     staged.cart("c", ("a", 2))
     staged.cart("another")
     checkout = v1.CheckoutRequest(cart_id="c", order_id="o")
-    with together():
-        calls = in_order(
-            staged,
-            first,
-            {
-                "delete": lambda: delete(staged),
-                "check out": lambda: staged.checkout.Checkout.future(checkout),
-            },
-        )
+    calls = together.sent(
+        first,
+        {
+            "delete": lambda: delete(staged),
+            "check out": lambda: staged.checkout.Checkout.future(checkout),
+        },
+    )
     assert staged.reason_of(calls["delete"]) == "OK"
     if first == "delete":
         assert unmanaged(calls["check out"])
@@ -73,12 +59,10 @@ def test_delete_stock_x_unpaid_order(staged: StagedShop, together: Together, fir
     """Allowed; paying after it is short, managed = false, and the gateway not called. Paid first: in use."""
     staged.stock("a", 5)
     staged.order("o", ("a", 2))
-    with together():
-        calls = in_order(
-            staged,
-            first,
-            {"delete": lambda: delete(staged), "pay": lambda: staged.start_paying("o", "p", 200)},
-        )
+    calls = together.sent(
+        first,
+        {"delete": lambda: delete(staged), "pay": lambda: staged.start_paying("o", "p", 200)},
+    )
     if first == "delete":
         assert staged.reason_of(calls["delete"]) == "OK"
         assert unmanaged(calls["pay"])
@@ -104,15 +88,13 @@ def test_delete_stock_x_hold(staged: StagedShop, together: Together, first: str)
     """STOCK_IN_USE; deleted first, the hold is short, managed = false."""
     staged.stock("a", 5)
     request = staged.reserve_request("r", ("a", 2))
-    with together():
-        calls = in_order(
-            staged,
-            first,
-            {
-                "delete": lambda: delete(staged),
-                "hold": lambda: staged.inventory.ReserveStock.future(request),
-            },
-        )
+    calls = together.sent(
+        first,
+        {
+            "delete": lambda: delete(staged),
+            "hold": lambda: staged.inventory.ReserveStock.future(request),
+        },
+    )
     if first == "delete":
         assert staged.reason_of(calls["delete"]) == "OK"
         assert unmanaged(calls["hold"])
@@ -130,18 +112,41 @@ def test_delete_stock_x_hand_allocation(staged: StagedShop, together: Together, 
     """STOCK_IN_USE; deleted first, there is nothing to allocate from: STOCK_NOT_FOUND."""
     staged.stock("a", 5)
     request = staged.change_request("a", "ALLOCATE", 2)
-    with together():
-        calls = in_order(
-            staged,
-            first,
-            {
-                "delete": lambda: delete(staged),
-                "allocate": lambda: staged.inventory.CreateStockTransaction.future(request),
-            },
-        )
+    calls = together.sent(
+        first,
+        {
+            "delete": lambda: delete(staged),
+            "allocate": lambda: staged.inventory.CreateStockTransaction.future(request),
+        },
+    )
     wanted = ("OK", "STOCK_NOT_FOUND") if first == "delete" else ("STOCK_IN_USE", "OK")
     assert (staged.reason_of(calls["delete"]), staged.reason_of(calls["allocate"])) == wanted
     if first == "allocate":
         staged.change("a", "DEALLOCATE", 2)
         staged.delete("a")
     assert staged.actions("a")[-1] == ("DELETE", 5)
+
+
+# --- set below allocated ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["set", "reserve"])
+def test_set_below_allocated(staged: StagedShop, together: Together, first: str) -> None:
+    """A count below what is allocated is refused; equal is fine (available 0). Whoever is first counts."""
+    staged.stock("a", 5)
+    count = staged.change_request("a", "SET", 2)
+    hold = staged.reserve_request("r", ("a", 3))
+    told = together.told(
+        first,
+        {
+            "set": lambda: staged.inventory.CreateStockTransaction.future(count),
+            "reserve": lambda: staged.inventory.ReserveStock.future(hold),
+        },
+    )
+    if first == "set":
+        assert told == {"set": "OK", "reserve": "INSUFFICIENT_STOCK"}
+        assert staged.numbers("a") == (2, 2, 0)
+        return
+    assert told == {"reserve": "OK", "set": "TOTAL_BELOW_ALLOCATED"}
+    assert staged.numbers("a") == (5, 2, 3)
+    assert staged.change("a", "SET", 3).available_after == 0

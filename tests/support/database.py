@@ -61,17 +61,14 @@ class Observer:
             "INSERT INTO location (store_id, slug) SELECT %s, unnest(%s::text[])", (store, list(slugs))
         )
 
-    def hold_for_order(self, store: str, reservation_id: str, order_id: str, expires_in_s: float) -> None:
-        """Give a hold to an order, as a cancellation in its favour would, to run out by then."""
-        self._connection.execute(
-            "UPDATE reservation SET owned_by_order = true, expire_time = now() + make_interval(secs => %s)"
-            " WHERE store_id = %s AND reservation_id = %s",
-            (expires_in_s, store, reservation_id),
+    def runs_out(self, store: str, reservation_id: str, in_s: float) -> None:
+        """Move the end of a hold to so many seconds from now, as if most of its time were over."""
+        moved = self._connection.execute(
+            "UPDATE reservation SET expire_time = now() + make_interval(secs => %s)"
+            " WHERE store_id = %s AND reservation_id = %s AND state = 'HELD'",
+            (in_s, store, reservation_id),
         )
-        self._connection.execute(
-            "UPDATE sales_order SET reservation_id = %s WHERE store_id = %s AND order_id = %s",
-            (reservation_id, store, order_id),
-        )
+        assert moved.rowcount == 1
 
     def is_past(self, store: str, reservation_id: str) -> bool:
         """Whether a hold's time is over, by the database's clock."""
@@ -103,7 +100,7 @@ class Observer:
             holder.rollback()
 
     @contextmanager
-    def level_rewritten(self, store: str, product_id: str) -> Iterator[None]:
+    def level_rewritten(self, store: str, product_id: str) -> Iterator[psycopg.Connection]:
         """Hold a level's row at `default`; after the block wait for who loads it, then change it: 40001.
 
         Nothing of it differs afterwards, but whoever waited has lost his snapshot and must run again.
@@ -115,7 +112,7 @@ class Observer:
                 (store, product_id),
             )
             assert rewritten.rowcount == 1
-            yield
+            yield holder
             self.wait_for_one_blocked_by(holder)
             holder.commit()
 
