@@ -132,6 +132,24 @@ def test_a_page_fits_into_a_message(shop: Shop) -> None:
     assert [len(page.carts) for page in pages] == [9, 1]
 
 
+def test_a_page_of_orders_fits_into_a_message(shop: Shop) -> None:
+    """What was shipped and came back counts too; an order that is too much by itself is a page of its own."""
+    wraps = [(f"wrap-{number}", 10, 0) for number in range(1000)]
+    every = dict.fromkeys(range(1, 1001), 1)
+    for order_id in ("o-1", "o-2", "o-3"):
+        shop.cart(f"cart-{order_id}")
+        shop.add(f"cart-{order_id}", *wraps, track_stock=False)
+        shop.check_out(f"cart-{order_id}", order_id)
+        shop.pay(order_id, f"p-{order_id}", 0)
+    shop.ship("o-1", "s", every)
+    shop.return_of("o-1", "r", every, restock=False)
+    for number in range(10):
+        shop.ship("o-2", f"s-{number}", every)
+    pages = list(shop.pages_of(shop.checkout.ListOrders, v1.ListOrdersRequest(page_size=1000)))
+    assert [[order.order_id for order in page.orders] for page in pages] == [["o-1"], ["o-2"], ["o-3"]]
+    assert len(pages[1].orders[0].shipments) == 10
+
+
 # --- pages of both ---------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from inventory_server.domain.errors import (
@@ -14,9 +16,16 @@ from inventory_server.domain.errors import (
     OrderNotShippable,
     PaymentInProgress,
     QuantityExceedsHeld,
+    QuantityOverflow,
     ReturnExceedsShipped,
 )
-from inventory_server.domain.limits import TARGET_HOLD_S
+from inventory_server.domain.limits import (
+    LINES_MAX,
+    MOVED_LINES_PER_ORDER_MAX,
+    RETURNS_PER_ORDER_MAX,
+    SHIPMENTS_PER_ORDER_MAX,
+    TARGET_HOLD_S,
+)
 from inventory_server.domain.location import Location
 from inventory_server.domain.order import CartItem, OrderShippingState, OrderState
 from inventory_server.domain.order_commands import CancelOrder, ReturnOrderItems, ShipOrder
@@ -195,6 +204,64 @@ def test_refund_and_cancel_and_return(world: World) -> None:
     with pytest.raises(ReturnExceedsShipped):
         world.do(ReturnOrderItems("o", "r2", units((1, 1)), True))
     world.check()
+
+
+# --- how many there are --------------------------------------------------------------------------
+
+
+def all_of(verdicts: list[Any]) -> list[Any]:
+    assert not [verdict for verdict in verdicts if isinstance(verdict, Exception)]
+    return verdicts
+
+
+def test_so_many_shipments_of_an_order_and_no_more() -> None:
+    """At the limit the last is taken, past it none but a repeat; what is left can be cancelled."""
+    made = World()
+    made.stock("a", SHIPMENTS_PER_ORDER_MAX + 1)
+    made.order("o", CartItem("a", SHIPMENTS_PER_ORDER_MAX + 1, 1, None))
+    made.pay("o", "p", SHIPMENTS_PER_ORDER_MAX + 1)
+    ships = [ShipOrder("o", f"s{number}", units((1, 1))) for number in range(SHIPMENTS_PER_ORDER_MAX)]
+    taken = all_of(made.batch(*ships))
+    with pytest.raises(OrderNotShippable, match="1000 shipments"):
+        made.do(ShipOrder("o", "one more"))
+    assert made.do(ships[0]) == taken[0]
+    assert made.do(CancelOrder("o")).order.state is OrderState.COMPLETE
+    made.check()
+
+
+def test_so_many_returns_of_an_order_and_no_more() -> None:
+    """At the limit the last is taken, past it none but a repeat, though more was shipped."""
+    made = World()
+    made.stock("a", RETURNS_PER_ORDER_MAX + 1)
+    made.order("o", CartItem("a", RETURNS_PER_ORDER_MAX + 1, 1, None))
+    made.pay("o", "p", RETURNS_PER_ORDER_MAX + 1)
+    made.do(ShipOrder("o", "s"))
+    returns = [
+        ReturnOrderItems("o", f"r{number}", units((1, 1)), False) for number in range(RETURNS_PER_ORDER_MAX)
+    ]
+    taken = all_of(made.batch(*returns))
+    with pytest.raises(QuantityOverflow, match="limit of 1000"):
+        made.do(ReturnOrderItems("o", "one more", units((1, 1)), True))
+    assert made.do(returns[0]).order_return == taken[0].order_return
+    made.check()
+
+
+def test_so_many_lines_in_an_orders_shipments_and_returns() -> None:
+    """Ten of 1,000 lines are taken, and no line more; each has a count of its own."""
+    times = MOVED_LINES_PER_ORDER_MAX // LINES_MAX
+    made = World()
+    made.order("o", *(CartItem(f"wrap-{n}", times + 1, 1, None, False) for n in range(LINES_MAX)))
+    made.pay("o", "p", made.view("o").order.total_minor)
+    every = units(*((number, 1) for number in range(1, LINES_MAX + 1)))
+    first_twice = (LineUnits(1, 2), *every[1:])
+    ships = [ShipOrder("o", f"s{number}", every) for number in range(1, times)]
+    all_of(made.batch(ShipOrder("o", "s0", first_twice), *ships))
+    with pytest.raises(OrderNotShippable, match="10000 lines"):
+        made.do(ShipOrder("o", "one more", units((2, 1))))
+    all_of(made.batch(*(ReturnOrderItems("o", f"r{number}", every, False) for number in range(times))))
+    with pytest.raises(QuantityOverflow, match="limit of 10000"):
+        made.do(ReturnOrderItems("o", "one more", units((1, 1)), False))
+    made.check()
 
 
 # --- cancel with a target ------------------------------------------------------------------------

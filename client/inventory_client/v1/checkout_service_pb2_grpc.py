@@ -339,7 +339,8 @@ class CheckoutServiceServicer:
         """Ship a paid order, what is left of it or units of some lines: they leave the
         house. Several times, until all is shipped. The same shipment_id with the same
         content answers the shipment. Errors: ID_REUSED, ORDER_NOT_FOUND,
-        ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE, QUANTITY_EXCEEDS_HELD.
+        ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE (also the 1,001st
+        shipment, or more than 10,000 lines in all of them), QUANTITY_EXCEEDS_HELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -350,7 +351,7 @@ class CheckoutServiceServicer:
         Moves no money. The same return_id with the same content answers the return.
         Errors: ID_REUSED, ORDER_NOT_FOUND, LOCATION_NOT_FOUND (the line's own was
         deleted: name another), STOCK_NOT_FOUND, RETURN_EXCEEDS_SHIPPED,
-        QUANTITY_OVERFLOW.
+        QUANTITY_OVERFLOW (the 1,001st return, or more than 10,000 lines in all of them).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

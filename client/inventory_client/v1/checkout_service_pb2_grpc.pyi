@@ -136,14 +136,15 @@ class CheckoutServiceStub:
     """Ship a paid order, what is left of it or units of some lines: they leave the
     house. Several times, until all is shipped. The same shipment_id with the same
     content answers the shipment. Errors: ID_REUSED, ORDER_NOT_FOUND,
-    ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE, QUANTITY_EXCEEDS_HELD.
+    ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE (also the 1,001st
+    shipment, or more than 10,000 lines in all of them), QUANTITY_EXCEEDS_HELD.
     """
     ReturnOrderItems: _grpc.UnaryUnaryMultiCallable[_order_calls_pb2.ReturnOrderItemsRequest, _order_calls_pb2.ReturnOrderItemsResponse]
     """Take shipped units back, and stock them again or not; also of a cancelled order.
     Moves no money. The same return_id with the same content answers the return.
     Errors: ID_REUSED, ORDER_NOT_FOUND, LOCATION_NOT_FOUND (the line's own was
     deleted: name another), STOCK_NOT_FOUND, RETURN_EXCEEDS_SHIPPED,
-    QUANTITY_OVERFLOW.
+    QUANTITY_OVERFLOW (the 1,001st return, or more than 10,000 lines in all of them).
     """
 
 @_typing.type_check_only
@@ -251,14 +252,15 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
     """Ship a paid order, what is left of it or units of some lines: they leave the
     house. Several times, until all is shipped. The same shipment_id with the same
     content answers the shipment. Errors: ID_REUSED, ORDER_NOT_FOUND,
-    ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE, QUANTITY_EXCEEDS_HELD.
+    ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE (also the 1,001st
+    shipment, or more than 10,000 lines in all of them), QUANTITY_EXCEEDS_HELD.
     """
     ReturnOrderItems: _aio.UnaryUnaryMultiCallable[_order_calls_pb2.ReturnOrderItemsRequest, _order_calls_pb2.ReturnOrderItemsResponse]  # type: ignore[assignment]
     """Take shipped units back, and stock them again or not; also of a cancelled order.
     Moves no money. The same return_id with the same content answers the return.
     Errors: ID_REUSED, ORDER_NOT_FOUND, LOCATION_NOT_FOUND (the line's own was
     deleted: name another), STOCK_NOT_FOUND, RETURN_EXCEEDS_SHIPPED,
-    QUANTITY_OVERFLOW.
+    QUANTITY_OVERFLOW (the 1,001st return, or more than 10,000 lines in all of them).
     """
 
 class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -483,7 +485,8 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ship a paid order, what is left of it or units of some lines: they leave the
         house. Several times, until all is shipped. The same shipment_id with the same
         content answers the shipment. Errors: ID_REUSED, ORDER_NOT_FOUND,
-        ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE, QUANTITY_EXCEEDS_HELD.
+        ORDER_CANCELLED, PAYMENT_IN_PROGRESS, ORDER_NOT_SHIPPABLE (also the 1,001st
+        shipment, or more than 10,000 lines in all of them), QUANTITY_EXCEEDS_HELD.
         """
 
     @_abc_1.abstractmethod
@@ -496,7 +499,7 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         Moves no money. The same return_id with the same content answers the return.
         Errors: ID_REUSED, ORDER_NOT_FOUND, LOCATION_NOT_FOUND (the line's own was
         deleted: name another), STOCK_NOT_FOUND, RETURN_EXCEEDS_SHIPPED,
-        QUANTITY_OVERFLOW.
+        QUANTITY_OVERFLOW (the 1,001st return, or more than 10,000 lines in all of them).
         """
 
 def add_CheckoutServiceServicer_to_server(servicer: CheckoutServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -94,7 +94,8 @@ class ListOrdersResponse(_message.Message):
     @_builtins.property
     def orders(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Order]:
         """By create_time, then order_id. A page may be short, even empty: it looks at
-        10,000 orders and lines at most. Only an empty token ends the list.
+        10,000 orders, lines, operations of payments, and lines of shipments and returns at
+        most. Only an empty token ends the list.
         """
 
     def __init__(

@@ -14,9 +14,15 @@ from inventory_server.domain.errors import (
     OrderNotShippable,
     PaymentInProgress,
     QuantityExceedsHeld,
+    QuantityOverflow,
     ReturnExceedsShipped,
 )
 from inventory_server.domain.holding import bring_back, take_out
+from inventory_server.domain.limits import (
+    MOVED_LINES_PER_ORDER_MAX,
+    RETURNS_PER_ORDER_MAX,
+    SHIPMENTS_PER_ORDER_MAX,
+)
 from inventory_server.domain.order import OrderReturn, OrderStanding, OrderView, Shipment
 from inventory_server.domain.order_commands import ReturnOrderItems, ShipOrder
 from inventory_server.domain.reservation import LineUnits
@@ -46,6 +52,12 @@ def ship_order(state: State, command: ShipOrder, _request_id: str | None) -> Shi
     for line_number, quantity in units:
         if quantity > left.get(line_number, 0):
             raise QuantityExceedsHeld(line_number, quantity, left.get(line_number, 0))
+    if view.sent.part_count == SHIPMENTS_PER_ORDER_MAX:
+        raise OrderNotShippable(view.order.order_id, f"it has {SHIPMENTS_PER_ORDER_MAX} shipments")
+    if view.sent.line_count + len(units) > MOVED_LINES_PER_ORDER_MAX:
+        raise OrderNotShippable(
+            view.order.order_id, f"its shipments have {MOVED_LINES_PER_ORDER_MAX} lines together at most"
+        )
     held = _held_of(view, units)
     if view.reservation is not None and held:
         take_out(state, view.reservation, held)
@@ -74,6 +86,10 @@ def return_order_items(state: State, command: ReturnOrderItems, _request_id: str
     for line_number, quantity in command.units:
         if quantity > returnable[line_number]:
             raise ReturnExceedsShipped(line_number, quantity, returnable[line_number])
+    if view.back.part_count == RETURNS_PER_ORDER_MAX:
+        raise QuantityOverflow("the number of the order's returns", RETURNS_PER_ORDER_MAX)
+    if view.back.line_count + len(command.units) > MOVED_LINES_PER_ORDER_MAX:
+        raise QuantityOverflow("the number of lines in the order's returns", MOVED_LINES_PER_ORDER_MAX)
     order_return = OrderReturn(
         command.return_id, command.order_id, command.units, command.restock, command.location,
         command.reason, command.reference, state.actor, content, state.now,

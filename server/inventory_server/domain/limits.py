@@ -22,6 +22,11 @@ HOLD_S_DEFAULT = 15 * 60
 TARGET_HOLD_S = 24 * 3600
 
 PAYMENTS_PER_ORDER_MAX = 1_000
+# With so many, every text at its longest, an order still fits into a message of 4 MiB.
+SHIPMENTS_PER_ORDER_MAX = 1_000
+RETURNS_PER_ORDER_MAX = 1_000
+# Of an order's shipments together, and of its returns: whoever decides about one loads them all.
+MOVED_LINES_PER_ORDER_MAX = 10_000
 # What the service begins by itself, to undo what was accepted too late, counts but is not refused.
 OPERATIONS_PER_PAYMENT_MAX = 1_000
 

@@ -19,7 +19,7 @@ from inventory_server.domain.order import (
 from inventory_server.domain.state import State
 from inventory_server.engine import load
 
-# How many carts and items, or orders and lines, one call looks at: so a page fits into a message.
+# How many carts and items, or orders and what they consist of, one call looks at: a page fits into a message.
 LOOKED_AT_MAX = 10_000
 CHUNK = 1_000
 
@@ -125,9 +125,12 @@ async def _walk(
 
 
 def _within(keys: Sequence[tuple[Any, ...]], room: int) -> tuple[Sequence[tuple[Any, ...]], int]:
-    """Return as many of the keys as there is room for, what they stand for counted, and the room left."""
+    """Return as many of the keys as there is room for, what they stand for counted, and the room left.
+
+    The first of a page has room, whatever it stands for: one order fits into a message.
+    """
     for index, (_, _, count) in enumerate(keys):
-        if count > room:
+        if count > room and (index or room < LOOKED_AT_MAX):
             return keys[:index], 0
         room -= count
     return keys, room
