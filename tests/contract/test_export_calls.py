@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-import grpc
+from collections.abc import Iterator
 
+import grpc
+import pytest
+
+import inventory_client
 from inventory_client import v1
+from inventory_server.db.stores import create_store
+from inventory_server.launch import LaunchedProcess
+from support.database import Observer
 from support.imports import exported, imported, row
 from support.shop import Shop
+
+
+@pytest.fixture
+def elsewhere(server: LaunchedProcess, database_url: str, store: str, observer: Observer) -> Iterator[Shop]:
+    """Another new store on the shared server."""
+    name = f"{store}-2"
+    create_store(database_url, name)
+    with inventory_client.connect(server.address, store=name) as client:
+        yield Shop(client, name, observer)
 
 
 def test_an_empty_store(shop: Shop) -> None:
@@ -40,6 +56,48 @@ def test_an_export_shows_one_moment(shop: Shop) -> None:
     assert first.snapshot_time == last.snapshot_time
     assert next(call, None) is None
     assert [found.levels[0].total for found in exported(shop)[-2:]] == [9, 1]
+
+
+def test_the_way_round(shop: Shop, elsewhere: Shop) -> None:
+    """An export imported where nothing was gives the same one: all levels, thresholds, zeros; no tombstone.
+
+    Imported where it came from, it changes no total, and brings nothing back.
+    """
+    for each in (shop, elsewhere):
+        each.location("north")
+        each.location("south")
+    shop.location("gone")
+    imported(
+        shop,
+        row("both", 3, ("north", 4)),
+        row("deleted", 5, ("north", 6), low_stock_threshold=1),
+        row("empty", ("south", 0), low_stock_threshold=0),
+        row("held", 9, ("south", 2), low_stock_threshold=2**43 - 1),
+        row("left", ("gone", 0)),
+        row("north", ("north", 2**43 - 1)),
+        row("reborn", 8, ("south", 8), low_stock_threshold=8),
+    )
+    shop.reserve("r", ("held", 3))
+    shop.change("both", "ALLOCATE", 2, location="north")
+    shop.delete("deleted")
+    shop.delete("reborn")
+    imported(shop, row("reborn", ("south", 1)), import_id="again")
+    shop.disable("south")
+    shop.delete_location("gone")
+    whole = exported(shop)
+    assert whole == [
+        row("both", 3, ("north", 4)),
+        row("empty", ("south", 0), low_stock_threshold=0),
+        row("held", 9, ("south", 2), low_stock_threshold=2**43 - 1),
+        row("left", 0),
+        row("north", ("north", 2**43 - 1)),
+        row("reborn", 0, ("south", 1)),
+    ]
+    assert imported(elsewhere, *whole).applied_count == len(whole)
+    assert exported(elsewhere) == whole
+    assert imported(shop, *whole, import_id="back").applied_count == len(whole)
+    assert exported(shop) == whole
+    assert shop.numbers("held") == (11, 8, 3)
 
 
 def test_a_reader_that_goes_away(shop: Shop) -> None:

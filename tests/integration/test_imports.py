@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from inventory_server.db.connection import EngineConnections
+from inventory_server.db.queries import Statement
 from inventory_server.domain.commands import CreateStock
 from inventory_server.domain.errors import ImportIncomplete, InvalidValue, QuantityOverflow
 from inventory_server.domain.stock_import import CHUNK_ROWS_MAX, Batch, ImportState, RowError, RowReason
@@ -264,9 +265,9 @@ async def test_as_many_uploads_at_once_as_are_taken(
 async def test_who_waits_for_the_disk(database: Database, waits: bool, setting: str) -> None:
     """Staging does not: its rows are on disk when the job is, whose COMMIT waits."""
     connections = EngineConnections(database.url, 1, waits_for_disk=waits)
+    shown = Statement.of("shown", "SHOW synchronous_commit")
     async with connections.borrow() as connection:
-        cursor = await connection._connection.execute("SHOW synchronous_commit")
-        assert await cursor.fetchall() == [(setting,)]
+        assert await connection._pipeline.trip([(shown, ())]) == [[(setting,)]]
     await connections.close()
 
 

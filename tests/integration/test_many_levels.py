@@ -7,16 +7,19 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
+from pydantic import ValidationError
 
+from inventory_server.config import Settings
 from inventory_server.db.read_pool import ReadTransaction
 from inventory_server.domain.commands import CreateStock, CreateStockTransaction, ReserveStock
-from inventory_server.domain.errors import InvalidValue
+from inventory_server.domain.decide import Request
+from inventory_server.domain.errors import InvalidValue, LocationNotEmpty
 from inventory_server.domain.location import Location
 from inventory_server.domain.location_commands import CreateLocation, DeleteLocation
 from inventory_server.domain.reservation import Line
 from inventory_server.domain.state import StockView
 from inventory_server.domain.stock import Action
-from inventory_server.engine import export, stock_reads, verification
+from inventory_server.engine import export, load, stock_reads, verification
 from inventory_server.engine.engine import Engine
 from inventory_server.engine.export import ExportRow
 from inventory_server.engine.reads import Reader
@@ -99,6 +102,32 @@ def rows_read(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
     monkeypatch.setattr(ReadTransaction, "fetch", fetch)
     return read
+
+
+@pytest.mark.parametrize("emptied", [0, 1, 2])
+async def test_as_many_levels_as_a_batch_can_empty(
+    store: Store, monkeypatch: pytest.MonkeyPatch, emptied: int
+) -> None:
+    """One more is looked at, so a location that still keeps something stays, whatever was emptied beside it.
+
+    Of the three products at `west` it empties some, in the batch that deletes it.
+    """
+    monkeypatch.setattr(load, "LEVELS_KEPT_MAX", emptied + 1)
+    requests = [
+        Request(CreateStockTransaction(product_id, Action.SET, 0, "west")) for product_id in "bdg"[:emptied]
+    ]
+    verdicts = await store.engine.change_many(
+        store.database.store, [*requests, Request(DeleteLocation("west"))], deadline_s=WAIT_S
+    )
+    assert isinstance(verdicts[-1], LocationNotEmpty)
+    assert not any(isinstance(verdict, Exception) for verdict in verdicts[:-1])
+
+
+def test_more_levels_are_looked_at_than_a_batch_can_empty() -> None:
+    """Whatever `batch_lines_max` is set to."""
+    Settings(batch_lines_max=load.LEVELS_KEPT_MAX - 1)
+    with pytest.raises(ValidationError):
+        Settings(batch_lines_max=load.LEVELS_KEPT_MAX)
 
 
 def levels_of(views: list[StockView]) -> dict[str, list[tuple[str, int]]]:

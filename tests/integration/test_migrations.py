@@ -84,7 +84,7 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "import_upload": {"store_id": "s", "upload_id": "u"},
     "import_row": {
-        "store_id": "s", "upload_id": "u", "product_id": "a", "row_number": 1, "line": 1, "levels": "[]",
+        "store_id": "s", "upload_id": "u", "product_id": "a", "row_number": 1, "line": 1, "levels": "[1]",
     },
     "import_job": {
         "store_id": "s", "import_id": "i", "upload_id": "u", "state": "RUNNING", "row_count": 2,
@@ -199,6 +199,8 @@ BREAKS: list[tuple[str, str, dict[str, Any]]] = [
     ("shipment_line_quantity_floor", "shipment_line", {"quantity": 0}),
     ("import_row_number_range", "import_row", {"product_id": "b", "row_number": 0}),
     ("import_row_number_range", "import_row", {"product_id": "b", "row_number": 1_000_001}),
+    ("import_row_level_count_range", "import_row", {"product_id": "b", "levels": "[]"}),
+    ("import_row_level_count_range", "import_row", {"product_id": "b", "levels": f"[{'1,' * 1_024}1]"}),
     ("import_job_state_known", "import_job", {"state": "DONE"}),
     ("import_job_row_limit", "import_job", {"row_count": 1_000_001}),
     ("import_job_counts", "import_job", {"applied_count": -1}),
@@ -226,7 +228,7 @@ AT_THE_LIMIT: list[tuple[str, dict[str, Any]]] = [
     ("cart_item", {"product_id": "b", "quantity": OVER - 1, "unit_price_minor": 2**53 - 1}),
     ("sales_order", {"order_id": "o2", "cart_id": "c2", "total_minor": 2**53 - 1}),
     ("payment_operation", {"operation_id": "op-3", "payment_id": "p2"}),
-    ("import_row", {"product_id": "b", "row_number": 1_000_000}),
+    ("import_row", {"product_id": "b", "row_number": 1_000_000, "levels": f"[{'1,' * 1_023}1]"}),
     ("import_job", {"import_id": "i2", "upload_id": "u2", "state": "PENDING", "row_count": 1_000_000}),
     (
         "payment_operation",

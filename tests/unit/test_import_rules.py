@@ -239,7 +239,7 @@ def test_an_import_gives_way_to_nobody_in_its_batch(world: World) -> None:
 
 
 def test_the_bounds_of_a_chunk() -> None:
-    """At most 500 rows and 2,000 levels, whichever comes first; one row in any case."""
+    """At most 500 rows and 2,048 levels, whichever comes first; one row in any case."""
     assert len(_chunk([row(n, str(n)) for n in range(CHUNK_ROWS_MAX + 1)])) == CHUNK_ROWS_MAX
     wide = tuple((f"l-{n}", 1) for n in range(CHUNK_LEVELS_MAX // 2))
     assert len(_chunk([row(n, str(n), *wide) for n in range(3)])) == 2

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory_client import v1
+from inventory_console import stock_reader
 from inventory_console.stock_file import PROBLEMS_SHOWN, BadFile, StockFile, StockRow, to_json
 from inventory_console.stock_reader import read_stock
 from inventory_console.stock_table import parse_columns, parse_slugs
@@ -241,6 +242,13 @@ def test_csv_that_is_none() -> None:
     """A quotation without an end is told of where it begins."""
     (line,) = wrong('sku,qty\n"a,1\n')
     assert line.startswith("FILE:2: no CSV: ")
+
+
+def test_as_many_products_as_an_import_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the bound it may be sent; one product past it is told before anything is."""
+    monkeypatch.setattr(stock_reader, "ROWS_MAX", 2)
+    assert len(read("sku,qty\na,1\nb,1\n").rows) == 2
+    assert wrong("sku,qty\na,1\nb,1\nc,1\n") == ["FILE: 3 products, more than the 2 of one import"]
 
 
 def test_of_many_problems_the_first_are_told() -> None:

@@ -32,6 +32,8 @@ from inventory_server.domain.tables import LevelKey, Levels, Movements, Payments
 _NOTHING = StockLevel()
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
+_NOTHING = StockLevel()
+
 
 class LevelView(NamedTuple):
     """A level as it is shown; `expired_held` is the part of what is allocated whose hold is due."""
@@ -201,7 +203,7 @@ class State:
 
     def level(self, product_id: str, location: str) -> StockLevel:
         """Return a level; one that was never opened has nothing."""
-        return self.levels.get((product_id, location)) or StockLevel()
+        return self.levels.get((product_id, location)) or _NOTHING
 
     def need_location(self, slug: str | None) -> None:
         """Raise LocationNotFound for a slug that no location has; None names none."""

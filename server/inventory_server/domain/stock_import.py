@@ -8,9 +8,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 IMPORT_ROWS_MAX = 1_000_000
-# What one chunk applies: little enough that the carts of its batch hardly notice.
+ROW_LEVELS_MAX = 1_024
+# What one chunk applies: little enough that the carts of its batch hardly notice, and two of the widest rows.
 CHUNK_ROWS_MAX = 500
-CHUNK_LEVELS_MAX = 2_000
+CHUNK_LEVELS_MAX = 2 * ROW_LEVELS_MAX
 # Errors of one import that are listed; the others are counted.
 IMPORT_ERRORS_MAX = 10_000
 

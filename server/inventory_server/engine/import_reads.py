@@ -63,10 +63,26 @@ class ImportReader(Reader):
         ]
 
     async def staged_rows(
-        self, store_id: str, upload_id: str, *, after_product_id: str, limit: int, deadline_s: float
+        self,
+        store_id: str,
+        upload_id: str,
+        *,
+        after_product_id: str,
+        rows_max: int,
+        levels_max: int,
+        deadline_s: float,
     ) -> list[ImportRow]:
-        """Return at most `limit` staged rows after a product_id, by product_id."""
-        asked = {"upload_id": upload_id, "after": after_product_id, "limit": limit}
+        """Return staged rows after a product_id, by product_id: one chunk, and the row that follows it.
+
+        Args:
+            rows_max, levels_max: what a chunk takes at most; as many levels as the widest row has, or more.
+        """
+        asked = {
+            "upload_id": upload_id,
+            "after": after_product_id,
+            "limit": rows_max + 1,
+            "levels_max": levels_max,
+        }
 
         async def read(transaction: ReadTransaction) -> list[Row]:
             return (await transaction.fetch([("staged_rows", asked)]))[0]

@@ -112,7 +112,12 @@ class Importer:
 
     async def _staged(self, store_id: str, job: StockImport, after: str) -> list[ImportRow]:
         return await self._reader.staged_rows(
-            store_id, job.upload_id, after_product_id=after, limit=CHUNK_ROWS_MAX + 1, deadline_s=DEADLINE_S
+            store_id,
+            job.upload_id,
+            after_product_id=after,
+            rows_max=CHUNK_ROWS_MAX,
+            levels_max=CHUNK_LEVELS_MAX,
+            deadline_s=DEADLINE_S,
         )
 
     async def _change(self, store_id: str, command: ImportChunk, actor: str) -> StockImport:

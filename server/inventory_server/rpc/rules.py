@@ -77,7 +77,7 @@ def validator(descriptor: Descriptor) -> Callable[[Any], list[Violation]]:
         broken: list[Violation] = []
         for check in checks:
             check(message, broken)
-        return broken[:VIOLATIONS_MAX]
+        return broken[:VIOLATIONS_MAX] if broken else broken
 
     return violations
 

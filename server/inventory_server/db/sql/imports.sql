@@ -48,11 +48,17 @@ ON CONFLICT ON CONSTRAINT import_row_pkey DO NOTHING
 RETURNING row_number;
 
 -- name: staged_rows
+-- Those that begin within so many levels. What is past them is counted and not read: a row may have 1,024.
 SELECT row_number, line, product_id, levels::text, low_stock_threshold
-FROM import_row
-WHERE store_id = %(store_id)s AND upload_id = %(upload_id)s AND product_id > %(after)s
-ORDER BY product_id
-LIMIT %(limit)s;
+FROM (
+    SELECT *, sum(level_count) OVER (ORDER BY product_id ROWS UNBOUNDED PRECEDING) - level_count AS levels_before
+    FROM import_row
+    WHERE store_id = %(store_id)s AND upload_id = %(upload_id)s AND product_id > %(after)s
+    ORDER BY product_id
+    LIMIT %(limit)s
+) AS r
+WHERE levels_before <= %(levels_max)s
+ORDER BY product_id;
 
 -- name: drop_staged_rows
 DELETE FROM import_row
