@@ -70,6 +70,9 @@ def channel_options() -> list[tuple[str, str | int]]:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.min_reconnect_backoff_ms", 2_000),
+        # Without it all channels of a process to one server share a connection: its flow control, and of
+        # several server processes on one port the one that it happened to meet.
+        ("grpc.use_local_subchannel_pool", 1),
         # The service is internal, often on loopback: a proxy for the way out must not catch its calls.
         ("grpc.enable_http_proxy", 0),
     ]
@@ -193,7 +196,7 @@ def connect(
         timeout_s: seconds, > 0, for a call without a `timeout=` of its own, all its attempts together. Calls
             with a stream have no deadline but their own.
         actor: who acts, for the log: 1..128 visible ASCII characters; None = not said.
-    Returns: the client; close it, or use it in a `with`.
+    Returns: the client, which has a connection of its own; close it, or use it in a `with`.
     Raises: ValueError for a store, a timeout or an actor out of range. Its calls raise `InventoryError`.
     Effects: each call gets the deadline, the store, and a `request_id` where its request has that field and
         it is empty; UNAVAILABLE is tried again, up to 5 attempts, with the same request_id.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -17,6 +17,10 @@ from inventory_server.db import embedded
 from inventory_server.observability import configure_logging
 from inventory_server.rpc.server import Built
 from inventory_server.service import Service
+from inventory_server.workers import SERVE, Workers
+
+# What one server process opens at the most with the settings as they are, and some for operators.
+WORKER_CONNECTIONS = 30
 
 log = structlog.get_logger(__name__)
 
@@ -24,11 +28,16 @@ log = structlog.get_logger(__name__)
 OBJECTS_YOUNG_MAX = 20_000
 
 
-def run(settings: Settings, beside: Callable[[Built], None] | None = None) -> int:
+def run(
+    settings: Settings,
+    beside: Callable[[Built], None] | None = None,
+    worker_command: Sequence[str] = SERVE,
+) -> int:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         beside: adds further services to the server, before it starts.
+        worker_command: as what each of several workers is started.
     Returns: the exit status.
     Raises: OperatorError for what must be mended before it can start.
     Effects: starts and stops the embedded PostgreSQL and the gateway simulator, where the settings say so.
@@ -38,6 +47,10 @@ def run(settings: Settings, beside: Callable[[Built], None] | None = None) -> in
         # The database and the simulator start side by side: each takes about a second.
         database_url = thread.submit(_database_url, settings, outside)
         gateway_address = _gateway_address(settings, outside)
+        if settings.workers > 1:
+            payment_gateway = gateway_address or settings.payment_gateway
+            Workers(settings, database_url.result(), payment_gateway, worker_command).run()
+            return 0
         asyncio.run(_serve(settings, database_url.result(), gateway_address, beside))
     return 0
 
@@ -46,10 +59,11 @@ def _database_url(settings: Settings, outside: ExitStack) -> str:
     """Return the URL given, or that of an embedded PostgreSQL which is stopped with `outside`."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
+    room = {"max_connections": str(max(200, settings.workers * WORKER_CONNECTIONS))}
     postgres = (
-        embedded.ephemeral()
+        embedded.ephemeral(room)
         if settings.ephemeral
-        else embedded.start(settings.data_dir or embedded.default_data_dir())
+        else embedded.start(settings.data_dir or embedded.default_data_dir(), room)
     )
     outside.callback(postgres.stop)
     return postgres.url

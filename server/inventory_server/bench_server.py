@@ -12,11 +12,13 @@ from inventory_server.config import load_settings
 from inventory_server.launch import stop_when_stdin_closes
 from inventory_server.rpc.echo import add_echo
 
+COMMAND = (sys.executable, "-m", "inventory_server.bench_server")
+
 
 def main() -> int:
     """Serve until standard input closes. Returns: the exit status."""
     stop_when_stdin_closes()
-    return app.run(load_settings({}), beside=add_echo)
+    return app.run(load_settings({}), beside=add_echo, worker_command=COMMAND)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def serve(
         str | None, typer.Option(help="simulator, manual, none, or the gateway's HOST:PORT [simulator]")
     ] = None,
     gateway_args: Annotated[str | None, typer.Option(help="the simulator's options, in one string")] = None,
+    workers: Annotated[str | None, typer.Option(help="server processes on the port [1]")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error [info]")] = None,
     reflection: Annotated[
         bool | None, typer.Option("--reflection/--no-reflection", help="gRPC server reflection [yes]")
@@ -63,6 +64,7 @@ def serve(
             "host": host, "port": port, "database_url": database_url, "data_dir": data_dir,
             "ephemeral": ephemeral, "migrate": migrate, "payment_gateway": payment_gateway,
             "gateway_args": gateway_args, "log_level": log_level, "reflection": reflection,
+            "workers": workers,
         }
     )  # fmt: skip
     from inventory_server import app as service

@@ -20,6 +20,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from inventory_server.operator_error import OperatorError
 
+PORT_MAX = 65_535
+
 
 class SettingsError(OperatorError):
     """A setting that can't be used; the text is one line that names every bad one."""
@@ -45,7 +47,9 @@ class Settings(BaseSettings):
 
     # Where it listens. Plaintext, so nobody but this machine may reach it.
     host: str = Field("127.0.0.1", description="loopback address: 127.0.0.1, ::1, localhost")
-    port: int = Field(50051, ge=0, le=65535, description="0 takes a free one")
+    port: int = Field(50051, ge=0, le=PORT_MAX, description="0 takes a free one")
+    workers: int = Field(1, ge=1, le=64, description="server processes on the port; each uses one core")
+    reuse_port: bool = Field(False, description="let other servers that say so listen on the same port")
     reflection: bool = Field(True, description="answer gRPC server reflection")
 
     # The database.
@@ -99,7 +103,10 @@ class Settings(BaseSettings):
     # Looking after itself.
     verify_interval_s: float = Field(1.0, gt=0, le=3600, description="between two chunks of verification")
     metrics_port: int | None = Field(
-        None, ge=0, le=65535, description="Prometheus metrics on 127.0.0.1; 0 takes a free one; none: off"
+        None,
+        ge=0,
+        le=PORT_MAX,
+        description="Prometheus metrics on 127.0.0.1, each worker the next; 0 takes a free one; none: off",
     )
 
     log_level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error")
@@ -151,6 +158,8 @@ class Settings(BaseSettings):
             raise ValueError("ephemeral takes neither database_url nor data_dir")
         if self.database_url and self.data_dir:
             raise ValueError("database_url and data_dir exclude each other")
+        if (self.metrics_port or 0) + self.workers - 1 > PORT_MAX:
+            raise ValueError(f"metrics_port leaves no room for that of the last worker below {PORT_MAX}")
         if self.gateway_args and self.payment_gateway != "simulator":
             raise ValueError("gateway_args are the simulator's: payment_gateway must be simulator")
         if self.queue_commands_max > self.queue_commands_max_total:

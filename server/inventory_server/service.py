@@ -130,6 +130,7 @@ class Service:
             host=settings.host,
             port=settings.port,
             reflection=settings.reflection,
+            reuse_port=settings.reuse_port,
             call_timeout_s=settings.call_timeout_s,
             write_timeout_s=settings.stream_write_timeout_s,
         )

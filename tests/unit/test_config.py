@@ -131,6 +131,15 @@ def test_bad_settings_are_named(given: dict[str, object], said: str) -> None:
     assert said in refusal(**given)
 
 
+def test_the_workers_metrics_have_ports() -> None:
+    """Each worker's metrics have the next port, and the last worker's is one too."""
+    assert load_settings({"metrics_port": 65_472, "workers": 64}).workers == 64
+    with pytest.raises(SettingsError, match="metrics_port leaves no room"):
+        load_settings({"metrics_port": 65_473, "workers": 64})
+    with pytest.raises(SettingsError, match="workers"):
+        load_settings({"workers": 65})
+
+
 def test_every_bad_setting_is_named_at_once() -> None:
     """Two bad settings are one refusal."""
     said = refusal(port=-1, host="example.org")

@@ -194,7 +194,14 @@ async def open_loop(asks: list[Ask], seconds: float, per_s: float) -> Sample:
 
 
 async def load(
-    target: str, kind: str, products: Products, *, callers: int, seconds: float, per_s: float | None
+    target: str,
+    kind: str,
+    products: Products,
+    *,
+    callers: int,
+    seconds: float,
+    channels: int = CHANNELS,
+    per_s: float | None = None,
 ) -> Sample:
     """Ask a server for a bounded time.
 
@@ -204,13 +211,14 @@ async def load(
         products: must have ample stock: a refusal ends the run.
         callers: how many ask at once, 1 and up.
         seconds: how long, > 0.
+        channels: connections, at most one for each caller; a session has one.
         per_s: for an open loop, calls a second; None = closed.
     Returns: what was answered OK. Raises: InventoryError with the first refusal.
     """
-    channels = 1 if kind == "stream" else min(CHANNELS, callers)
-    clients = [inventory_client.connect_aio(target) for _ in range(channels)]
+    count = 1 if kind == "stream" else min(channels, callers)
+    clients = [inventory_client.connect_aio(target) for _ in range(count)]
     each = [KINDS[kind](client, products) for client in clients]
-    asks = [each[number % channels] for number in range(callers)]
+    asks = [each[number % count] for number in range(callers)]
     try:
         return await (closed_loop(asks, seconds) if per_s is None else open_loop(asks, seconds, per_s))
     finally:
@@ -226,12 +234,13 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=1)
     parser.add_argument("--callers", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--channels", type=int, default=CHANNELS)
     parser.add_argument("--rate", type=float)
     options = parser.parse_args()
     products = Products(options.product, options.products)
     found = load(
         options.target, options.kind, products, callers=options.callers, seconds=options.seconds,
-        per_s=options.rate,
+        channels=options.channels, per_s=options.rate,
     )  # fmt: skip
     sys.stdout.write(json.dumps(asyncio.run(found).as_json()) + "\n")
 

@@ -18,6 +18,8 @@ COLD = "cold"
 COLD_PRODUCTS = 10_000
 CARTS = (64, 256, 1_024, 2_048)
 ROUNDS = 5
+CHANNELS_MANY = 16
+"""So many connections that the kernel spreads them over all processes of a port."""
 BATCH_CALLERS = 2
 """One batch is made while the other is decided."""
 
@@ -108,6 +110,7 @@ class Load:
         callers: int = 64,
         product: str = HOT,
         products: int = 1,
+        channels: int | None = None,
         rate: float | None = None,
     ) -> Sample:
         """Run a load for some seconds. Raises: BenchError with its last word."""
@@ -115,6 +118,7 @@ class Load:
             sys.executable, "-m", "inventory_loadtest.bench.load", f"--target={self.target}",
             f"--kind={kind}", f"--callers={callers}", f"--product={product}", f"--products={products}",
             f"--seconds={seconds}", *([f"--rate={rate}"] if rate else []),
+            *([f"--channels={channels}"] if channels else []),
         ]  # fmt: skip
         done = subprocess.run(argv, check=False, capture_output=True, text=True)
         if done.returncode:
@@ -195,6 +199,23 @@ def carts_growth(load: Load, *, seconds: int) -> Stage:
         f"lowest / highest of (ReserveStock / echo) over {', '.join(f'{carts:,}' for carts in CARTS)} carts"
     )
     return Stage("ever more carts", measures, [Figure("carts_growth", what, at_least(0.9), growth)], seconds)
+
+
+def workers(one: Load, several: Load, count: int, *, seconds: int) -> Stage:
+    """Several server processes on one port beside one, on the same database."""
+    measures = {
+        "reserve_workers_1": partial(one, channels=CHANNELS_MANY),
+        f"reserve_workers_{count}": partial(several, channels=CHANNELS_MANY),
+        "echo_workers_1": partial(one, kind="echo", channels=CHANNELS_MANY),
+        f"echo_workers_{count}": partial(several, kind="echo", channels=CHANNELS_MANY),
+    }
+    figures = [
+        Figure(f"workers_{count}", f"ReserveStock, hot, 64 carts: {count} server processes / 1",
+               None, rates(f"reserve_workers_{count}", "reserve_workers_1")),
+        Figure(f"workers_{count}_echo", f"echo, 64 callers: {count} server processes / 1",
+               None, rates(f"echo_workers_{count}", "echo_workers_1")),
+    ]  # fmt: skip
+    return Stage(f"{count} workers", measures, figures, seconds)
 
 
 def memory(peak_mb: float) -> Found:
