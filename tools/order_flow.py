@@ -291,7 +291,8 @@ Its state is derived from its payments and shipments and stored nowhere.
 
 Each arrow is a call with the gateway's answer to it. Between the two the payment is PROCESSING; where the
 answer is in doubt it stays so, and the units stay held, until the reconciler has asked, or an administrator
-has said (ResolvePayment).
+has said (ResolvePayment). What the gateway accepts against that word is moved back by itself or, where it
+refuses, by people, who then say so (ResolvePayment on the reversal that failed); no state follows from it.
 
 {payment}
 

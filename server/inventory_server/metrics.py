@@ -33,6 +33,7 @@ class ServerCollector(Collector):
         stalled_s: by store that is watched, for how long its feed is held back.
         verification: by store, what jobs/verification.py has as Progress.
         doubt_age_s: by store, the age of its oldest payment operation in doubt.
+        reversal_count: by store, what jobs/open_payments.py has of this name.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class ServerCollector(Collector):
         stalled_s: Callable[[], Mapping[str, float]],
         verification: Callable[[], Mapping[str, Any]],
         doubt_age_s: Callable[[], Mapping[str, float]],
+        reversal_count: Callable[[], Mapping[str, float]],
     ) -> None:
         self._statistics = statistics
         self._batch_sizes = batch_sizes
@@ -51,6 +53,7 @@ class ServerCollector(Collector):
         self._stalled_s = stalled_s
         self._verification = verification
         self._doubt_age_s = doubt_age_s
+        self._reversal_count = reversal_count
 
     def collect(self) -> Iterable[Metric]:
         yield from self._engine_metrics(dict(self._statistics()))
@@ -60,6 +63,9 @@ class ServerCollector(Collector):
         )
         yield _gauge(
             "inventory_payment_doubt_age_seconds", "Age of the oldest operation in doubt", self._doubt_age_s()
+        )
+        yield _gauge(
+            "inventory_payment_reversals_open", "Money taken against the books", self._reversal_count()
         )
         yield from self._verification_metrics(dict(self._verification()))
 

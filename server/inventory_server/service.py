@@ -24,9 +24,9 @@ from inventory_server.engine.imports import Imports
 from inventory_server.engine.reads import Reader
 from inventory_server.engine.statistics import BATCH_SIZES
 from inventory_server.engine.verification import Verifier
-from inventory_server.jobs.doubt_age import INTERVAL_S as DOUBT_AGE_INTERVAL_S
-from inventory_server.jobs.doubt_age import DoubtAge
 from inventory_server.jobs.importer import Importer
+from inventory_server.jobs.open_payments import INTERVAL_S as OPEN_PAYMENTS_INTERVAL_S
+from inventory_server.jobs.open_payments import OpenPayments
 from inventory_server.jobs.periodic import run_periodically
 from inventory_server.jobs.reconciler import Reconciler
 from inventory_server.jobs.sweeper import Sweeper
@@ -154,8 +154,8 @@ class Service:
         self._jobs.append(asyncio.create_task(watch.run()))
         await watch.first_look()
         verification = ContinuousVerification(self.reader, self.verifier)
-        doubt_age = DoubtAge(self.reader)
-        self._serve_metrics(verification, doubt_age)
+        open_payments = OpenPayments(self.reader)
+        self._serve_metrics(verification, open_payments)
         await self.door.server.start()
 
         sweeper = Sweeper(self.engine, self.reader, request_log_retention_h=settings.request_log_retention_h)
@@ -165,7 +165,7 @@ class Service:
             run_periodically("importer", imported_s, self.importer.look, has_work),
             run_periodically("clearing", imported_s, self.importer.clear_away, has_work),
             run_periodically("verification", settings.verify_interval_s, verification.verify_next),
-            run_periodically("doubt_age", DOUBT_AGE_INTERVAL_S, doubt_age.look),
+            run_periodically("open_payments", OPEN_PAYMENTS_INTERVAL_S, open_payments.look),
         ]
         # With `manual` there is nobody to ask about operations in doubt: they wait for people.
         if not isinstance(self.gateway, ManualGateway):
@@ -196,7 +196,7 @@ class Service:
         await self.pools.close()
         self._stop_metrics()
 
-    def _serve_metrics(self, verification: ContinuousVerification, doubt_age: DoubtAge) -> None:
+    def _serve_metrics(self, verification: ContinuousVerification, open_payments: OpenPayments) -> None:
         """Serve metrics where the settings say so."""
         if self.settings.metrics_port is None:
             return
@@ -206,7 +206,8 @@ class Service:
             watcher_count=lambda: self.feed.watcher_count,
             stalled_s=lambda: self.feed.stalled_s,
             verification=lambda: verification.progress,
-            doubt_age_s=lambda: doubt_age.by_store,
+            doubt_age_s=lambda: open_payments.doubt_age_s,
+            reversal_count=lambda: open_payments.reversal_count,
         )
         port, self._stop_metrics = serve_metrics(collector, self.settings.metrics_port)
         log.info("serving_metrics", address=f"127.0.0.1:{port}")

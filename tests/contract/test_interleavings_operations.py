@@ -302,6 +302,23 @@ def test_resolved_failed_the_gateway_accepts_later(
     call.cancel()
 
 
+def test_what_people_have_moved_back_is_settled(staged: StagedShop) -> None:
+    """The gateway refuses to give back what it took too late: who did it by hand says so, and it is over."""
+    order_of_2(staged)
+    call, visit = staged.pay_up_to_gateway("o", "p", 200)
+    taken = staged.resolve("p", "FAILED").operations[0].operation_id
+    visit.accept()
+    staged.at_gateway().decline()
+    refused = staged.wait_for_payment("p", "FAILED").operations[-1]
+    assert (word(refused), refused.reverses_operation_id) == ("DECLINED", taken)
+    settled = staged.resolve("p", "ACCEPTED")
+    assert (word(settled), word(settled.operations[-1])) == ("FAILED", "ACCEPTED")
+    assert settled.operations[-1].resolve_reason == "seen on their page"
+    assert (settled.captured_minor, settled.refunded_minor) == (0, 0)
+    assert staged.numbers("a") == (2, 2, 0)
+    call.cancel()
+
+
 @pytest.mark.parametrize("first", ["resolve", "pay"])
 def test_resolved_failed_x_another_payment(staged: StagedShop, together: Together, first: str) -> None:
     """Resolved first: the balance is free for another. Paid first: what is stuck is in the way."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+import inventory_client
 from inventory_client import v1
 from inventory_server.db.embedded import EmbeddedPostgres
 from support.shop import AUTHORIZE, Shop, StagedShop, word
-from support.sites import started
+from support.sites import serving_on, started
 
 
 def kinds_and_states(payment: v1.Payment) -> list[tuple[str, str]]:
@@ -279,7 +280,7 @@ def test_the_reconciler_finds_out(hasty: Shop, ledger: Path, how: str, kind: str
 
 
 def test_payments_by_hand(postgres: EmbeddedPostgres) -> None:
-    """With the gateway `manual` every operation waits for an administrator's word; nothing else ends it."""
+    """With the gateway `manual` every operation waits for an administrator's word, which is all it needs."""
     with started(postgres, payment_gateway="manual", reconcile_interval_s=0.1) as site, site.shop() as shop:
         shop.stock("a", 5)
         shop.order("o", ("a", 2))
@@ -293,6 +294,20 @@ def test_payments_by_hand(postgres: EmbeddedPostgres) -> None:
         shop.ship("o", "s")
         states = [word(o) for o in shop.payment("p").operations]
         assert states == ["ACCEPTED", "ACCEPTED", "FAILED"]
+        shop.order("o2", ("a", 3))
+        shop.pay("o2", "q", 300)
+        assert word(shop.resolve("q", "DECLINED")) == "DECLINED"
+        assert shop.numbers("a") == (3, 3, 0)
+        shop.authorize("o2", "r", 300)
+        shop.resolve("r", "ACCEPTED")
+        shop.void("r")
+        # What another server has begun waits for the same word.
+        with (
+            serving_on(site.database_url, payment_gateway="manual") as other,
+            inventory_client.connect(other.address, store=shop.store, timeout_s=60) as client,
+        ):
+            assert word(Shop(client, shop.store, site.observer).resolve("r", "ACCEPTED")) == "VOIDED"
+        assert shop.numbers("a") == (3, 3, 0)
 
 
 def test_what_was_begun_before_the_gateway_went(postgres: EmbeddedPostgres) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from inventory_server.domain.commands import AddCartItems, Checkout, CreateCart, CreateStock
+from inventory_server.domain.commands import AddCartItems, Checkout, Command, CreateCart, CreateStock
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationKind, OperationState, PaymentState
 from inventory_server.domain.payment_commands import ResolvePayment, SettlePayment
-from inventory_server.engine import payment_reads
+from inventory_server.engine import payment_reads, reads
 from inventory_server.engine.payment_reads import PaymentFilters
 from support.engine import Database, running_engine
 from support.world import begin, further
@@ -88,6 +88,38 @@ async def test_a_list_by_state_looks_at_so_many(database: Database, monkeypatch:
             page, last = await reader.list_payments(store, filters, after=last, limit=1, deadline_s=20)
             pages.append([payment.payment_id for payment in page])
         assert pages == [[], ["p6"], ["p8"]]
+
+
+async def test_reversals_that_are_open(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One counts from the gateway's contrary word until something has undone it; so many are looked at."""
+    store = database.store
+    async with running_engine(database.url) as (engine, reader):
+
+        async def do(*commands: Command) -> dict[str, int]:
+            for command in commands:
+                await engine.change(store, command, deadline_s=20)
+            return await reader.open_reversals([store, "default"], deadline_s=20)
+
+        def contradicted(payment_id: str) -> tuple[Command, ...]:
+            operation_id = f"op of {payment_id}"
+            return (
+                begin("o", payment_id, 1),
+                ResolvePayment("o", payment_id, operation_id, OperationState.FAILED, "seen"),
+                SettlePayment(
+                    "o", payment_id, operation_id, OperationState.ACCEPTED, reversal_id=f"undo {payment_id}"
+                ),
+            )
+
+        cart = AddCartItems("c", (CartItem("a", 3, 100, None),))
+        setup = (CreateStock("a", 9), CreateCart("c", "EUR"), cart, Checkout("c", "o"))
+        assert await do(*setup, *contradicted("p")[:2]) == {}
+        assert await do(*contradicted("p")[2:], *contradicted("q")) == {store: 2}
+        declined = SettlePayment("o", "p", "undo p", OperationState.DECLINED)
+        assert await do(declined) == {store: 2}
+        monkeypatch.setattr(reads, "REVERSALS_LOOKED_FOR_MAX", 1)
+        assert await do() == {store: 1}
+        by_hand = ResolvePayment("o", "p", "undo p", OperationState.ACCEPTED, "sent by wire")
+        assert await do(by_hand, SettlePayment("o", "q", "undo q", OperationState.ACCEPTED)) == {}
 
 
 async def test_the_age_of_the_oldest_in_doubt(database: Database) -> None:

@@ -246,6 +246,7 @@ async def test_every_statement_gets_its_parameters(
         await reader.due_reservations([database.store], limit=9, deadline_s=20)
         await reader.operations_in_doubt([database.store], limit=9, deadline_s=20)
         await reader.oldest_doubt_age_s([database.store], deadline_s=20)
+        await reader.open_reversals([database.store], deadline_s=20)
         await read_the_order_flow(reader, database.store)
         assert database.store in await reader.all_stores(deadline_s=20)
         with pytest.raises(Exception, match="shipped whole"):

@@ -32,6 +32,7 @@ def collector() -> ServerCollector:
         stalled_s=lambda: {"north": 1.5},
         verification=lambda: {"north": progress},
         doubt_age_s=lambda: {"north": 12.0},
+        reversal_count=lambda: {"north": 2},
     )
 
 
@@ -61,6 +62,7 @@ def test_what_a_scraper_reads() -> None:
         "inventory_queue_length": 4,
         "inventory_feed_stalled_seconds": 1.5,
         "inventory_payment_doubt_age_seconds": 12,
+        "inventory_payment_reversals_open": 2,
         "inventory_invariant_violations": 1,
         "inventory_verify_rounds_total": 0,
     }

@@ -327,6 +327,48 @@ def test_a_reversal_that_is_resolved(world: World) -> None:
     assert not claim(world)
 
 
+@pytest.mark.parametrize("how", [DECLINED, FAILED])
+@pytest.mark.parametrize("times", [1, REVERSALS_PER_OPERATION_MAX])
+def test_what_people_have_moved_back_is_settled(world: World, how: OperationState, times: int) -> None:
+    """A reversal that failed, called accepted by hand, ends the asking; who said why stands with it."""
+    world.begin("o", "p", 300)
+    ended = resolve(world, DECLINED).state
+    reverse_in_vain(world, times - 1)
+    assert late(world, ACCEPTED).reversal is not None
+    world.settle("o", "p", how, "undo op of p")
+    payment = resolve(world, ACCEPTED, "undo op of p")
+    assert (payment.state, payment.captured_minor, payment.refunded_minor) == (ended, 0, 0)
+    reversal = payment.reversals_of("op of p")[-1]
+    assert (reversal.state, reversal.resolve_reason) == (ACCEPTED, "seen on their page")
+    assert (reversal.resolved_at, reversal.poll_until) == (world.now, None)
+    for operation_id in ("op of p", "undo op of p"):
+        assert not claim(world, operation_id)
+    before = world.snapshot()
+    assert (late(world, ACCEPTED).reversal, late(world, ACCEPTED).gave_up) == (None, False)
+    resolve(world, ACCEPTED, "undo op of p")
+    assert world.snapshot() == before
+    world.check()
+
+
+def test_a_reversal_by_hand_says_only_that_it_was_done(world: World) -> None:
+    """Called declined or failed it is as it was; so is every other one while one is in flight."""
+    world.begin("o", "p", 300)
+    resolve(world, DECLINED)
+    reverse_in_vain(world, 1)
+    before = world.snapshot()
+    for outcome in (DECLINED, FAILED):
+        resolve(world, outcome, "undo 0")
+    assert world.snapshot() == before
+    assert late(world, ACCEPTED).reversal is not None
+    before = world.snapshot()
+    resolve(world, ACCEPTED, "undo 0")
+    assert world.snapshot() == before
+    assert resolve(world, DECLINED, "undo op of p").state is PaymentState.DECLINED
+    resolve(world, ACCEPTED, "undo op of p")
+    assert not claim(world) and not claim(world, "undo op of p")
+    world.check()
+
+
 def test_a_void_of_what_has_lapsed_undoes_it_too(world: World) -> None:
     """An authorization that came too late and has run out since needs no letting go."""
     world.do(begin("o", "p", 300, kind=AUTHORIZE))

@@ -80,10 +80,18 @@ async def test_few_reversals_begin_and_then_none() -> None:
     told = [line for line in lines if line["event"] == "reversals_given_up"]
     assert told and {line["log_level"] for line in told} == {"error"}
     assert (told[0]["payment"], told[0]["operation"]) == ("p", "op of p")
+    last = payment.reversals_of("op of p")[-1].operation_id
+    assert told[0]["last_reversal"] == last
     with capture_logs() as lines:
         payment = await desk.go_by(120)
     assert len(payment.reversals_of("op of p")) == REVERSALS_PER_OPERATION_MAX
     assert [line["event"] for line in lines].count("reversals_given_up") == 2
+    # What the line names is what people settle.
+    desk.world.do(ResolvePayment("o", "p", last, OperationState.ACCEPTED, "sent by wire"))
+    with capture_logs() as lines:
+        await desk.go_by(120)
+    assert not lines
+    desk.world.check()
 
 
 async def test_the_money_comes_back_after_the_seventh_day() -> None:

@@ -317,6 +317,8 @@ class CheckoutServiceServicer:
     def ResolvePayment(self, request, context):
         """An administrator's word, which ends an operation in doubt. The gateway is asked
         for 7 days more; where it accepts after all, the money is moved back by itself.
+        Where that fails too, and the money was moved back by hand, this says so: the
+        reversal that failed (`reverses_operation_id` is set) is called ACCEPTED.
         Errors: ID_REUSED, PAYMENT_NOT_FOUND (no such operation either).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -122,6 +122,8 @@ class CheckoutServiceStub:
     ResolvePayment: _grpc.UnaryUnaryMultiCallable[_payment_calls_pb2.ResolvePaymentRequest, _payment_calls_pb2.ResolvePaymentResponse]
     """An administrator's word, which ends an operation in doubt. The gateway is asked
     for 7 days more; where it accepts after all, the money is moved back by itself.
+    Where that fails too, and the money was moved back by hand, this says so: the
+    reversal that failed (`reverses_operation_id` is set) is called ACCEPTED.
     Errors: ID_REUSED, PAYMENT_NOT_FOUND (no such operation either).
     """
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.CancelOrderRequest, _checkout_service_pb2.CancelOrderResponse]
@@ -238,6 +240,8 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
     ResolvePayment: _aio.UnaryUnaryMultiCallable[_payment_calls_pb2.ResolvePaymentRequest, _payment_calls_pb2.ResolvePaymentResponse]  # type: ignore[assignment]
     """An administrator's word, which ends an operation in doubt. The gateway is asked
     for 7 days more; where it accepts after all, the money is moved back by itself.
+    Where that fails too, and the money was moved back by hand, this says so: the
+    reversal that failed (`reverses_operation_id` is set) is called ACCEPTED.
     Errors: ID_REUSED, PAYMENT_NOT_FOUND (no such operation either).
     """
     CancelOrder: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.CancelOrderRequest, _checkout_service_pb2.CancelOrderResponse]  # type: ignore[assignment]
@@ -459,6 +463,8 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_payment_calls_pb2.ResolvePaymentResponse, _abc.Awaitable[_payment_calls_pb2.ResolvePaymentResponse]]:
         """An administrator's word, which ends an operation in doubt. The gateway is asked
         for 7 days more; where it accepts after all, the money is moved back by itself.
+        Where that fails too, and the money was moved back by hand, this says so: the
+        reversal that failed (`reverses_operation_id` is set) is called ACCEPTED.
         Errors: ID_REUSED, PAYMENT_NOT_FOUND (no such operation either).
         """
 

@@ -308,7 +308,9 @@ class ResolvePaymentRequest(_message.Message):
     payment_id: _builtins.str
     """The payment."""
     operation_id: _builtins.str
-    """The operation in doubt: the one of `Payment.operations` that is PROCESSING."""
+    """The operation in doubt: the one of `Payment.operations` that is PROCESSING. Or a
+    reversal that was declined or failed, to say that it is ACCEPTED: settled by hand.
+    """
     outcome: Global___ResolvedOutcome.ValueType
     """How it ended."""
     reason: _builtins.str
@@ -346,7 +348,7 @@ class ResolvePaymentResponse(_message.Message):
     """True where an earlier call with this request_id ended the operation."""
     @_builtins.property
     def payment(self) -> _payment_pb2.Payment:
-        """The payment as it stands. An operation that had ended is as it was."""
+        """The payment as it stands. Any other operation that had ended is as it was."""
 
     def __init__(
         self,

@@ -55,13 +55,16 @@ def settle_payment(state: State, command: SettlePayment, _request_id: str | None
 
 
 def resolve_payment(state: State, command: ResolvePayment, _request_id: str | None) -> Payment:
-    """End an operation in doubt by an administrator's word; one that has ended is left as it is."""
+    """End an operation in doubt by an administrator's word; one that has ended is left as it is.
+
+    But for a reversal that came to nothing: called accepted, the money was moved back by hand.
+    """
     if command.order_id is None:  # see decide_payment._payment
         raise PaymentNotFound(command.payment_id)
     payment, operation = _operation(state, command.payment_id, command.operation_id)
-    if not operation.is_in_flight:
-        return payment
     is_accepted = command.outcome is OperationState.ACCEPTED
+    if not operation.is_in_flight and not (is_accepted and _is_reversal_in_vain(payment, operation)):
+        return payment
     ended = replace(
         operation,
         state=command.outcome,
@@ -143,6 +146,12 @@ def _reverse(state: State, payment: Payment, operation: Operation, command: Sett
     )
     reversal = replace(reversal, reverses_operation_id=operation.operation_id)
     return Settled(put_operation(state, payment, reversal), reversal)
+
+
+def _is_reversal_in_vain(payment: Payment, operation: Operation) -> bool:
+    """Whether an operation has ended that was to undo another one, which nothing has undone so far."""
+    undone = payment.operation(operation.reverses_operation_id or "")
+    return undone is not None and undone.poll_until is not None and payment.in_flight is None
 
 
 def _may_lapse(operation: Operation, outcome: OperationState) -> bool:

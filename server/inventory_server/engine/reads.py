@@ -55,6 +55,9 @@ from inventory_server.engine.stock_reads import (
 
 T = TypeVar("T")
 
+# Of a store's operations that are asked about after an administrator's word: for a number to be alarmed by.
+REVERSALS_LOOKED_FOR_MAX = 1_000
+
 
 class Reader:
     """Every method answers from one SERIALIZABLE snapshot.
@@ -284,6 +287,14 @@ class Reader:
         """
         rows = await self._of_stores("oldest_doubt", store_ids, 1, deadline_s)
         return {store_id: float(oldest[0][0]) for store_id, oldest in rows.items()}
+
+    async def open_reversals(self, store_ids: Sequence[str], *, deadline_s: float) -> dict[str, int]:
+        """Return by store how many operations were accepted against an administrator's word and not undone.
+
+        A store without one is left out; REVERSALS_LOOKED_FOR_MAX operations are looked at.
+        """
+        rows = await self._of_stores("reversals_open", store_ids, REVERSALS_LOOKED_FOR_MAX, deadline_s)
+        return {store_id: len(found) for store_id, found in rows.items()}
 
     async def _of_stores(
         self, statement: str, store_ids: Sequence[str], limit: int, deadline_s: float, **asked: Any

@@ -366,9 +366,13 @@ class PaymentProcessor:
             )
             self._start(store_id, settled.payment, settled.reversal)
         elif settled.gave_up:
-            operation_id = operation.operation_id
+            reversals = settled.payment.reversals_of(operation.operation_id)
             log.error(
-                "reversals_given_up", store=store_id, payment=payment.payment_id, operation=operation_id
+                "reversals_given_up",
+                store=store_id,
+                payment=payment.payment_id,
+                operation=operation.operation_id,
+                last_reversal=reversals[-1].operation_id,
             )
         elif operation.reverses_operation_id is not None and command.outcome is not OperationState.ACCEPTED:
             # Another is begun, up to a limit, when the operation that it undoes is asked about next.

@@ -100,6 +100,20 @@ WHERE store_id = %(store_id)s AND state = 'PROCESSING' AND created_at <= now()
 ORDER BY created_at
 LIMIT %(limit)s;
 
+-- name: reversals_open
+SELECT o.operation_id
+FROM (
+    SELECT operation_id, payment_id FROM payment_operation
+    WHERE store_id = %(store_id)s AND poll_until IS NOT NULL AND lease_until < 'infinity'
+    ORDER BY lease_until
+    LIMIT %(limit)s
+) AS o
+JOIN LATERAL (
+    SELECT FROM payment_operation
+    WHERE store_id = %(store_id)s AND payment_id = o.payment_id AND reverses_operation_id = o.operation_id
+    LIMIT 1
+) AS r ON true;
+
 -- name: payment_page
 SELECT payment_id
 FROM payment
