@@ -181,7 +181,7 @@ async def test_a_store_that_cannot_be_is_refused(door: Door, values: list[str]) 
 
 
 async def test_the_callers_deadline_is_passed_on(door: Door) -> None:
-    """The servicer learns how long the caller still waits; without one the server's own, never too long."""
+    """The servicer learns how long the caller still waits, 300 s at most; without one the server's own."""
     await door.call(timeout_s=2)
     await door.call(timeout_s=None)
     await door.call(timeout_s=10**6)

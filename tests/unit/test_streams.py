@@ -18,6 +18,7 @@ from inventory_client.channel import AioChannel, SyncChannel
 from inventory_client.v1 import inventory_service_pb2 as pb
 from inventory_client.v1 import stock_pb2
 from inventory_server.domain.errors import StockNotFound
+from inventory_server.rpc import edge as edge_module
 from inventory_server.rpc.edge import Call, Edge
 
 KINDS = {"Down": (False, True), "Up": (True, False), "Both": (True, True)}
@@ -169,6 +170,17 @@ async def test_a_streams_deadline(served: Served) -> None:
     with pytest.raises(inventory_client.DeadlineExceeded):
         await served.all("Down", "wait", timeout=0.2)
     await served.servicer.closed.wait()
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_a_streams_deadline_is_its_own(
+    served: Served, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it is, it is not cut to what a call may take: a watch goes on for days."""
+    monkeypatch.setattr(edge_module, "CALL_TIMEOUT_S_MAX", 0.0)
+    await served.all(name, "tea", timeout=30 * 24 * 3600)
+    assert served.servicer.calls[0].deadline_s > 29 * 24 * 3600
+    assert served.servicer.calls[0].item_deadline_s == served.edge.call_timeout_s
 
 
 async def test_a_caller_who_goes_away_closes_the_stream(served: Served) -> None:

@@ -39,7 +39,8 @@ class InventoryServiceStub:
 
     Every call: the store comes from the metadata `x-inventory-store` (absent =
     `default`), who acts from `x-inventory-actor` (absent = not said; it stands in
-    the log); without a deadline the server's own holds (5 s). On UNAVAILABLE and
+    the log); without a deadline the server's own holds (5 s), and 300 s is the longest.
+    A stream has the deadline it names, however long, or none. On UNAVAILABLE and
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
@@ -243,7 +244,8 @@ class InventoryServiceServicer:
 
     Every call: the store comes from the metadata `x-inventory-store` (absent =
     `default`), who acts from `x-inventory-actor` (absent = not said; it stands in
-    the log); without a deadline the server's own holds (5 s). On UNAVAILABLE and
+    the log); without a deadline the server's own holds (5 s), and 300 s is the longest.
+    A stream has the deadline it names, however long, or none. On UNAVAILABLE and
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
@@ -557,8 +559,8 @@ class InventoryServiceServicer:
 
     def WatchStock(self, request, context):
         """Follow the changes of all or some products: no gap, none twice, one
-        transaction's changes together, a level's in the order of its versions. Without a
-        deadline it goes on until the caller ends it. A caller who reads too slowly, or a
+        transaction's changes together, a level's in the order of its versions. It goes on
+        until its deadline or, without one, until the caller ends it. A caller who reads too slowly, or a
         server that stops, ends it with OVERLOADED: go on from the last token. Errors:
         RESUME_TOKEN_EXPIRED.
         """
@@ -767,7 +769,8 @@ class InventoryService:
 
     Every call: the store comes from the metadata `x-inventory-store` (absent =
     `default`), who acts from `x-inventory-actor` (absent = not said; it stands in
-    the log); without a deadline the server's own holds (5 s). On UNAVAILABLE and
+    the log); without a deadline the server's own holds (5 s), and 300 s is the longest.
+    A stream has the deadline it names, however long, or none. On UNAVAILABLE and
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.

@@ -40,7 +40,8 @@ class InventoryServiceStub:
 
     Every call: the store comes from the metadata `x-inventory-store` (absent =
     `default`), who acts from `x-inventory-actor` (absent = not said; it stands in
-    the log); without a deadline the server's own holds (5 s). On UNAVAILABLE and
+    the log); without a deadline the server's own holds (5 s), and 300 s is the longest.
+    A stream has the deadline it names, however long, or none. On UNAVAILABLE and
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
@@ -205,8 +206,8 @@ class InventoryServiceStub:
     """
     WatchStock: _grpc.UnaryStreamMultiCallable[_watch_pb2.WatchStockRequest, _watch_pb2.WatchStockResponse]
     """Follow the changes of all or some products: no gap, none twice, one
-    transaction's changes together, a level's in the order of its versions. Without a
-    deadline it goes on until the caller ends it. A caller who reads too slowly, or a
+    transaction's changes together, a level's in the order of its versions. It goes on
+    until its deadline or, without one, until the caller ends it. A caller who reads too slowly, or a
     server that stops, ends it with OVERLOADED: go on from the last token. Errors:
     RESUME_TOKEN_EXPIRED.
     """
@@ -217,7 +218,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
 
     Every call: the store comes from the metadata `x-inventory-store` (absent =
     `default`), who acts from `x-inventory-actor` (absent = not said; it stands in
-    the log); without a deadline the server's own holds (5 s). On UNAVAILABLE and
+    the log); without a deadline the server's own holds (5 s), and 300 s is the longest.
+    A stream has the deadline it names, however long, or none. On UNAVAILABLE and
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
@@ -379,8 +381,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """
     WatchStock: _aio.UnaryStreamMultiCallable[_watch_pb2.WatchStockRequest, _watch_pb2.WatchStockResponse]  # type: ignore[assignment]
     """Follow the changes of all or some products: no gap, none twice, one
-    transaction's changes together, a level's in the order of its versions. Without a
-    deadline it goes on until the caller ends it. A caller who reads too slowly, or a
+    transaction's changes together, a level's in the order of its versions. It goes on
+    until its deadline or, without one, until the caller ends it. A caller who reads too slowly, or a
     server that stops, ends it with OVERLOADED: go on from the last token. Errors:
     RESUME_TOKEN_EXPIRED.
     """
@@ -390,7 +392,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every call: the store comes from the metadata `x-inventory-store` (absent =
     `default`), who acts from `x-inventory-actor` (absent = not said; it stands in
-    the log); without a deadline the server's own holds (5 s). On UNAVAILABLE and
+    the log); without a deadline the server's own holds (5 s), and 300 s is the longest.
+    A stream has the deadline it names, however long, or none. On UNAVAILABLE and
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
@@ -772,8 +775,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_watch_pb2.WatchStockResponse], _abc.AsyncIterator[_watch_pb2.WatchStockResponse]]:
         """Follow the changes of all or some products: no gap, none twice, one
-        transaction's changes together, a level's in the order of its versions. Without a
-        deadline it goes on until the caller ends it. A caller who reads too slowly, or a
+        transaction's changes together, a level's in the order of its versions. It goes on
+        until its deadline or, without one, until the caller ends it. A caller who reads too slowly, or a
         server that stops, ends it with OVERLOADED: go on from the last token. Errors:
         RESUME_TOKEN_EXPIRED.
         """

@@ -28,7 +28,7 @@ from inventory_server.rpc.rules import ID_DESCRIPTION, InvalidFields, Violation,
 STORE_KEY = "x-inventory-store"
 ACTOR_KEY = "x-inventory-actor"
 
-# What a call gets that names no deadline, and the most that any call gets.
+# What a call gets that names no deadline, and the most that any gets; a stream's deadline is its own.
 CALL_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S_MAX = 300.0
 # A caller who takes longer to make room for one message of a stream is cut off.
@@ -46,7 +46,8 @@ class Call:
         store_id: the store it is about, well-formed; it need not exist.
         actor: who says that they act, well-formed; "" = not said.
         deadline_s: seconds the caller still waits, counted from when the servicer is called; > 0, and at most
-            CALL_TIMEOUT_S_MAX. A call with a stream that names none has none: infinity.
+            CALL_TIMEOUT_S_MAX. A call with a stream has what it names, however long; infinity where it names
+            none.
         item_deadline_s: the same for one item of a stream; > 0, and never infinity.
     """
 
@@ -168,8 +169,8 @@ class Edge:
                 if broken:
                     raise InvalidFields(broken)
                 remaining_s = context.time_remaining()
-                deadline_s = self.call_timeout_s if remaining_s is None else self._deadline_s(remaining_s)
-                call = Call(store_id, deadline_s, actor)
+                deadline_s = self.call_timeout_s if remaining_s is None else _left_s(remaining_s)
+                call = Call(store_id, min(deadline_s, CALL_TIMEOUT_S_MAX), actor)
                 # The engine keeps the deadline too and knows more; this is for whatever does not.
                 async with asyncio.timeout(call.deadline_s) as timeout:
                     response = await act(request, call)
@@ -202,7 +203,7 @@ class Edge:
                 if broken:
                     raise InvalidFields(broken)
                 remaining_s = context.time_remaining()
-                deadline_s = math.inf if remaining_s is None else self._deadline_s(remaining_s)
+                deadline_s = math.inf if remaining_s is None else _left_s(remaining_s)
                 call = Call(store_id, deadline_s, actor, min(deadline_s, self.call_timeout_s))
                 async with asyncio.timeout(None if remaining_s is None else deadline_s) as timeout:
                     if not method.gives_stream:
@@ -228,10 +229,11 @@ class Edge:
         except TimeoutError as error:
             raise Overloaded from error
 
-    def _deadline_s(self, remaining_s: float) -> float:
-        if remaining_s <= 0:
-            raise DeadlinePassed
-        return min(remaining_s, CALL_TIMEOUT_S_MAX)
+
+def _left_s(remaining_s: float) -> float:
+    if remaining_s <= 0:
+        raise DeadlinePassed
+    return remaining_s
 
 
 def _named(metadata: Any) -> tuple[str, str, list[Violation]]:
