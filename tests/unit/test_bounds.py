@@ -7,6 +7,10 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
+from inventory_client import v1
+from inventory_loadtest.plan import _RATE_MAX, synthetic_plan
 from inventory_server.domain.limits import PAGE_SIZE_MAX
 from inventory_server.domain.payment import Payment
 from inventory_server.engine.engine import Engine
@@ -19,6 +23,8 @@ from inventory_server.jobs.sweeper import PER_ROUND_MAX, ROUNDS_MAX, Sweeper
 from inventory_server.jobs.verification import REMEMBERED_MAX, Progress
 from inventory_server.payments.processor import ORDERS_KNOWN_MAX, PaymentProcessor
 from inventory_server.rpc import pages
+from inventory_server.rpc.convert import ITEM_TIMEOUT_S_MAX, item_timeout_s
+from inventory_server.rpc.rules import InvalidFields
 from inventory_server.verify.violation import Violation
 
 
@@ -162,3 +168,20 @@ def test_so_many_violations_are_remembered() -> None:
 def test_a_page_is_no_larger() -> None:
     """The largest is given, one more is lowered to it."""
     assert [pages.size(asked) for asked in (PAGE_SIZE_MAX, PAGE_SIZE_MAX + 1)] == [PAGE_SIZE_MAX] * 2
+
+
+def test_an_item_is_waited_for_no_longer() -> None:
+    """At the limit its timeout counts; a microsecond past it is refused."""
+    item = v1.ReserveStockItem()
+    item.timeout.seconds = int(ITEM_TIMEOUT_S_MAX)
+    assert item_timeout_s(item, 10**6) == ITEM_TIMEOUT_S_MAX
+    item.timeout.nanos = 1000
+    with pytest.raises(InvalidFields):
+        item_timeout_s(item, 10**6)
+
+
+def test_carts_arrive_no_faster() -> None:
+    """At the limit a race is planned; past it none is."""
+    assert synthetic_plan("r", carts=2, stock=1, carts_per_s=_RATE_MAX).carts
+    with pytest.raises(ValueError, match="carts_per_s"):
+        synthetic_plan("r", carts=2, stock=1, carts_per_s=_RATE_MAX + 1)
