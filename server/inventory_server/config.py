@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     export_spool_mib_max: int = Field(1024, ge=1, le=1_048_576, description="disk space of one export, MiB")
     read_pool_size_max: int = Field(8, ge=1, le=100, description="connections for reads")
     engine_connections_max: int = Field(4, ge=1, le=100, description="connections for batches, of all stores")
+    lock_stores: bool = Field(
+        description="wait while another server decides for the store; by default with several workers"
+    )
 
     # The payment gateway.
     payment_gateway: str = Field("simulator", description="simulator, manual, none, or HOST:PORT")
@@ -118,8 +121,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _migrate_what_is_ours(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {"migrate": values.get("database_url") is None, **values}
+    def _defaults_that_depend(cls, values: dict[str, Any]) -> dict[str, Any]:
+        ours = values.get("database_url") is None
+        return {"migrate": ours, "lock_stores": str(values.get("workers", 1)) != "1", **values}
 
     @field_validator("host")
     @classmethod

@@ -225,7 +225,7 @@ def _feed(settings: Settings, reader: Reader) -> Feed:
 def _engine(settings: Settings, database_url: str, reader: Reader, feed: Feed) -> Engine:
     """Build the engine, whose commits wake the feed."""
     return Engine(
-        EngineConnections(database_url, settings.engine_connections_max),
+        EngineConnections(database_url, settings.engine_connections_max, locks_stores=settings.lock_stores),
         reader,
         BatchLimits(
             commands_max=settings.batch_commands_max,

@@ -129,13 +129,14 @@ async def test_another_writers_new_row_is_a_conflict(database: Database, failure
     assert [(trip, state) for trip, state, _ in failures] in ([("commit", "23505")], [("commit", "40001")])
 
 
-async def test_conflict_at_commit(database: Database, failures: Failures) -> None:
+@pytest.mark.parametrize("locks_stores", [False, True])
+async def test_conflict_at_commit(database: Database, failures: Failures, locks_stores: bool) -> None:
     """Write skew: COMMIT itself raises 40001, nothing was answered, and the batch runs again.
 
     The batch reads the stock record and writes the level; the other reads the level, writes the record and
     commits first, when all statements of the batch are through.
     """
-    async with running_engine(database.url) as (engine, _):
+    async with running_engine(database.url, locks_stores=locks_stores) as (engine, _):
         await engine.change(database.store, CreateStock("a", 5), deadline_s=20)
         with database.gate_closed() as gate, psycopg.connect(database.url) as other:
             other.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
@@ -147,6 +148,7 @@ async def test_conflict_at_commit(database: Database, failures: Failures) -> Non
             assert not task.done()
             gate.rollback()
             assert (await task).state is ReservationState.HELD
+        assert database.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
     assert [(trip, state) for trip, state, _ in failures] == [("commit", "40001")]
     assert "during commit attempt" in failures[0][2]
     assert database.level("a") == (3, 2)

@@ -69,13 +69,14 @@ async def running_engine(
     queue_commands_max: int = 10_000,
     queue_commands_max_total: int = 20_000,
     on_logged: Callable[[str], None] = lambda _: None,
+    locks_stores: bool = False,
 ) -> AsyncIterator[tuple[Engine, Reader]]:
     """Run an engine with its reader. `reads_url`: where reads go, if not where batches go."""
     pool = ReadPool(reads_url or database_url, 4)
     await pool.open()
     reader = Reader(pool)
     engine = Engine(
-        EngineConnections(database_url, 4),
+        EngineConnections(database_url, 4, locks_stores=locks_stores),
         reader,
         BatchLimits(commands_max, lines_max, attempts_max, linger_s_max),
         queue_commands_max=queue_commands_max,

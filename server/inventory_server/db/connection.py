@@ -35,6 +35,10 @@ Row = tuple[Any, ...]
 _BEGIN: Step = (Statement.of("BEGIN", "BEGIN ISOLATION LEVEL SERIALIZABLE"), ())
 _COMMIT: Step = (Statement.of("COMMIT", "COMMIT"), ())
 _ROLLBACK: Step = (Statement.of("ROLLBACK", "ROLLBACK"), ())
+# Session locks, since a transaction's own has its snapshot by the time it can lock: it would wait for the one
+# before it, and then be aborted by what that one did.
+_LOCK = Statement.of("lock_store", "SELECT pg_advisory_lock(hashtextextended(%(store_id)s, 0))")
+_UNLOCK = Statement.of("unlock_store", "SELECT pg_advisory_unlock(hashtextextended(%(store_id)s, 0))")
 # "cached plan must not change result type", and a prepared statement that is gone: the next connection
 # prepares afresh.
 _STALE = frozenset({"0A000", "26000"})
@@ -80,16 +84,31 @@ async def take_service_role(connection: psycopg.AsyncConnection[Any]) -> None:
 
 
 class EngineConnection:
-    """One backend. Raises DatabaseError subclasses; after ConnectionLost it is of no more use."""
+    """One backend. Raises DatabaseError subclasses; after ConnectionLost it is of no more use.
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any], pid: int, backend_start: datetime) -> None:
+    `locks_stores`: a transaction waits until no other server is in one of the same store. Where that can't be
+    had, it goes on without: SERIALIZABLE decides, the lock only spares the batches that would be aborted.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        pid: int,
+        backend_start: datetime,
+        *,
+        locks_stores: bool = False,
+    ) -> None:
         self._connection = connection
+        self._locks_stores = locks_stores
+        self._locked_store: str | None = None
         self._pipeline = Pipeline(connection)
         self.pid = pid
         self.backend_start = backend_start
 
     @classmethod
-    async def connect(cls, database_url: str, settings: dict[str, str]) -> EngineConnection:
+    async def connect(
+        cls, database_url: str, settings: dict[str, str], *, locks_stores: bool = False
+    ) -> EngineConnection:
         """Open a connection as the service's role. Raises: Unavailable."""
         conninfo = connection_string(database_url, {**_ENGINE_SETTINGS, **settings}, "inventory engine")
         try:
@@ -111,7 +130,7 @@ class EngineConnection:
             raise _unavailable(error) from error
         if row is None:
             raise Unavailable("pg_stat_activity does not show our own backend")
-        return cls(connection, row[0], row[1])
+        return cls(connection, row[0], row[1], locks_stores=locks_stores)
 
     @property
     def is_usable(self) -> bool:
@@ -119,7 +138,11 @@ class EngineConnection:
 
     async def begin(self, store_id: str, calls: Sequence[Call]) -> list[list[Row]]:
         """Begin a SERIALIZABLE transaction and run the calls in it: one round trip."""
-        return (await self._trip(store_id, calls, first=_BEGIN))[1:]
+        before = None
+        if self._locks_stores:
+            self._locked_store = store_id
+            before = _store_step(_LOCK, store_id)
+        return (await self._trip(store_id, calls, first=_BEGIN, before=before))[1:]
 
     async def fetch(self, store_id: str, calls: Sequence[Call]) -> list[list[Row]]:
         """Run further calls of the open transaction: one round trip."""
@@ -130,13 +153,15 @@ class EngineConnection:
 
         COMMIT itself can raise 40001, so whoever retries has it inside the loop (test_conflict_at_commit).
         """
-        await self._trip(store_id, calls, last=_COMMIT)
+        await self._trip(store_id, calls, last=_COMMIT, after=self._unlock())
+        self._locked_store = None
 
     async def rollback(self) -> None:
         """End a transaction that is open or failed; on a dead connection nothing."""
         if self.is_usable:
             with suppress(psycopg.Error):
-                await self._pipeline.trip([_ROLLBACK])
+                await self._pipeline.trip([_ROLLBACK], after=self._unlock())
+            self._locked_store = None
 
     async def close(self) -> None:
         self._pipeline.close()
@@ -151,8 +176,18 @@ class EngineConnection:
         ):
             twin.shutdown(socket.SHUT_RDWR)
 
+    def _unlock(self) -> Step | None:
+        return None if self._locked_store is None else _store_step(_UNLOCK, self._locked_store)
+
     async def _trip(
-        self, store_id: str, calls: Sequence[Call], first: Step | None = None, last: Step | None = None
+        self,
+        store_id: str,
+        calls: Sequence[Call],
+        *,
+        first: Step | None = None,
+        last: Step | None = None,
+        before: Step | None = None,
+        after: Step | None = None,
     ) -> list[list[Row]]:
         steps = [_step(name, params, store_id) for name, params in calls]
         if first:
@@ -160,7 +195,7 @@ class EngineConnection:
         if last:
             steps.append(last)
         try:
-            return await self._pipeline.trip(steps)
+            return await self._pipeline.trip(steps, before=before, after=after)
         except psycopg.Error as error:
             failure = translate(error)
             if error.sqlstate in _STALE:
@@ -168,6 +203,10 @@ class EngineConnection:
             elif not self.is_usable and not isinstance(failure, ConnectionLost):
                 failure = ConnectionLost(str(failure), sqlstate=failure.sqlstate)
             raise failure from error
+
+
+def _store_step(found: Statement, store_id: str) -> Step:
+    return found, [written(store_id)]
 
 
 def _step(name: str, params: dict[str, Any], store_id: str) -> Step:
@@ -187,8 +226,11 @@ class EngineConnections:
     the write-ahead log is written in its order (PostgreSQL manual, section 28.4).
     """
 
-    def __init__(self, database_url: str, count_max: int, *, waits_for_disk: bool = True) -> None:
+    def __init__(
+        self, database_url: str, count_max: int, *, waits_for_disk: bool = True, locks_stores: bool = False
+    ) -> None:
         self._database_url = database_url
+        self._locks_stores = locks_stores
         self._settings = {} if waits_for_disk else {"synchronous_commit": "off"}
         self._slots = asyncio.Semaphore(count_max)
         self._idle: list[EngineConnection] = []
@@ -205,7 +247,9 @@ class EngineConnections:
                 else:
                     await candidate.close()
             if connection is None:
-                connection = await EngineConnection.connect(self._database_url, self._settings)
+                connection = await EngineConnection.connect(
+                    self._database_url, self._settings, locks_stores=self._locks_stores
+                )
             try:
                 yield connection
             except BaseException:

@@ -38,23 +38,30 @@ class Pipeline:
         self._loaders: dict[str, abc.Transformer | None] = {}
         self._results: list[PGresult] = []
         self._synced: asyncio.Future[None] | None = None
+        self._syncs_due = 0
         self._is_writing = False
         self.is_open = True
         self._libpq.enter_pipeline_mode()
         self._loop.add_reader(self._fd, self._read)
 
-    async def trip(self, steps: Sequence[Step]) -> list[list[Row]]:
+    async def trip(
+        self, steps: Sequence[Step], *, before: Step | None = None, after: Step | None = None
+    ) -> list[list[Row]]:
         """Run statements, in one round trip.
 
-        Returns: the rows of each.
+        Args:
+            before: a statement in a Sync of its own: when it has ended, in whatever way, the others begin.
+            after: the same when they have ended. Where it alone fails the connection is closed.
+        Returns: the rows of `steps`, by step.
         Raises: psycopg.Error, of the first that failed (those after it were not run), or of the connection,
             which is closed then. Cancelled, it is closed too: what it would say next belongs to no one.
         """
         if self._synced is not None or not self.is_open:
             raise psycopg.InterfaceError("the connection is busy or closed")
         self._synced = self._loop.create_future()
+        parts = [[before] if before else [], steps, [after] if after else []]
         try:
-            new = self._send(steps)
+            new = self._send(parts)
             await self._synced
         except BaseException:
             self.close()
@@ -62,7 +69,13 @@ class Pipeline:
         finally:
             self._synced = None
             results, self._results = self._results, []
-        return self._rows(steps, new, deque(results))
+        left = deque(results)
+        _, found, last = [self._outcome(part, new, left) for part in parts]
+        if isinstance(found, psycopg.Error):
+            raise found
+        if isinstance(last, psycopg.Error):
+            self.close()
+        return found
 
     def close(self) -> None:
         """Let go of the socket; the connection is of no more use. A trip that waits fails."""
@@ -74,16 +87,18 @@ class Pipeline:
             if self._synced is not None and not self._synced.done():
                 self._synced.set_exception(psycopg.OperationalError("the connection was closed"))
 
-    def _send(self, steps: Sequence[Step]) -> set[str]:
+    def _send(self, parts: Sequence[Sequence[Step]]) -> set[str]:
         """Send statements, and prepare those that are new here. Returns: the names of these."""
         new: set[str] = set()
-        for statement, values in steps:
-            name = statement.name.encode()
-            if statement.name not in self._loaders and statement.name not in new:
-                self._libpq.send_prepare(name, statement.numbered)
-                new.add(statement.name)
-            self._libpq.send_query_prepared(name, values, result_format=Format.BINARY)
-        self._libpq.pipeline_sync()
+        for steps in filter(None, parts):
+            for statement, values in steps:
+                name = statement.name.encode()
+                if statement.name not in self._loaders and statement.name not in new:
+                    self._libpq.send_prepare(name, statement.numbered)
+                    new.add(statement.name)
+                self._libpq.send_query_prepared(name, values, result_format=Format.BINARY)
+            self._libpq.pipeline_sync()
+            self._syncs_due += 1
         self._flush()
         return new
 
@@ -122,7 +137,8 @@ class Pipeline:
                 if was_end:
                     return
             elif result.status == ExecStatus.PIPELINE_SYNC:
-                if self._synced is not None and not self._synced.done():
+                self._syncs_due -= 1
+                if self._synced is not None and not self._synced.done() and not self._syncs_due:
                     self._synced.set_result(None)
             else:
                 self._results.append(result)
@@ -135,18 +151,23 @@ class Pipeline:
             self._synced.set_exception(_error(last_words[0]) if last_words else error)
         self.close()
 
-    def _rows(self, steps: Sequence[Step], new: set[str], results: deque[PGresult]) -> list[list[Row]]:
-        """Return the rows of each statement. Raises: psycopg.Error."""
+    def _outcome(
+        self, steps: Sequence[Step], new: set[str], results: deque[PGresult]
+    ) -> list[list[Row]] | psycopg.Error:
+        """Take the results of one Sync's statements; return the rows of each, or the first error."""
         found: list[list[Row]] = []
+        failure: psycopg.Error | None = None
         for statement, _ in steps:
-            is_first = statement.name in new and statement.name not in self._loaders
-            if is_first:
-                _need_success(results.popleft())
-                self._loaders[statement.name] = None
+            if statement.name in new:
+                new.discard(statement.name)
+                failure = failure or _failure(results.popleft())
+                if failure is None:
+                    self._loaders[statement.name] = None
             result = results.popleft()
-            _need_success(result)
-            found.append(self._load(statement.name, result))
-        return found
+            failure = failure or _failure(result)
+            if failure is None:
+                found.append(self._load(statement.name, result))
+        return failure or found
 
     def _load(self, name: str, result: PGresult) -> list[Row]:
         if result.status != ExecStatus.TUPLES_OK:
@@ -162,9 +183,10 @@ class Pipeline:
         return rows
 
 
-def _need_success(result: PGresult) -> None:
-    if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-        raise _error(result)
+def _failure(result: PGresult) -> psycopg.Error | None:
+    if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+        return None
+    return _error(result)
 
 
 def _error(result: PGresult) -> psycopg.Error:
