@@ -18,6 +18,7 @@ from inventory_server.db.connection import EngineConnection, EngineConnections
 from inventory_server.db.sqlstate import Conflict, ConnectionLost, Unavailable
 from inventory_server.domain.decide import Replay, Request
 from inventory_server.domain.store import SettingsChange
+from inventory_server.engine.closing import Closing
 from inventory_server.engine.errors import (
     CommitOutcomeUnknown,
     DatabaseUnavailable,
@@ -82,8 +83,7 @@ class Batcher:
         self._task: asyncio.Task[None] | None = None
         self._enough = asyncio.Event()
         self._enough_count = 0
-        self._answered_count = 0
-        self._answered_at = 0.0
+        self._closing = Closing(limits.linger_s_max)
         self.taken_count = 0
 
     def __len__(self) -> int:
@@ -91,6 +91,7 @@ class Batcher:
 
     def put(self, entry: Entry) -> None:
         self._queue.append(entry)
+        self._closing.came(asyncio.get_running_loop().time())
         if len(self._queue) >= self._enough_count:
             self._enough.set()
         if self._task is None:
@@ -106,14 +107,15 @@ class Batcher:
             self._task.cancel()
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while self._queue:
                 await self._linger()
                 entries = self._take()
                 if entries:
+                    begun = loop.time()
                     await self._decide_or_fail(entries)
-                    self._answered_count = len(entries)
-                    self._answered_at = asyncio.get_running_loop().time()
+                    self._closing.answered(len(entries), begun, loop.time())
         finally:
             self._task = None
 
@@ -126,20 +128,18 @@ class Batcher:
             _fail(entries, defect)
 
     async def _linger(self) -> None:
-        """Wait until as many as the last batch answered are back, a few milliseconds at most.
-
-        gRPC hands calls in one by one, so that without it a batch of 64 callers holds 2 or 3; a lone caller
-        never waits (docs/decisions/0003-when-a-batch-closes.md).
-        """
+        """Wait for those who were just answered, a few milliseconds at most; a lone caller never waits."""
         loop = asyncio.get_running_loop()
-        patience_s = self._answered_at + self._limits.linger_s_max - loop.time()
-        if self._answered_count <= 1 or len(self._queue) >= self._answered_count or patience_s <= 0:
+        enough, wait_s = self._closing.wait(len(self._queue), loop.time())
+        if wait_s <= 0:
             return
         self._enough.clear()
-        self._enough_count = min(self._answered_count, self._limits.commands_max)
-        timer = loop.call_later(patience_s, self._enough.set)
+        self._enough_count = min(enough, self._limits.commands_max)
+        timer = loop.call_later(wait_s, self._enough.set)
         await self._enough.wait()
         timer.cancel()
+        if len(self._queue) < self._enough_count:
+            self._closing.waited_in_vain(loop.time())
 
     def _take(self) -> list[Entry]:
         """Take what one transaction may hold, in arrival order; those who gave up are passed over."""
