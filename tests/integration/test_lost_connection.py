@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from inventory_server.domain.commands import (
     AddCartItems,
@@ -21,6 +22,7 @@ from inventory_server.domain.errors import InsufficientStock
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.payment import OperationKind, PaymentState
 from inventory_server.domain.reservation import Line, ReservationState
+from inventory_server.domain.store_commands import UpdateStoreSettings
 from inventory_server.engine import batcher
 from inventory_server.engine.engine import Engine
 from inventory_server.engine.errors import CommitOutcomeUnknown, DatabaseUnavailable, DeadlinePassed
@@ -120,6 +122,26 @@ async def test_a_request_whose_commit_was_cut(
     assert await ask(engine, database.store, plus("a", 5), "q") == Replay(
         b"StockLevel(available=15, allocated=0, hand_allocated=0, version=2)", is_own=False
     )
+
+
+@pytest.mark.parametrize("fault", CUTS)
+async def test_an_audit_whose_commit_was_cut(
+    database: Database, network: tuple[Proxy, Engine], fault: Fault
+) -> None:
+    """A change of the settings is told once, whichever side of COMMIT was lost; a repeat tells nothing."""
+    between, engine = network
+    between.arm(fault)
+    with capture_logs() as lines:
+        for _ in range(2):
+            await engine.change(
+                database.store, UpdateStoreSettings((("default_hold_s", 60),)), deadline_s=20,
+                request_id="q", encode=lambda _: b"x", actor="ann",
+            )  # fmt: skip
+    assert between.struck.is_set()
+    (told,) = (line for line in lines if line["event"] == "store_settings_changed")
+    assert (told["actor"], told["before"], told["after"]) == (
+        "ann", {"default_hold_s": 900}, {"default_hold_s": 60},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", CUTS)

@@ -52,8 +52,10 @@ class Entry:
     request: Request
     deadline: float
     verdict: asyncio.Future[object]
-    # An earlier run of its batch made the change and lost its COMMIT: a replay found now is its own answer.
+    # An earlier run of its batch made the change and lost its COMMIT: a replay found now is its own answer,
+    # and what that run came to stands.
     is_in_doubt: bool = False
+    doubted: object = None
 
     def is_waiting(self, now: float) -> bool:
         return not self.verdict.done() and self.deadline > now
@@ -249,8 +251,9 @@ class Batcher:
     def _answer(self, entries: list[Entry], attempt: Attempt) -> None:
         deferred = []
         for index, (entry, verdict) in enumerate(zip(entries, attempt.verdicts, strict=True)):
-            if isinstance(verdict, SettingsChange) and verdict.after != verdict.before:
-                self._audit(verdict, entry.request.actor)
+            stands = entry.doubted if isinstance(verdict, Replay) else verdict
+            if isinstance(stands, SettingsChange) and stands.after != stands.before:
+                self._audit(stands, entry.request.actor)
             if entry.verdict.done():
                 continue
             if index in attempt.deferred:
@@ -292,7 +295,7 @@ def _mark_in_doubt(entries: list[Entry], attempt: Attempt) -> None:
     if attempt.commit_sent:
         for index, (entry, verdict) in enumerate(zip(entries, attempt.verdicts, strict=True)):
             if index not in attempt.deferred and not isinstance(verdict, Replay | Exception):
-                entry.is_in_doubt = True
+                entry.is_in_doubt, entry.doubted = True, verdict
 
 
 def _fail(entries: list[Entry], error: NotDecided | Exception) -> None:

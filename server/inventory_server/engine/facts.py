@@ -33,7 +33,7 @@ def facts_of(state: State, verdicts: Sequence[object]) -> Facts:
     return Facts(
         logged=len(state.log),
         # Nothing is captured for an order that is paid, so it became so now.
-        orders_paid=sum(state.order_view(order_id).is_paid for order_id in captured),
+        orders_paid=sum(state.standing(order_id).is_paid for order_id in captured),
         declined=sum(_was_declined(before, payment) for before, payment in written),
         sold_out=sum(isinstance(verdict, InsufficientStock) for verdict in verdicts),
     )
