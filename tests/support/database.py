@@ -70,6 +70,13 @@ class Observer:
         )
         assert moved.rowcount == 1
 
+    def cart_runs_out(self, store: str, cart_id: str) -> None:
+        """End a cart's time now."""
+        moved = self._connection.execute(
+            "UPDATE cart SET expires_at = now() WHERE store_id = %s AND cart_id = %s", (store, cart_id)
+        )
+        assert moved.rowcount == 1
+
     def is_past(self, store: str, reservation_id: str) -> bool:
         """Whether a hold's time is over, by the database's clock."""
         row = self._connection.execute(

@@ -107,6 +107,34 @@ class StagedGateway(v1.PaymentGatewayServiceServicer):
             visit.decline()
 
 
+class ToldGateway(StagedGateway):
+    """Answers at once, as the payment method tells it: see `support.machine.payments`.
+
+    What it was `down` for stays PENDING for whoever asks: an administrator has to end it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[tuple[str, str], str] = {}
+
+    def _wait(self, request: Any, context: Any) -> v1.Outcome:
+        kind = request.DESCRIPTOR.name.removesuffix("Request").lower()
+        payment = (request.store_id, request.payment_id)
+        if kind in ("purchase", "authorize"):
+            self._told[payment] = request.payment_method
+            how = request.payment_method
+        else:
+            told = self._told[payment]
+            how = told.removeprefix(f"{kind}-") if told.startswith(f"{kind}-") else "accept"
+        if how == "down":
+            context.abort(grpc.StatusCode.UNAVAILABLE, "down")
+        result = {
+            "decline": _R.GATEWAY_RESULT_DECLINED,
+            "requires-action": _R.GATEWAY_RESULT_REQUIRES_ACTION,
+        }.get(how, _R.GATEWAY_RESULT_ACCEPTED)
+        return v1.Outcome(result=result, gateway_reference=request.payment_id)
+
+
 @contextmanager
 def serving(gateway: v1.PaymentGatewayServiceServicer, address: str = "127.0.0.1:0") -> Iterator[str]:
     """Serve a gateway on the loopback; yield its address."""
