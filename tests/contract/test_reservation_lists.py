@@ -174,23 +174,6 @@ def test_by_when_they_run_out(listed: Shop) -> None:
     assert listed.list_reservations(due_by=soon) == []
 
 
-def test_the_last_page(listed: Shop) -> None:
-    """A page that holds exactly the rest is the last one; its token is empty."""
-    page = listed.inventory.ListReservations(v1.ListReservationsRequest(page_size=6))
-    assert (len(page.reservations), page.next_page_token) == (6, "")
-    page = listed.inventory.ListReservations(v1.ListReservationsRequest(page_size=5))
-    assert (len(page.reservations), bool(page.next_page_token)) == (5, True)
-
-
-def test_a_page_above_1000_is_lowered(listed: Shop) -> None:
-    """page_size above 1,000 is lowered to it; a negative one is refused."""
-    page = listed.inventory.ListReservations(v1.ListReservationsRequest(page_size=1_000_000))
-    assert len(page.reservations) == 6
-    with listed.refused("INVALID_FIELD") as refusal:
-        listed.inventory.ListReservations(v1.ListReservationsRequest(page_size=-1))
-    assert refusal.fields == ["page_size"]
-
-
 def test_a_token_of_another_list(listed: Shop) -> None:
     """A token is good for its own filters alone, in whatever order they were named."""
     both = [S.RESERVATION_STATE_HELD, S.RESERVATION_STATE_COMMITTED]

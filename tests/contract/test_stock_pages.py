@@ -31,11 +31,6 @@ def fill(shop: Shop, count: int) -> list[str]:
     return names
 
 
-def test_an_empty_store_has_one_empty_page(shop: Shop) -> None:
-    """No stock: an empty page that is the last one."""
-    assert stock_page(shop) == ([], "")
-
-
 def test_stock_is_listed_by_product_in_byte_order(shop: Shop) -> None:
     """Capitals before small letters, whatever the database's locale; sums with each."""
     for product_id in ("b", "A", "a", "~", "!", "B"):
@@ -57,19 +52,6 @@ def test_pages_have_everything_once(shop: Shop, page_size: int, pages: list[int]
         if not token:
             break
     assert (seen, counts) == (names, pages)
-
-
-def test_how_many_a_page_holds(shop: Shop) -> None:
-    """0 means 100; 1,000 is the most, and more is lowered to it; a negative size is refused."""
-    names = fill(shop, 1001)
-    assert stock_page(shop)[0] == names[:100]
-    for size in (1000, 1001, 2**31 - 1):
-        page, token = stock_page(shop, size)
-        assert page == names[:1000]
-        assert stock_page(shop, size, token) == (names[1000:], "")
-    with shop.refused("INVALID_FIELD") as refusal:
-        stock_page(shop, -1)
-    assert refusal.fields == ["page_size"]
 
 
 def test_a_change_between_two_pages(shop: Shop) -> None:
@@ -99,23 +81,6 @@ def test_the_log_is_paged_oldest_first(shop: Shop) -> None:
     second, token = log_page(shop, 2, token)
     assert (first, second) == ([1, 2], [3, 4])
     assert log_page(shop, 2, token) == ([5], "")
-
-
-def test_a_log_page_holds_1000(shop: Shop) -> None:
-    """0 means 100; 1,000 is the most; a negative size is refused."""
-    shop.stock("p", 0)
-    calls = [
-        shop.inventory.CreateStockTransaction.future(shop.change_request("p", "INCREMENT", 1))
-        for _ in range(1000)
-    ]
-    assert {shop.reason_of(call) for call in calls} == {"OK"}
-    assert log_page(shop)[0] == list(range(1, 101))
-    page, token = log_page(shop, 1001)
-    assert page == list(range(1, 1001))
-    assert log_page(shop, 1001, token) == ([1001], "")
-    with shop.refused("INVALID_FIELD") as refusal:
-        log_page(shop, -1)
-    assert refusal.fields == ["page_size"]
 
 
 def test_a_token_belongs_to_its_list(shop: Shop, hasty: Shop) -> None:

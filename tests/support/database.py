@@ -86,6 +86,20 @@ class Observer:
         ).fetchone()
         return bool(row and row[0])
 
+    def copy_rows(self, store: str, table: str, count: int, *columns: str) -> None:
+        """Copy a store's rows of a table so many times, for reads alone; the columns tell them apart."""
+        told_apart = sql.SQL(", ").join(
+            sql.SQL("{}, {} || to_char(n, '-FM0000')").format(sql.Literal(name), sql.Identifier(name))
+            for name in columns
+        )
+        self._connection.execute(
+            sql.SQL(
+                "INSERT INTO {table} SELECT (jsonb_populate_record(t, jsonb_build_object({told_apart}))).*"
+                " FROM {table} t, generate_series(1, %s) AS n WHERE store_id = %s"
+            ).format(table=sql.Identifier(table), told_apart=told_apart),
+            (count, store),
+        )
+
     def add_levels(self, store: str, product_ids: Sequence[str], slugs: Sequence[str]) -> None:
         """Give products an empty level at many locations, for reads alone: no log proves them."""
         self._connection.execute(
