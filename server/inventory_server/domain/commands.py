@@ -11,7 +11,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar
 
-from inventory_server.domain.limits import DEFAULT_LOCATION
+from inventory_server.domain.limits import DEFAULT_LOCATION, LOCATIONS_MAX
 from inventory_server.domain.order import CartItem
 from inventory_server.domain.reservation import Line, LineUnits
 from inventory_server.domain.stock import Action
@@ -26,9 +26,16 @@ class Wanted:
 
     # Whether all of the store's locations are wanted; reads that need none leave them out.
     locations: bool = True
+    # Whether all that is known of them is wanted, and not only what sourcing goes by.
+    locations_described: bool = False
+    # Products with all their levels; where a store has few locations the following bring those too.
     products: set[str] = field(default_factory=set)
     # Products of which what all levels come to is wanted, and not the levels.
     sums: set[str] = field(default_factory=set)
+    # Levels by (product, slug).
+    levels: set[tuple[str, str]] = field(default_factory=set)
+    # How many lines want so many units of a product from anywhere, by (product, quantity).
+    lines: dict[tuple[str, int], int] = field(default_factory=dict)
     # For reads: whether the units of holds that are due are wanted with either.
     expired_held: bool = False
     # Locations of which it must be known whether anything is kept there.
@@ -36,6 +43,8 @@ class Wanted:
     reservations: set[str] = field(default_factory=set)
     # Reservations whose products are needed too, since their units may move.
     reservations_moved: set[str] = field(default_factory=set)
+    # Those of them whose lines may have to be served afresh.
+    reservations_confirmed: set[str] = field(default_factory=set)
     item_returns: set[str] = field(default_factory=set)
     carts: set[str] = field(default_factory=set)
     # Carts whose products are needed too, for a check of the stock.
@@ -52,6 +61,13 @@ class Wanted:
     answers: set[tuple[str, str]] = field(default_factory=set)
     # Imports come with the one of the store that is running.
     imports: set[str] = field(default_factory=set)
+
+    def want_line(self, product_id: str, quantity: int, location: str | None) -> None:
+        """Want the levels that a line may be served from; None = anywhere."""
+        if location is None:
+            self.lines[product_id, quantity] = self.lines.get((product_id, quantity), 0) + 1
+        else:
+            self.levels.add((product_id, location))
 
 
 class Command:
@@ -104,7 +120,8 @@ class CreateStock(Command):
         )
 
     def want(self, wanted: Wanted) -> None:
-        wanted.products.add(self.product_id)
+        wanted.sums.add(self.product_id)
+        wanted.levels.add((self.product_id, self.location))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +139,7 @@ class UpdateStock(Command):
         return (self.product_id, self.set_low_stock_threshold, self.low_stock_threshold, self.etag)
 
     def want(self, wanted: Wanted) -> None:
-        wanted.products.add(self.product_id)
+        wanted.sums.add(self.product_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +150,11 @@ class DeleteStock(Command):
 
     product_id: str
     etag: str | None = None
+
+    @property
+    def line_count(self) -> int:
+        # All its levels are loaded before it is known how many they are.
+        return LOCATIONS_MAX
 
     def lines_in(self, state: State) -> int:
         return max(1, len(state.opened_levels(self.product_id)))
@@ -171,7 +193,7 @@ class CreateStockTransaction(Command):
         )
 
     def want(self, wanted: Wanted) -> None:
-        wanted.products.add(self.product_id)
+        wanted.levels.add((self.product_id, self.location))
 
 
 # --- reservations --------------------------------------------------------------------------------
@@ -204,7 +226,8 @@ class ReserveStock(Command):
 
     def want(self, wanted: Wanted) -> None:
         wanted.reservations.add(self.reservation_id)
-        wanted.products.update(line.product_id for line in self.lines)
+        for line in self.lines:
+            wanted.want_line(*line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +250,9 @@ class _MoveReservation(Command):
 
 class ConfirmReservation(_MoveReservation):
     __slots__ = ()
+
+    def want(self, wanted: Wanted) -> None:
+        _want_confirmed(wanted, self.reservation_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +279,15 @@ class FulfillReservation(_MoveReservation):
         if any(note):
             return (self.reservation_id, units, *note)
         return (self.reservation_id, units) if units else (self.reservation_id,)
+
+    def want(self, wanted: Wanted) -> None:
+        _want_confirmed(wanted, self.reservation_id)
+
+
+def _want_confirmed(wanted: Wanted, reservation_id: str) -> None:
+    wanted.reservations.add(reservation_id)
+    wanted.reservations_moved.add(reservation_id)
+    wanted.reservations_confirmed.add(reservation_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +347,8 @@ class AddCartItems(Command):
 
     def want(self, wanted: Wanted) -> None:
         wanted.carts.add(self.cart_id)
-        wanted.products.update(item.product_id for item in self.items)
+        for item in self.items:
+            wanted.want_line(item.product_id, item.quantity, item.location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +378,7 @@ class UpdateCartItem(Command):
 
     def want(self, wanted: Wanted) -> None:
         wanted.carts.add(self.cart_id)
-        wanted.products.add(self.product_id)
+        wanted.want_line(self.product_id, self.quantity or 1, self.location)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,8 @@ class Replay(NamedTuple):
 def decide(state: State, requests: Sequence[Request]) -> list[object]:
     """Decide every request on the state that its predecessors left.
 
-    Returns: a verdict each, in order: the handler's, a Replay, or the DomainError that refused it.
+    Returns: a verdict each, in order: the handler's, a Replay, or the DomainError that refused it. They are
+        of no use where `state.coverage` is lacking something.
     Effects: `state` holds what is to be saved.
     """
     return [_decide_one(state, request) for request in requests]
@@ -129,6 +130,8 @@ def _decide_one(state: State, request: Request) -> object:
         return refusal
     except BaseException:
         state.drop()
+        if state.coverage.is_lacking:
+            return None  # what looks like a defect without a level need be none with it
         raise
     state.keep()
     return verdict

@@ -62,7 +62,7 @@ class ImportChunk(Command):
 
     def want(self, wanted: Wanted) -> None:
         wanted.imports.add(self.import_id)
-        wanted.products.update(row.product_id for row in self.rows)
+        wanted.levels.update((row.product_id, slug) for row in self.rows for slug, _ in row.levels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class CreateLocation(Command):
         return tuple(self.location)
 
     def want(self, wanted: Wanted) -> None:
-        """Nothing: every batch loads the store's locations."""
+        wanted.locations_described = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class UpdateLocation(Command):
         return (self.slug, self.changes, self.etag)
 
     def want(self, wanted: Wanted) -> None:
-        """Nothing: every batch loads the store's locations."""
+        wanted.locations_described = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class DeleteLocation(Command):
         return (self.slug, self.etag)
 
     def want(self, wanted: Wanted) -> None:
+        wanted.locations_described = True
         wanted.locations_emptied.add(self.slug)
 
 
@@ -81,4 +82,4 @@ class TransferStock(Command):
         )
 
     def want(self, wanted: Wanted) -> None:
-        wanted.products.add(self.product_id)
+        wanted.levels.update(((self.product_id, self.source), (self.product_id, self.target)))

@@ -43,6 +43,8 @@ def source(
                     found[index] = slug
                     break
                 most = max(most, free)
+            if named is None:
+                state.need_first(product_id, quantity, found[index] or None)
         if not found[index]:
             shortages[index] = Shortage(product_id, named, quantity, most, managed)
     return found, tuple(shortages[index] for index in sorted(shortages))

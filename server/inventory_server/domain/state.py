@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from inventory_server.domain.coverage import Coverage, LevelKey
 from inventory_server.domain.errors import LocationNotFound, OrderNotFound
 from inventory_server.domain.etag import etag
 from inventory_server.domain.location import Location
@@ -27,7 +28,7 @@ from inventory_server.domain.reservation import ItemReturn, Reservation
 from inventory_server.domain.stock import Action, LogEntry, Stock, StockLevel
 from inventory_server.domain.stock_import import RowError, StockImport
 from inventory_server.domain.store import StoreSettings
-from inventory_server.domain.tables import LevelKey, Levels, Movements, Payments, Table
+from inventory_server.domain.tables import Levels, Movements, Payments, Table
 
 _NOTHING = StockLevel()
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
@@ -104,6 +105,7 @@ class State:
     locations: Table[str, Location] = field(default_factory=Table)
     stocks: Table[str, Stock] = field(default_factory=Table)
     levels: Levels = field(default_factory=Levels)
+    coverage: Coverage = field(default_factory=Coverage)
     level_times: Table[LevelKey, datetime] = field(default_factory=Table)
     # As the database has them, of products whose levels need not all be loaded.
     sums: dict[str, LevelSums] = field(default_factory=dict)
@@ -203,7 +205,11 @@ class State:
 
     def level(self, product_id: str, location: str) -> StockLevel:
         """Return a level; one that was never opened has nothing."""
-        return self.levels.get((product_id, location)) or _NOTHING
+        level = self.levels.get((product_id, location))
+        if level is None:
+            self.coverage.need_level(product_id, location)
+            return _NOTHING
+        return level
 
     def need_location(self, slug: str | None) -> None:
         """Raise LocationNotFound for a slug that no location has; None names none."""
@@ -233,6 +239,30 @@ class State:
             slugs = sorted((slug for slug in opened if slug in enabled), key=enabled.__getitem__)
             seen = self._serving[product_id] = (len(opened), slugs)
         return seen[1]
+
+    def need_first(self, product_id: str, quantity: int, slug: str | None) -> None:
+        """Note that more levels are needed, unless the first location with a quantity is `slug` for sure.
+
+        Args:
+            slug: where a line is served from by what was loaded; None = nowhere.
+        """
+        coverage = self.coverage
+        if coverage.knows_all(product_id):
+            return
+        # With other locations, or another order of them, what was loaded need not be the first. A refusal
+        # tells the most that one location has, which is known when it was asked for.
+        if not self.locations.has_changed and (slug is not None or product_id in coverage.asked_again):
+            enabled = self._enabled
+            for last in coverage.reaches(product_id, quantity):
+                if last is None or (slug is not None and enabled[slug] <= enabled[last]):
+                    return
+        coverage.need_line(product_id, quantity)
+
+    def location_by_rank(self, number: int) -> str | None:
+        """Return the number-th location, from 1 on, in the order of sourcing; None past the last."""
+        if len(self._enabled) < number:
+            return None
+        return sorted(self._enabled, key=self._enabled.__getitem__)[number - 1]
 
     def managed(self, product_id: str) -> Stock | None:
         """Return a product's record, unless there is none or it is deleted: unmanaged is not zero."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from inventory_server.domain.coverage import LevelKey
 from inventory_server.domain.order import OrderReturn, Shipment, UnitSums
 from inventory_server.domain.payment import Payment, PaymentSums
 from inventory_server.domain.stock import StockLevel
@@ -19,7 +20,6 @@ P = TypeVar("P", bound=Payment | Shipment | OrderReturn)
 M = TypeVar("M", bound=Shipment | OrderReturn)
 P_contra = TypeVar("P_contra", contravariant=True)
 S = TypeVar("S", bound="Sums[Any]")
-LevelKey = tuple[str, str]
 
 
 class Table(Generic[K, V]):
@@ -67,6 +67,11 @@ class Table(Generic[K, V]):
     def is_drafted(self) -> bool:
         return bool(self._draft)
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether a command has made, changed or deleted a row."""
+        return bool(self._draft or self._changed)
+
     def keep(self) -> None:
         self._rows.update(self._draft)
         self._changed.update(dict.fromkeys(self._draft))
@@ -112,6 +117,10 @@ class Levels(Table[LevelKey, StockLevel]):
         self._draft[key] = row
         if key not in self._rows:
             self._opened.setdefault(key[0], {})[key[1]] = None
+
+    def open(self, product_id: str, slug: str) -> None:
+        """Note that there is a level, whether it is loaded or not."""
+        self._opened.setdefault(product_id, {})[slug] = None
 
     def opened(self, product_id: str) -> Collection[str]:
         """Return the slugs where a product has, or had in a draft, a level: those elsewhere are empty."""

@@ -87,6 +87,8 @@ class Batcher:
         self._enough_count = 0
         self._closing = Closing(limits.linger_s_max)
         self.taken_count = 0
+        # How the next batch is loaded: right either way, and cheaper where it is as the last one was.
+        self._is_wide = True
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -205,8 +207,10 @@ class Batcher:
             try:
                 requests = [entry.request for entry in entries]
                 await run_batch(
-                    connection, self._store_id, requests, attempt, lines_max=self._limits.lines_max
-                )
+                    connection, self._store_id, requests, attempt,
+                    lines_max=self._limits.lines_max, is_wide=self._is_wide,
+                )  # fmt: skip
+                self._is_wide = attempt.is_wide
             except ConnectionLost as error:
                 await connection.close()
                 raise _Lost(connection) from error

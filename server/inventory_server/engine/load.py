@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from inventory_server.domain.commands import Wanted
 from inventory_server.domain.location import Location
@@ -25,27 +25,33 @@ from inventory_server.domain.reservation import (
     ReservationLine,
     ReservationState,
 )
-from inventory_server.domain.state import LevelSums, State, StoredAnswer
-from inventory_server.domain.stock import Stock, StockLevel
+from inventory_server.domain.state import State, StoredAnswer
+from inventory_server.domain.stock import Stock
 from inventory_server.domain.stock_import import ImportState, StockImport
 from inventory_server.domain.store import StoreSettings
+from inventory_server.engine import level_load
 
 # As many levels of a location that keep something: more than one batch could have emptied.
 LEVELS_KEPT_MAX = 10_001
 
 Call = tuple[str, dict[str, Any]]
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 
-def calls_for(wanted: Wanted) -> list[Call]:
+def calls_for(wanted: Wanted, *, is_wide: bool = True) -> list[Call]:
     """Return the statements that fetch what is wanted; they need one round trip.
+
+    Args:
+        is_wide: whether to look for the levels that can be touched, or to load all of each product: see
+            engine/level_load.py.
 
     Rows that decide are locked in one order (orders, carts, reservations, then levels by key), so that two
     writers wait for each other instead of deadlocking.
     """
     calls: list[Call] = [("store", {})]
     if wanted.locations:
-        calls.append(("locations", {}))
+        calls.append(("locations" if wanted.locations_described else "locations_ranked", {}))
     if wanted.answers:
         methods, request_ids = zip(*sorted(wanted.answers), strict=True)
         calls.append(("answers", {"methods": list(methods), "request_ids": list(request_ids)}))
@@ -62,25 +68,12 @@ def calls_for(wanted: Wanted) -> list[Call]:
     calls += _calls_beside_orders(wanted, orders)
     if wanted.imports:
         calls += [("imports", {"imports": sorted(wanted.imports)}), ("imports_running", {})]
-    products = {"products": sorted(wanted.products)}
-    if wanted.orders or wanted.carts_checked or wanted.reservations_moved:
-        touched = {
-            **products,
-            "reservations": sorted(wanted.reservations_moved),
-            "orders": sorted(wanted.orders),
-            "carts_checked": sorted(wanted.carts_checked),
-        }
-        calls += [("stocks_touched", touched), ("levels_touched", touched)]
-    elif wanted.products:
-        calls += [("stocks", products), ("levels", products)]
-    if wanted.sums:
-        summed = {"products": sorted(wanted.sums)}
-        calls += [("stocks", summed), ("level_sums", summed)]
+    calls += level_load.calls_for(wanted, is_wide=is_wide)
     if wanted.locations_emptied:
         slugs = {"locations": sorted(wanted.locations_emptied), "limit": LEVELS_KEPT_MAX}
         calls.append(("levels_kept", slugs))
     if wanted.expired_held:
-        calls.append(("expired_held", {"products": sorted(wanted.products | wanted.sums)}))
+        calls.append(("expired_held", {"products": level_load.products_of(wanted)}))
     return calls
 
 
@@ -99,9 +92,11 @@ def _calls_beside_orders(wanted: Wanted, orders: list[str]) -> list[Call]:
 
 def fill(state: State, calls: Sequence[Call], results: Sequence[Sequence[Row]]) -> State:
     """Put the rows into the state."""
-    for (name, _), rows in zip(calls, results, strict=True):
+    for (name, asked), rows in zip(calls, results, strict=True):
         if name in _FILLERS:
             _FILLERS[name](state, rows)
+        elif name in level_load.FILLERS:
+            level_load.FILLERS[name](state, asked, rows)
     return state
 
 
@@ -111,12 +106,39 @@ def state_from(calls: Sequence[Call], results: Sequence[Sequence[Row]]) -> State
     return fill(State(now=now, settings=StoreSettings(*settings)), calls, results)
 
 
+async def decided(
+    fetch: Callable[[list[Call]], Awaitable[list[list[Row]]]],
+    calls: list[Call],
+    results: list[list[Row]],
+    decide: Callable[[State], T],
+) -> tuple[State, T]:
+    """Decide on what was loaded, again with the levels that turn out to be needed besides.
+
+    Args:
+        calls, results: what was loaded; they grow by what is loaded here.
+        decide: changes its state alone, since it may run several times.
+    """
+    while True:
+        state = state_from(calls, results)
+        verdict = decide(state)
+        lacking = level_load.calls_for_lacking(state)
+        if not lacking:
+            return state, verdict
+        results += await fetch(lacking)
+        calls += lacking
+
+
 def _locations(state: State, rows: Sequence[Row]) -> None:
     for slug, enabled, priority, name, external_ref, description, address_lines, *rest in rows:
         state.locations.load(
             slug,
             Location(slug, enabled, priority, name, external_ref, description, tuple(address_lines), *rest),
         )
+
+
+def _locations_ranked(state: State, rows: Sequence[Row]) -> None:
+    for row in rows:
+        state.locations.load(row[0], Location(*row))
 
 
 def _answers(state: State, rows: Sequence[Row]) -> None:
@@ -129,20 +151,10 @@ def _stocks(state: State, rows: Sequence[Row]) -> None:
         state.stocks.load(row[0], Stock(*row))
 
 
-def _levels(state: State, rows: Sequence[Row]) -> None:
-    for product_id, location, available, allocated, hand_allocated, version, updated_at in rows:
-        key = (product_id, location)
-        state.levels.load(key, StockLevel(available, allocated, hand_allocated, version))
-        state.level_times.load(key, updated_at)
-
-
-def _level_sums(state: State, rows: Sequence[Row]) -> None:
-    state.sums.update({row[0]: LevelSums(*row[1:]) for row in rows})
-
-
 def _expired_held(state: State, rows: Sequence[Row]) -> None:
     for product_id, location, units in rows:
         state.expired_held.setdefault(product_id, {})[location] = units
+        state.levels.open(product_id, location)
 
 
 def _reservations(state: State, rows: Sequence[Row]) -> None:
@@ -242,13 +254,10 @@ def _order_returns(state: State, rows: Sequence[Row]) -> None:
 
 _FILLERS: dict[str, Callable[[State, Sequence[Row]], None]] = {
     "locations": _locations,
+    "locations_ranked": _locations_ranked,
     "answers": _answers,
     "stocks": _stocks,
     "stocks_touched": _stocks,
-    "levels": _levels,
-    "levels_touched": _levels,
-    "levels_kept": _levels,
-    "level_sums": _level_sums,
     "expired_held": _expired_held,
     "reservations": _reservations,
     "reservations_of_orders": _reservations,

@@ -28,6 +28,7 @@ from inventory_server.domain.stock import LogRecord
 from inventory_server.domain.store import StoreSettings
 from inventory_server.engine import load
 from inventory_server.engine.errors import DatabaseUnavailable, DeadlinePassed, TransactionConflict
+from inventory_server.engine.level_load import is_wide
 from inventory_server.engine.load import Row
 from inventory_server.engine.log_reads import LogFilters, LogKey, LogPage, log_record, read_log
 from inventory_server.engine.order_reads import (
@@ -70,6 +71,8 @@ class Reader:
         self._pool = pool
         # Stores are never deleted, so one that was found stays known.
         self._known_stores: set[str] = set()
+        # Stores that had few locations when they were last looked at: see engine/level_load.py.
+        self._narrow_stores: set[str] = set()
 
     async def need_store(self, store_id: str, *, deadline_s: float) -> None:
         """Raises: StoreNotFound."""
@@ -143,7 +146,8 @@ class Reader:
 
     async def locations(self, store_id: str, *, deadline_s: float) -> dict[str, Location]:
         """Return all locations by slug."""
-        return dict((await self._load(store_id, Wanted(), deadline_s)).locations.items())
+        state = await self._load(store_id, Wanted(locations_described=True), deadline_s)
+        return dict(state.locations.items())
 
     async def shortages(
         self, store_id: str, lines: tuple[Line, ...], *, deadline_s: float
@@ -152,11 +156,25 @@ class Reader:
 
         Raises: LocationNotFound.
         """
-        wanted = Wanted(products={line.product_id for line in lines}, expired_held=True)
-        state = await self._load(store_id, wanted, deadline_s)
+        wanted = Wanted(expired_held=True)
         for line in lines:
-            state.need_location(line.location)
-        return source(state, lines, state.expired_held)[1]
+            wanted.want_line(*line)
+
+        def sourced(state: State) -> tuple[Shortage, ...]:
+            for line in lines:
+                state.need_location(line.location)
+            return source(state, lines, state.expired_held)[1]
+
+        async def read(transaction: ReadTransaction) -> tuple[State, tuple[Shortage, ...]]:
+            calls = load.calls_for(wanted, is_wide=store_id not in self._narrow_stores)
+            return await load.decided(transaction.fetch, calls, await transaction.fetch(calls), sourced)
+
+        state, shortages = await self.run(store_id, read, deadline_s=deadline_s)
+        if is_wide(state):
+            self._narrow_stores.discard(store_id)
+        else:
+            self._narrow_stores.add(store_id)
+        return shortages
 
     async def reservation(self, store_id: str, reservation_id: str, *, deadline_s: float) -> Reservation:
         """Raises: ReservationNotFound."""

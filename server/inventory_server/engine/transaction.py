@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from inventory_server.db.connection import EngineConnection
 from inventory_server.domain.commands import ExpireReservation, Wanted
@@ -11,7 +12,7 @@ from inventory_server.domain.decide import Request, decide
 from inventory_server.domain.errors import InsufficientStock, StockInUse, TotalBelowAllocated
 from inventory_server.domain.state import State
 from inventory_server.domain.stock_import import RowReason
-from inventory_server.engine import load, save
+from inventory_server.engine import level_load, load, save
 from inventory_server.engine.facts import NOTHING, Facts, facts_of
 
 # How many due holds a batch ends for the sake of those who are short, as far as the batch's bound on lines
@@ -32,6 +33,8 @@ class Attempt:
     # the lines that they turned out to move did not fit.
     deferred: frozenset[int] = frozenset()
     facts: Facts = NOTHING
+    # Whether the store turned out to be wide; it need not have been known.
+    is_wide: bool = True
 
 
 async def run_batch(
@@ -41,36 +44,51 @@ async def run_batch(
     attempt: Attempt,
     *,
     lines_max: int,
+    is_wide: bool,
 ) -> None:
     """Decide requests in one SERIALIZABLE transaction; on return it is committed.
 
-    Two round trips: BEGIN with the load, and the save with COMMIT. Where stock does not suffice, or is in
-    use and should be deleted or counted below that, two more look for holds that are due and load them: they
-    are expired first, and everything is decided again.
+    Two round trips: BEGIN with the load, and the save with COMMIT. In a wide store another one may bring
+    levels that turned out to be needed. Where stock does not suffice, or is in use and should be deleted or
+    counted below that, two more look for holds that are due and load them: they are expired first. After
+    either everything is decided again.
+
+    Args:
+        is_wide: how to load: see engine/level_load.py.
 
     Raises: the database's errors, or whatever a rule raised that is no refusal; the caller rolls back.
     Effects: `attempt` is filled as far as it came.
     """
-    wanted = _wanted(requests)
-    calls = load.calls_for(wanted)
+    fetch = partial(connection.fetch, store_id)
+    calls = load.calls_for(_wanted(requests), is_wide=is_wide)
     results = await connection.begin(store_id, calls)
-    state = load.state_from(calls, results)
-    fitting = requests[: _fitting_count(state, requests, lines_max)]
-    verdicts = decide(state, fitting)
+
+    def decide_fitting(state: State) -> tuple[Sequence[Request], list[object]]:
+        fitting = requests[: _fitting_count(state, requests, lines_max)]
+        return fitting, decide(state, fitting)
+
+    state, (fitting, verdicts) = await load.decided(fetch, calls, results, decide_fitting)
+    attempt.is_wide = level_load.is_wide(state)
     deferred = set(range(len(fitting), len(requests)))
     if short := _products_short(verdicts) | _products_of_rows_below(state):
         looked_for = {"products": sorted(short), "limit": DUE_HOLDS_MAX}
-        rows = (await connection.fetch(store_id, [("due_reservations", looked_for)]))[0]
+        rows = (await fetch([("due_reservations", looked_for)]))[0]
         room = lines_max - sum(request.command.lines_in(state) for request in fitting)
         due = _oldest_within(rows, room)
         if due:
-            more = load.calls_for(Wanted(reservations=set(due), reservations_moved=set(due)))
-            more_results = await connection.fetch(store_id, more)
-            state = load.fill(load.state_from(calls, results), more, more_results)
-            state.more_are_due = len(due) < len(rows) or len(rows) == DUE_HOLDS_MAX
+            moved = Wanted(locations=False, reservations=set(due), reservations_moved=set(due))
+            more = load.calls_for(moved, is_wide=is_wide)
+            results += await fetch(more)
+            calls += more
+            more_are_due = len(due) < len(rows) or len(rows) == DUE_HOLDS_MAX
             expiries = [Request(ExpireReservation(reservation_id)) for reservation_id in due]
-            verdicts = decide(state, [*expiries, *fitting])[len(due) :]
-            if state.more_are_due:
+
+            def decide_again(state: State) -> list[object]:
+                state.more_are_due = more_are_due
+                return decide(state, [*expiries, *fitting])[len(due) :]
+
+            state, verdicts = await load.decided(fetch, calls, results, decide_again)
+            if more_are_due:
                 deferred |= {i for i, verdict in enumerate(verdicts) if isinstance(verdict, _SHORT)}
     verdicts += [None] * (len(requests) - len(fitting))
     saves = save.calls_for(state)

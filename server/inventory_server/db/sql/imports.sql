@@ -135,10 +135,10 @@ FROM (
     ) AS s
     LEFT JOIN LATERAL (
         SELECT location, available + allocated AS total FROM stock_level v
-        WHERE store_id = %(store_id)s AND product_id = s.product_id AND EXISTS (
+        WHERE store_id = %(store_id)s AND product_id BETWEEN s.product_id AND s.product_id AND EXISTS (
             SELECT FROM location WHERE store_id = %(store_id)s AND slug = v.location OFFSET 0
         )
-        ORDER BY location OFFSET 0
+        ORDER BY product_id, location OFFSET 0
     ) AS l ON true
     ORDER BY s.product_id, l.location
     LIMIT %(levels_limit)s

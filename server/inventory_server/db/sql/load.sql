@@ -1,6 +1,7 @@
 -- What a batch, or a read, loads. The locking clause stands apart: reads leave it out.
 -- Joins are LATERAL with OFFSET 0, which the planner cannot turn round: on a table that was small when the plan
 -- was made it would otherwise walk all rows of the store, and for SSI lock them.
+-- A range of one key with an order leaves no other index to plan by than that key's.
 -- A statement with `touched` also reaches the products of the reservations, orders and carts named.
 
 -- name: store
@@ -11,6 +12,11 @@ WHERE store_id = %(store_id)s;
 -- name: locations
 SELECT slug, enabled, priority, name, external_ref, description, address_lines, latitude, longitude,
     created_at, updated_at
+FROM location
+WHERE store_id = %(store_id)s;
+
+-- name: locations_ranked
+SELECT slug, enabled, priority
 FROM location
 WHERE store_id = %(store_id)s;
 
@@ -43,8 +49,13 @@ WHERE store_id = %(store_id)s AND product_id = ANY(ARRAY(
     SELECT product_id FROM reservation_line
     WHERE store_id = %(store_id)s AND reservation_id = ANY(%(reservations)s::text[])
     UNION
-    SELECT product_id FROM order_line
-    WHERE store_id = %(store_id)s AND order_id = ANY(%(orders)s::text[])
+    SELECT l.product_id
+    FROM unnest(%(orders)s::text[]) AS wanted (order_id)
+    JOIN LATERAL (
+        SELECT product_id FROM order_line
+        WHERE store_id = %(store_id)s AND order_id BETWEEN wanted.order_id AND wanted.order_id
+        ORDER BY order_id, line_number OFFSET 0
+    ) AS l ON true
     UNION
     SELECT product_id FROM cart_item
     WHERE store_id = %(store_id)s AND cart_id = ANY(%(carts_checked)s::text[])
@@ -59,8 +70,13 @@ WHERE store_id = %(store_id)s AND product_id = ANY(ARRAY(
     SELECT product_id FROM reservation_line
     WHERE store_id = %(store_id)s AND reservation_id = ANY(%(reservations)s::text[])
     UNION
-    SELECT product_id FROM order_line
-    WHERE store_id = %(store_id)s AND order_id = ANY(%(orders)s::text[])
+    SELECT l.product_id
+    FROM unnest(%(orders)s::text[]) AS wanted (order_id)
+    JOIN LATERAL (
+        SELECT product_id FROM order_line
+        WHERE store_id = %(store_id)s AND order_id BETWEEN wanted.order_id AND wanted.order_id
+        ORDER BY order_id, line_number OFFSET 0
+    ) AS l ON true
     UNION
     SELECT product_id FROM cart_item
     WHERE store_id = %(store_id)s AND cart_id = ANY(%(carts_checked)s::text[])
@@ -93,8 +109,13 @@ JOIN LATERAL (
     WHERE store_id = %(store_id)s AND reservation_id = r.reservation_id OFFSET 0
 ) AS l ON true
 WHERE r.store_id = %(store_id)s AND r.reservation_id = ANY(ARRAY(
-    SELECT reservation_id FROM sales_order
-    WHERE store_id = %(store_id)s AND order_id = ANY(%(orders)s::text[])
+    SELECT o.reservation_id
+    FROM unnest(%(orders)s::text[]) AS wanted (order_id)
+    JOIN LATERAL (
+        SELECT reservation_id FROM sales_order
+        WHERE store_id = %(store_id)s AND order_id BETWEEN wanted.order_id AND wanted.order_id
+        ORDER BY order_id OFFSET 0
+    ) AS o ON true
 ))
 ORDER BY r.reservation_id, l.line_number
 -- lock: FOR UPDATE OF r;
@@ -144,19 +165,23 @@ SELECT p.payment_id, p.order_id, p.amount_minor, p.currency, p.payment_method, p
     o.operation_id, o.kind, o.amount_minor, o.state, o.lease_until, o.gateway_reference, o.failure_reason,
     o.created_at, o.updated_at, o.lapsed, o.refund_id, o.content_hash, o.reverses_operation_id,
     o.resolved_at, o.resolved_by, o.resolve_reason, o.poll_until
-FROM payment p
-LEFT JOIN LATERAL (
-    SELECT * FROM payment_operation WHERE store_id = %(store_id)s AND payment_id = p.payment_id OFFSET 0
-) AS o ON true
-WHERE p.store_id = %(store_id)s AND p.payment_id = ANY(ARRAY(
-    SELECT unnest(%(payments)s::text[])
+FROM (
+    SELECT unnest(%(payments)s::text[]) AS payment_id
     UNION
     SELECT payment_id FROM payment
     WHERE store_id = %(store_id)s AND order_id = ANY(%(orders)s::text[])
     UNION
     SELECT payment_id FROM payment_operation
     WHERE store_id = %(store_id)s AND refund_id = ANY(%(refunds)s::text[])
-))
+) AS wanted
+JOIN LATERAL (
+    SELECT * FROM payment
+    WHERE store_id = %(store_id)s AND payment_id BETWEEN wanted.payment_id AND wanted.payment_id
+    ORDER BY payment_id OFFSET 0
+) AS p ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM payment_operation WHERE store_id = %(store_id)s AND payment_id = p.payment_id OFFSET 0
+) AS o ON true
 ORDER BY p.created_at, p.payment_id, o.kind NOT IN ('PURCHASE', 'AUTHORIZE'), o.created_at, o.operation_id;
 
 -- name: shipments
