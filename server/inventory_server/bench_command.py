@@ -6,10 +6,11 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ from inventory_loadtest.bench.display import print_table
 from inventory_loadtest.bench.report import write_report
 from inventory_loadtest.bench.sample import Sample
 from inventory_server.bench_server import COMMAND
-from inventory_server.db import embedded, measured, migrate, raw_sql
+from inventory_server.db import embedded, grown, measured, migrate, raw_sql
 from inventory_server.launch import LaunchedProcess, start_process
 from inventory_server.operator_error import OperatorError
 from inventory_server.output import need_writable
@@ -60,6 +61,10 @@ class Place:
 
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="the headline figures, in under 3 minutes")] = False,
+    entries: Annotated[int, typer.Option(help="log entries that a store grows to; 0: not measured")] = 10**7,
+    products: Annotated[
+        int, typer.Option(help="products, with 2 reservations each, that one grows to; 0: not measured")
+    ] = 10**6,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures to this file")] = None,
     report: Annotated[Path | None, typer.Option(help="write a page with plots to this file")] = None,
 ) -> int:
@@ -74,13 +79,13 @@ def bench(
     seconds = QUICK_S if quick else FULL_S
     begun = {"begun": datetime.now(UTC).isoformat(timespec="seconds"), "quick": quick, "machine": _machine()}
     with bench_place(console) as place:
-        stages = suite.headline(place.load, place.raw, seconds=seconds)
-        results = _run(stages, console)
+        results = _run(suite.headline(place.load, place.raw, seconds=seconds), console)
         if not quick:
             results += _run([suite.carts_growth(place.load, seconds=seconds)], console)
             with _server(place.url, WORKERS) as several:
                 stage = suite.workers(place.load, suite.Load(several.address), WORKERS, seconds=seconds)
                 results += _run([stage], console)
+            results += _growth(place, entries, products, console)
         outcome = begun | outcome_of(place, results, console)
     print_table(outcome, console)
     if json_file:
@@ -92,13 +97,50 @@ def bench(
     return 1 if outcome["violations"] or outcome["acknowledged_missing"] else 0
 
 
+def _growth(plain: Place, entries: int, products: int, console: Console) -> list[suite.StageResult]:
+    """Measure beside a store with a long log, and beside one with a large catalogue."""
+    results = []
+    for key, what, count, fill in (
+        ("history_growth", f"{entries:,} log entries / none", entries, grown.fill_history),
+        (
+            "catalogue_growth",
+            f"{products:,} products, 2 reservations each / none",
+            products,
+            grown.fill_catalogue,
+        ),
+    ):
+        if not count:
+            continue
+        with bench_place(console, partial(fill, count=count), count) as large:
+            stage = suite.growth(key, what, plain.load, large.load, seconds=FULL_S)
+            results += _run([stage], console)
+            acknowledged = results[-1].units_held(grown=True)
+            with inventory_client.connect(large.server.address) as client:
+                if proof.hot_units(client) != acknowledged:
+                    raise OperatorError(f"{key}: {acknowledged:,} units acknowledged, and others allocated")
+    return results
+
+
 @contextmanager
-def bench_place(console: Console) -> Iterator[Place]:
-    """A fresh database with the products that the loads want, and a bench server on it."""
+def bench_place(
+    console: Console, fill: Callable[[str], Iterator[int]] | None = None, fill_count: int = 0
+) -> Iterator[Place]:
+    """A fresh database with the products that the loads want, and a bench server on it.
+
+    Args:
+        fill: writes further rows to the database with a URL, and tells how many there are.
+        fill_count: how many they will be.
+    """
     with embedded.ephemeral({"max_connections": str(CONNECTIONS_MAX)}) as postgres:
         with console.status("starting PostgreSQL and the server"):
             migrate.migrate(postgres.url)
             measured.execute(postgres.url, raw_sql.SCHEMA)
+        if fill is not None:
+            with _bars(console) as bars:
+                task = bars.add_task("growing", total=fill_count, now="")
+                for count in fill(postgres.url):
+                    bars.update(task, completed=count)
+        with console.status("starting the server"):
             server = _server(postgres.url)
         with server:
             with inventory_client.connect(server.address, timeout_s=30) as client:
@@ -120,12 +162,8 @@ def _server(url: str, workers: int = 1) -> LaunchedProcess:
 
 
 def _run(stages: list[suite.Stage], console: Console) -> list[suite.StageResult]:
-    columns = (
-        TextColumn("  {task.description:<16}"), BarColumn(bar_width=40), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("{task.fields[now]}"),
-    )  # fmt: skip
     results = []
-    with Progress(*columns, console=console) as bars:
+    with _bars(console) as bars:
         tasks = {
             stage.title: bars.add_task(
                 stage.title, total=len(stage.measures) * stage.rounds, start=False, now=""
@@ -151,10 +189,18 @@ def _run(stages: list[suite.Stage], console: Console) -> list[suite.StageResult]
     return results
 
 
+def _bars(console: Console) -> Progress:
+    columns = (
+        TextColumn("  {task.description:<16}"), BarColumn(bar_width=40), MofNCompleteColumn(),
+        TimeElapsedColumn(), TextColumn("{task.fields[now]}"),
+    )  # fmt: skip
+    return Progress(*columns, console=console)
+
+
 def outcome_of(place: Place, results: list[suite.StageResult], console: Console) -> dict[str, Any]:
     """The figures, what they were measured on, and whether everything holds."""
     samples = [sample for result in results for round_ in result.rounds for sample in round_.values()]
-    acknowledged = sum(result.units_held for result in results)
+    acknowledged = sum(result.units_held() for result in results)
     with console.status("verifying"), inventory_client.connect(place.server.address, timeout_s=30) as client:
         allocated, violations = proof.allocated_units(client), proof.violations(client)
         statistics = client.inventory.GetServiceStatistics(v1.GetServiceStatisticsRequest())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -15,6 +16,7 @@ from inventory_loadtest.bench.load import BATCH_ITEMS, KINDS, Products, load
 from inventory_loadtest.bench.report import render
 from inventory_loadtest.bench.sample import Sample
 from inventory_server.bench_command import Place, bench_place, outcome_of
+from inventory_server.db import grown
 
 UNSEEN = Console(quiet=True)
 
@@ -75,6 +77,20 @@ def test_a_stage_beside_raw_sql(place: Place) -> None:
     assert outcome["figures"]["memory_mb"]["median"] > 20
     page = render(json.loads(json.dumps({"begun": "now", "machine": MACHINE} | outcome)))
     assert "contention_64" in page and "<script" not in page
+
+
+@pytest.mark.parametrize(
+    ("fill", "count"),
+    [(grown.fill_history, 30), (grown.fill_catalogue, 3)],
+)
+def test_a_store_that_has_grown(place: Place, fill: Any, count: int) -> None:
+    """What is written in bulk is what the service would have written: every law holds over it."""
+    before = outcome_of(place, [], UNSEEN)
+    assert list(fill(place.url, count))[-1] == count
+    after = outcome_of(place, [], UNSEEN)
+    assert after["violations"] == 0
+    held = grown.RESERVATIONS_PER_PRODUCT * count if fill is grown.fill_catalogue else 0
+    assert after["units_allocated"] - before["units_allocated"] == held
 
 
 MACHINE = {

@@ -39,6 +39,11 @@ def _messages(import_id: str) -> Iterator[v1.ImportStockRequest]:
         yield v1.ImportStockRequest(rows=rows[begin : begin + _MESSAGE_ROWS])
 
 
+def hot_units(client: Client) -> int:
+    """Count the units of the hot product that are allocated."""
+    return client.inventory.GetStock(v1.GetStockRequest(product_id=HOT)).stock.allocated
+
+
 def allocated_units(client: Client) -> int:
     """Count the units that are allocated, over all products."""
     total, token = 0, ""

@@ -27,6 +27,9 @@ Measure = Callable[[int], Sample]
 """Takes seconds."""
 
 
+_GROWN = "_grown"
+
+
 class BenchError(Exception):
     """A measurement could not be made; one line that says why."""
 
@@ -64,14 +67,13 @@ class StageResult:
     def found(self) -> list[Found]:
         return [Found(figure, [figure.of(round_) for round_ in self.rounds]) for figure in self.stage.figures]
 
-    @property
-    def units_held(self) -> int:
-        """What the server acknowledged in all of it."""
+    def units_held(self, *, grown: bool = False) -> int:
+        """What was acknowledged in all of it, on the database that has grown or on the one that hasn't."""
         return sum(
             sample.units_held
             for round_ in self.rounds
             for name, sample in round_.items()
-            if "echo" not in name
+            if "echo" not in name and name.endswith(_GROWN) is grown
         )
 
 
@@ -226,8 +228,9 @@ def memory(peak_mb: float) -> Found:
 
 def growth(key: str, what: str, plain: Load, grown: Load, *, seconds: int) -> Stage:
     """A server whose database has grown beside one whose hasn't."""
-    figure = Figure(key, what, at_least(0.9), rates("reserve_hot_grown", "reserve_hot_plain"))
-    return Stage(what, {"reserve_hot_plain": plain, "reserve_hot_grown": grown}, [figure], seconds)
+    ours, reference = f"{key}{_GROWN}", f"{key}_plain"
+    figure = Figure(key, f"ReserveStock, hot, 64 carts: {what}", at_least(0.9), rates(ours, reference))
+    return Stage(key.replace("_", " "), {reference: plain, ours: grown}, [figure], seconds)
 
 
 def _raw(raw: Raw, clients: int, products: int, seconds: int) -> Sample:
