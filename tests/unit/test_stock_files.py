@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
+import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_client import v1
-from inventory_console import stock_reader
-from inventory_console.stock_file import PROBLEMS_SHOWN, BadFile, StockFile, StockRow, to_json
+from inventory_client import errors, v1
+from inventory_console import stock_reader, stock_transfer
+from inventory_console.stock_commands import ERRORS_LISTED_MAX
+from inventory_console.stock_file import LEVELS_MAX, PROBLEMS_SHOWN, BadFile, StockFile, StockRow, to_json
 from inventory_console.stock_reader import read_stock
 from inventory_console.stock_table import parse_columns, parse_slugs
-from inventory_console.stock_transfer import MESSAGE_LEVELS_MAX, MESSAGE_ROWS_MAX, messages
+from inventory_console.stock_transfer import (
+    MESSAGE_LEVELS_MAX,
+    MESSAGE_ROWS_MAX,
+    PAGE_SIZE_MAX,
+    messages,
+)
+from inventory_server.domain.stock_import import IMPORT_ERRORS_MAX
 
 QUANTITY_MAX = 2**43 - 1
 IDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=128)
@@ -251,6 +261,14 @@ def test_as_many_products_as_an_import_takes(monkeypatch: pytest.MonkeyPatch) ->
     assert wrong("sku,qty\na,1\nb,1\nc,1\n") == ["FILE: 3 products, more than the 2 of one import"]
 
 
+def test_as_many_levels_as_a_row_has() -> None:
+    """At the bound the line is read; a level past it is told of."""
+    levels = [(f"l-{number}", 1) for number in range(LEVELS_MAX)]
+    assert read(to_json("a", levels, None)).rows[0].levels == tuple(levels)
+    told = wrong(to_json("a", [*levels, ("one-more", 1)], None))
+    assert told == ["FILE:1: levels must be a list of 1 to 1,024 objects of location and total"]
+
+
 def test_of_many_problems_the_first_are_told() -> None:
     """As many as fit on a screen, in the order of their lines, and how many more there are."""
     told = wrong("sku,qty\n" + "a b,1\n" * (PROBLEMS_SHOWN + 3))
@@ -274,3 +292,50 @@ def test_an_upload_is_cut_into_messages() -> None:
     sent = list(messages(header, [StockRow(n, f"p-{n}", wide) for n in range(3)], watched.append))
     assert [len(message.rows) for message in sent] == [2, 1]
     assert [len(message.rows) for message in messages(header, [], watched.append)] == [0]
+
+
+@pytest.mark.parametrize("failures", [stock_transfer.ATTEMPTS_MAX - 1, stock_transfer.ATTEMPTS_MAX])
+def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    """The same is sent again, five times in all, while its outcome is unknown; a refusal is told at once."""
+    monkeypatch.setattr(stock_transfer, "PAUSE_S", 0)
+    told: list[errors.InventoryError] = [
+        errors.Unavailable("away", code=grpc.StatusCode.UNAVAILABLE) for _ in range(failures)
+    ]
+
+    def call() -> str:
+        if told:
+            raise told.pop()
+        return "answered"
+
+    if failures < stock_transfer.ATTEMPTS_MAX:
+        assert stock_transfer._again(call) == "answered"
+    else:
+        with pytest.raises(errors.Unavailable):
+            stock_transfer._again(call)
+    assert not told
+    told += [errors.IdReused("another", code=grpc.StatusCode.ALREADY_EXISTS)] * 2
+    with pytest.raises(errors.IdReused):
+        stock_transfer._again(call)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("count", [0, PAGE_SIZE_MAX, PAGE_SIZE_MAX + 1, ERRORS_LISTED_MAX])
+def test_the_errors_that_are_asked_for(count: int) -> None:
+    """As many as were asked for at most, or as there are, in pages that the server does not shorten."""
+    asked: list[int] = []
+
+    def page(request: v1.ListImportErrorsRequest) -> v1.ListImportErrorsResponse:
+        asked.append(request.page_size)
+        begin = int(request.page_token or 0)
+        end = min(count, begin + request.page_size)
+        return v1.ListImportErrorsResponse(
+            errors=[v1.ImportError(line=number) for number in range(begin, end)],
+            next_page_token=str(end) if end < count else "",
+        )
+
+    client: Any = SimpleNamespace(inventory=SimpleNamespace(ListImportErrors=page))
+    for count_max in (7, PAGE_SIZE_MAX + 1, ERRORS_LISTED_MAX):
+        found = stock_transfer.errors(client, "i", count_max)
+        assert [error.line for error in found] == list(range(min(count, count_max)))
+    assert max(asked) == PAGE_SIZE_MAX
+    assert ERRORS_LISTED_MAX == IMPORT_ERRORS_MAX
