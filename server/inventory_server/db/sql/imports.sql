@@ -121,8 +121,9 @@ ORDER BY u.upload_id
 LIMIT %(limit)s;
 
 -- name: export_page
--- A location that was deleted is left out: an import would not know it. What is kept nowhere else is kept at
--- `default`, where it is 0. A product is whole unless it is the last of as many levels as were asked for.
+-- A location that was deleted, which keeps nothing, is left out: an import would not know it. What is kept nowhere
+-- else is kept at `default`, where it is 0. A product is whole unless it is the last of as many levels as were asked
+-- for.
 SELECT product_id, jsonb_agg(jsonb_build_array(location, total) ORDER BY location), min(low_stock_threshold)
 FROM (
     SELECT s.product_id, s.low_stock_threshold, coalesce(l.location, 'default') AS location,
@@ -135,9 +136,10 @@ FROM (
     ) AS s
     LEFT JOIN LATERAL (
         SELECT location, available + allocated AS total FROM stock_level v
-        WHERE store_id = %(store_id)s AND product_id BETWEEN s.product_id AND s.product_id AND EXISTS (
-            SELECT FROM location WHERE store_id = %(store_id)s AND slug = v.location OFFSET 0
-        )
+        WHERE store_id = %(store_id)s AND product_id BETWEEN s.product_id AND s.product_id
+            AND (available + allocated > 0 OR EXISTS (
+                SELECT FROM location WHERE store_id = %(store_id)s AND slug = v.location OFFSET 0
+            ))
         ORDER BY product_id, location OFFSET 0
     ) AS l ON true
     ORDER BY s.product_id, l.location

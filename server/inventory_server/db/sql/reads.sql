@@ -35,9 +35,10 @@ SELECT l.product_id, l.location, l.available, l.allocated, l.hand_allocated, l.v
 FROM (SELECT product_id FROM unnest(%(products)s::text[]) AS product_id ORDER BY product_id COLLATE "C") AS wanted
 JOIN LATERAL (
     SELECT * FROM stock_level v
-    WHERE store_id = %(store_id)s AND product_id BETWEEN wanted.product_id AND wanted.product_id AND EXISTS (
-        SELECT FROM location WHERE store_id = %(store_id)s AND slug = v.location OFFSET 0
-    )
+    WHERE store_id = %(store_id)s AND product_id BETWEEN wanted.product_id AND wanted.product_id
+        AND (available + allocated > 0 OR EXISTS (
+            SELECT FROM location WHERE store_id = %(store_id)s AND slug = v.location OFFSET 0
+        ))
     ORDER BY product_id, location OFFSET 0
 ) AS l ON true
 ORDER BY wanted.product_id COLLATE "C", l.location
