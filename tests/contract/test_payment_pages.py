@@ -76,6 +76,47 @@ def test_in_flight_and_in_doubt(staged: StagedShop) -> None:
     assert staged.list_payments(states=[S.PAYMENT_STATE_PROCESSING]) == []
 
 
+def test_several_operations_of_one_in_flight(staged: StagedShop) -> None:
+    """A payment that many operations stand behind is shown once, at its own age, while one of them hangs."""
+    staged.stock("a", 50)
+    staged.order("o", ("a", 9))
+    staged.begun("o", "first", 100, "CAPTURED")
+    visits = [staged.pay_up_to_gateway("o", "second", 100)]
+    call, visit = staged.up_to_gateway("Refund", "first", 10)
+    visit.accept()
+    call.result()
+    visits.append(staged.up_to_gateway("Refund", "first", 20))
+    for page_size in (1, 2, 3):
+        found = staged.list_payments(states=[S.PAYMENT_STATE_PROCESSING], page_size=page_size)
+        assert ids(found) == ["first", "second"]
+    for call, visit in visits:
+        visit.accept()
+        call.result()
+
+
+def test_a_change_between_pages_of_what_is_in_flight(staged: StagedShop) -> None:
+    """One that ends is gone, one that begins anew is not shown again, and a later one stands at the end."""
+    staged.stock("a", 50)
+    staged.order("o", ("a", 9))
+    visits = {f"p-{n}": staged.pay_up_to_gateway("o", f"p-{n}", 100) for n in range(4)}
+    request = v1.ListPaymentsRequest(page_size=2, states=[S.PAYMENT_STATE_PROCESSING])
+    first = staged.checkout.ListPayments(request)
+    assert ids(list(first.payments)) == ["p-0", "p-1"]
+    for payment_id in ("p-0", "p-2"):
+        call, visit = visits.pop(payment_id)
+        visit.accept()
+        call.result()
+    visits["p-0"] = staged.up_to_gateway("Refund", "p-0", 10)
+    visits["p-4"] = staged.pay_up_to_gateway("o", "p-4", 100)
+    request.page_token = first.next_page_token
+    assert ids(list(staged.checkout.ListPayments(request).payments)) == ["p-3", "p-4"]
+    found = staged.list_payments(states=[S.PAYMENT_STATE_PROCESSING])
+    assert ids(found) == ["p-0", "p-1", "p-3", "p-4"]
+    for call, visit in visits.values():
+        visit.accept()
+        call.result()
+
+
 @pytest.mark.parametrize("page_size", [1, 2, 3, 6, 7, 1000, 1001])
 def test_pages(listed: Shop, page_size: int) -> None:
     """Each payment once, whatever the size; above 1,000 it is lowered."""

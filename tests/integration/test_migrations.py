@@ -10,7 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from yoyo import read_migrations
+from yoyo.migrations import MigrationList
 
+from inventory_server.db import migrate as migrate_module
 from inventory_server.db.migrate import _LOCK_KEY, latest_version, migrate
 from inventory_server.operator_error import OperatorError
 from support.polling import until
@@ -349,6 +352,35 @@ def test_a_migration_that_fails_leaves_nothing(empty_database_url: str) -> None:
         assert opened.execute("SELECT to_regclass('stock')").fetchone() == (None,)
         opened.execute("DROP TABLE shipment_line")
         assert migrate(empty_database_url)
+
+
+def test_what_was_in_flight_gets_the_time_of_its_payment(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list goes by the payment's time, also for what was begun before the column was there."""
+
+    def before_it(folder: str) -> MigrationList:
+        return read_migrations(folder).filter(lambda migration: migration.id < "0010")
+
+    with monkeypatch.context() as older:
+        older.setattr(migrate_module, "read_migrations", before_it)
+        assert migrate(empty_database_url)[-1].startswith("0009")
+    late = {**ROWS["payment_operation"], "created_at": "2026-02-01T00:00:00Z"}
+    with psycopg.connect(empty_database_url) as opened:
+        for table, row in (("payment", ROWS["payment"]), ("payment_operation", late)):
+            insert(opened, table, row)
+    migrate(empty_database_url)
+    with psycopg.connect(empty_database_url) as opened:
+        # A server of the version before does not name the column.
+        insert(opened, "payment_operation", {**late, "payment_id": "p2", "operation_id": "op-2"})
+        times = dict(
+            opened.execute(
+                "SELECT payment_id, payment_created_at = CASE payment_id WHEN 'p' THEN %s ELSE now() END"
+                " FROM payment_operation",
+                [TIME],
+            ).fetchall()
+        )
+    assert times == {"p": True, "p2": True}
 
 
 # --- what the schema refuses ---------------------------------------------------------------------

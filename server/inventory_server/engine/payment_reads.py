@@ -46,7 +46,9 @@ async def read_payments(
     """
     found: list[Payment] = []
     looked_at = 0
-    chunk_size = max(limit + 1, LOOKED_AT_ONCE) if filters.states else limit + 1
+    # All that is in flight is PROCESSING, so nothing is looked at for others.
+    is_searched = bool(filters.states) and not _is_in_flight(filters)
+    chunk_size = max(limit + 1, LOOKED_AT_ONCE) if is_searched else limit + 1
     while True:
         payments = await _chunk(transaction, filters, after, chunk_size)
         looked_at += len(payments)
@@ -62,6 +64,11 @@ async def read_payments(
             return PaymentPage(found, None)
         if looked_at >= LOOKED_AT_MAX:
             return PaymentPage(found, after)
+
+
+def _is_in_flight(filters: PaymentFilters) -> bool:
+    """Whether the index of what is in flight serves them."""
+    return filters.order_id is None and filters.states == {PaymentState.PROCESSING}
 
 
 def _key(payment: Payment) -> PaymentKey:
@@ -80,7 +87,7 @@ async def _chunk(
     }
     if filters.order_id is not None:
         page = ("payments_of_order_page", {**asked, "order_id": filters.order_id})
-    elif filters.states == {PaymentState.PROCESSING}:
+    elif _is_in_flight(filters):
         page = ("payments_in_flight_page", asked)
     else:
         page = ("payment_page", asked)

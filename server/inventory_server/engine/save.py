@@ -252,14 +252,14 @@ def _payments(state: State) -> tuple[Save, ...]:
         (
             "put_operations",
             "operation_id payment_id order_id kind amount_minor state lease_until gateway_reference"
-            " failure_reason created_at updated_at lapsed refund_id content_hash reverses_operation_id"
-            " resolved_at resolved_by resolve_reason poll_until",
+            " failure_reason created_at payment_created_at updated_at lapsed refund_id content_hash"
+            " reverses_operation_id resolved_at resolved_by resolve_reason poll_until",
             [
                 (
                     o.operation_id, o.payment_id, o.order_id, o.kind.value, o.amount_minor, o.state.value,
-                    o.lease_until, o.gateway_reference, o.failure_reason, o.created_at, o.updated_at,
-                    o.lapsed, o.refund_id, o.content_hash, o.reverses_operation_id, o.resolved_at,
-                    o.resolved_by, o.resolve_reason, o.poll_until,
+                    o.lease_until, o.gateway_reference, o.failure_reason, o.created_at, p.created_at,
+                    o.updated_at, o.lapsed, o.refund_id, o.content_hash, o.reverses_operation_id,
+                    o.resolved_at, o.resolved_by, o.resolve_reason, o.poll_until,
                 )
                 for payment_id, p in state.payments.written()
                 for o in _changed(state.payments.loaded.get(payment_id), p)

@@ -133,16 +133,12 @@ WHERE store_id = %(store_id)s AND order_id = %(order_id)s
 ORDER BY created_at, payment_id
 LIMIT %(limit)s;
 
+-- A payment has one operation in flight at most (payment_operation_one_in_flight), so it is found once.
 -- name: payments_in_flight_page
 SELECT payment_id
-FROM payment
-WHERE store_id = %(store_id)s
-    AND payment_id = ANY(ARRAY(
-        SELECT payment_id FROM payment_operation
-        WHERE store_id = %(store_id)s AND state = 'PROCESSING' AND created_at <= now()
-        ORDER BY created_at
-    ))
-    AND (created_at, payment_id) > (%(after_time)s::timestamptz, %(after_id)s)
-    AND created_at <= %(until)s::timestamptz
-ORDER BY created_at, payment_id
+FROM payment_operation
+WHERE store_id = %(store_id)s AND state = 'PROCESSING'
+    AND (payment_created_at, payment_id) > (%(after_time)s::timestamptz, %(after_id)s)
+    AND payment_created_at <= %(until)s::timestamptz
+ORDER BY payment_created_at, payment_id
 LIMIT %(limit)s;

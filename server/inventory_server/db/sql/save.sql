@@ -123,13 +123,13 @@ FROM unnest(
 
 -- name: put_operations
 INSERT INTO payment_operation
-    (store_id, operation_id, payment_id, order_id, kind, amount_minor, created_at, state, lease_until, gateway_reference, failure_reason, updated_at, refund_id, content_hash, reverses_operation_id, lapsed, resolved_at, resolved_by, resolve_reason, poll_until)
+    (store_id, operation_id, payment_id, order_id, kind, amount_minor, created_at, payment_created_at, state, lease_until, gateway_reference, failure_reason, updated_at, refund_id, content_hash, reverses_operation_id, lapsed, resolved_at, resolved_by, resolve_reason, poll_until)
 SELECT %(store_id)s, r.*
 FROM unnest(
-    %(operation_id)s::text[], %(payment_id)s::text[], %(order_id)s::text[], %(kind)s::text[], %(amount_minor)s::bigint[], %(created_at)s::timestamptz[], %(state)s::text[], %(lease_until)s::timestamptz[], %(gateway_reference)s::text[], %(failure_reason)s::text[], %(updated_at)s::timestamptz[], %(refund_id)s::text[], %(content_hash)s::bytea[], %(reverses_operation_id)s::text[], %(lapsed)s::boolean[], %(resolved_at)s::timestamptz[], %(resolved_by)s::text[], %(resolve_reason)s::text[], %(poll_until)s::timestamptz[]
+    %(operation_id)s::text[], %(payment_id)s::text[], %(order_id)s::text[], %(kind)s::text[], %(amount_minor)s::bigint[], %(created_at)s::timestamptz[], %(payment_created_at)s::timestamptz[], %(state)s::text[], %(lease_until)s::timestamptz[], %(gateway_reference)s::text[], %(failure_reason)s::text[], %(updated_at)s::timestamptz[], %(refund_id)s::text[], %(content_hash)s::bytea[], %(reverses_operation_id)s::text[], %(lapsed)s::boolean[], %(resolved_at)s::timestamptz[], %(resolved_by)s::text[], %(resolve_reason)s::text[], %(poll_until)s::timestamptz[]
 ) AS r
 ON CONFLICT ON CONSTRAINT payment_operation_pkey DO UPDATE
-SET state = EXCLUDED.state, lease_until = EXCLUDED.lease_until, gateway_reference = EXCLUDED.gateway_reference, failure_reason = EXCLUDED.failure_reason, updated_at = EXCLUDED.updated_at, lapsed = EXCLUDED.lapsed, resolved_at = EXCLUDED.resolved_at, resolved_by = EXCLUDED.resolved_by, resolve_reason = EXCLUDED.resolve_reason, poll_until = EXCLUDED.poll_until;
+SET payment_created_at = EXCLUDED.payment_created_at, state = EXCLUDED.state, lease_until = EXCLUDED.lease_until, gateway_reference = EXCLUDED.gateway_reference, failure_reason = EXCLUDED.failure_reason, updated_at = EXCLUDED.updated_at, lapsed = EXCLUDED.lapsed, resolved_at = EXCLUDED.resolved_at, resolved_by = EXCLUDED.resolved_by, resolve_reason = EXCLUDED.resolve_reason, poll_until = EXCLUDED.poll_until;
 
 -- name: insert_shipments
 INSERT INTO shipment
