@@ -100,9 +100,9 @@ def _keep(state: State, held: Reservation, *, committed: bool) -> None:
     if held.state is not ReservationState.HELD:
         return
     if committed:
-        kept = replace(held, state=ReservationState.COMMITTED, expire_time=None, updated_at=state.now)
+        kept = held._replace(state=ReservationState.COMMITTED, expire_time=None, updated_at=state.now)
     elif held.expire_time is not None and not held.expiry_suspended:
-        kept = replace(held, expiry_suspended=True, updated_at=state.now)
+        kept = held._replace(expiry_suspended=True, updated_at=state.now)
     else:
         return
     state.reservations.put(kept.reservation_id, kept)

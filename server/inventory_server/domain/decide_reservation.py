@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -97,7 +96,7 @@ def extend_reservation(state: State, command: ExtendReservation, _request_id: st
         expire_time is not None and expire_time <= reservation.expire_time
     ):
         return reservation
-    extended = replace(reservation, expire_time=expire_time, updated_at=state.now)
+    extended = reservation._replace(expire_time=expire_time, updated_at=state.now)
     state.reservations.put(extended.reservation_id, extended)
     return extended
 
@@ -158,7 +157,7 @@ def _confirm(state: State, reservation: Reservation) -> Reservation:
     if reservation.state is ReservationState.EXPIRED:
         lines = [Line(line.product_id, line.reserved, line.named_location) for line in reservation.lines]
         reservation = hold(state, reservation, lines, refusal=ReservationExpired)
-    committed = replace(reservation, state=ReservationState.COMMITTED, expire_time=None, updated_at=state.now)
+    committed = reservation._replace(state=ReservationState.COMMITTED, expire_time=None, updated_at=state.now)
     state.reservations.put(committed.reservation_id, committed)
     return committed
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from inventory_server.domain import stock
 from inventory_server.domain.errors import (
@@ -49,8 +48,7 @@ def hold(
         state.write_level(
             line.product_id, slug, Action.RESERVE, line.quantity, level, reservation=reservation
         )
-    held = replace(
-        reservation,
+    held = reservation._replace(
         lines=tuple(
             ReservationLine(
                 number, line.product_id, slug, line.quantity, line.quantity, named_location=line.location
@@ -88,7 +86,7 @@ def give_back(
         lines.append(line._replace(open=0, released=line.released + line.open))
     if any(line.fulfilled for line in lines):
         ended = ReservationState.CLOSED
-    given = replace(reservation, state=ended, lines=tuple(lines), updated_at=state.now)
+    given = reservation._replace(state=ended, lines=tuple(lines), updated_at=state.now)
     state.reservations.put(given.reservation_id, given)
     return given
 
@@ -122,8 +120,7 @@ def take_out(
             )  # fmt: skip
         lines.append(line._replace(open=line.open - count, fulfilled=line.fulfilled + count))
     is_open = any(line.open for line in lines)
-    taken = replace(
-        reservation,
+    taken = reservation._replace(
         state=ReservationState.COMMITTED if is_open else ReservationState.CLOSED,
         lines=tuple(lines),
         expire_time=None,
@@ -168,7 +165,7 @@ def bring_back(
                 reservation=reservation, reason=reason, reference=reference,
             )  # fmt: skip
         lines.append(line._replace(returned=line.returned + count))
-    returned = replace(reservation, lines=tuple(lines), updated_at=state.now)
+    returned = reservation._replace(lines=tuple(lines), updated_at=state.now)
     state.reservations.put(returned.reservation_id, returned)
     return returned
 

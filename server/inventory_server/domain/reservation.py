@@ -52,9 +52,11 @@ class ReservationLine(NamedTuple):
     named_location: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """`expiry_suspended`: a payment of its order decides, not the clock; the time is kept for its end."""
+class Reservation(NamedTuple):
+    """`expiry_suspended`: a payment of its order decides, not the clock; the time is kept for its end.
+
+    A tuple, since the hot path makes many.
+    """
 
     reservation_id: str
     order_id: str | None

@@ -50,8 +50,7 @@ def _units_follow(state: State, view: OrderStanding) -> None:
 
 
 def _commit(state: State, reservation: Reservation) -> None:
-    committed = replace(
-        reservation,
+    committed = reservation._replace(
         state=ReservationState.COMMITTED,
         expire_time=None,
         expiry_suspended=False,
@@ -62,7 +61,7 @@ def _commit(state: State, reservation: Reservation) -> None:
 
 def _resume(state: State, reservation: Reservation) -> None:
     """A hold from before the payment goes on until its own time, or is over if that has passed."""
-    resumed = replace(reservation, expiry_suspended=False, updated_at=state.now)
+    resumed = reservation._replace(expiry_suspended=False, updated_at=state.now)
     if resumed.is_due(state.now):
         give_back(state, resumed, ReservationState.EXPIRED)
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inventory_server.domain.coverage import Coverage, LevelKey
 from inventory_server.domain.errors import LocationNotFound, OrderNotFound
@@ -23,7 +23,7 @@ from inventory_server.domain.order import (
     Shipment,
     UnitSums,
 )
-from inventory_server.domain.payment import Payment, PaymentSums
+from inventory_server.domain.payment import PaymentSums
 from inventory_server.domain.reservation import ItemReturn, Reservation
 from inventory_server.domain.stock import Action, LogEntry, Stock, StockLevel
 from inventory_server.domain.stock_import import RowError, StockImport
@@ -127,32 +127,13 @@ class State:
     _log_kept: int = 0
     _settings_loaded: StoreSettings = field(init=False)
     _settings_kept: StoreSettings = field(init=False)
+    _tables: tuple[Table[Any, Any], ...] = field(init=False, compare=False)
     _ranks: dict[str, tuple[int, str]] | None = None
     _serving: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._settings_loaded = self._settings_kept = self.settings
-
-    @property
-    def _tables(
-        self,
-    ) -> tuple[
-        Table[str, Stock]
-        | Table[LevelKey, StockLevel]
-        | Table[LevelKey, datetime]
-        | Table[str, Reservation]
-        | Table[str, ItemReturn]
-        | Table[str, Cart]
-        | Table[str, SalesOrder]
-        | Table[str, Payment]
-        | Table[str, Shipment]
-        | Table[str, OrderReturn]
-        | Table[str, Location]
-        | Table[str, StockImport]
-        | Table[tuple[str, int], RowError],
-        ...,
-    ]:
-        return (
+        self._tables = (
             self.levels,
             self.level_times,
             self.reservations,
@@ -173,7 +154,7 @@ class State:
         """Whether the command at hand has changed anything."""
         if self.settings is not self._settings_kept:
             return True
-        return any(table.is_drafted for table in self._tables)
+        return any(table.draft for table in self._tables)
 
     def keep(self) -> None:
         """The command at hand succeeded: what it drafted stands."""
@@ -181,7 +162,7 @@ class State:
             self._ranks = None
             self._serving.clear()
         for table in self._tables:
-            if table.is_drafted:
+            if table.draft:
                 table.keep()
         self._settings_kept = self.settings
         self._log_kept = len(self.log)

@@ -25,13 +25,14 @@ S = TypeVar("S", bound="Sums[Any]")
 class Table(Generic[K, V]):
     """Rows of one kind, by key."""
 
-    __slots__ = ("_changed", "_draft", "_rows", "loaded")
+    __slots__ = ("_changed", "_rows", "draft", "loaded")
 
     def __init__(self) -> None:
         self.loaded: dict[K, V] = {}
         # None = deleted.
         self._rows: dict[K, V | None] = {}
-        self._draft: dict[K, V | None] = {}
+        # What the command at hand has put or deleted.
+        self.draft: dict[K, V | None] = {}
         self._changed: dict[K, None] = {}
 
     def load(self, key: K, row: V) -> None:
@@ -41,15 +42,15 @@ class Table(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """Return the row as the command at hand sees it."""
-        return self._draft[key] if key in self._draft else self._rows.get(key)
+        return self.draft[key] if key in self.draft else self._rows.get(key)
 
     def items(self) -> Iterator[tuple[K, V]]:
         """Yield every row with its key as the command at hand sees it, in the order loaded or made."""
         for key, row in self._rows.items():
-            seen = self._draft.get(key, row)
+            seen = self.draft.get(key, row)
             if seen is not None:
                 yield key, seen
-        for key, row in self._draft.items():
+        for key, row in self.draft.items():
             if row is not None and key not in self._rows:
                 yield key, row
 
@@ -58,27 +59,27 @@ class Table(Generic[K, V]):
         return (row for _, row in self.items())
 
     def put(self, key: K, row: V) -> None:
-        self._draft[key] = row
+        self.draft[key] = row
 
     def delete(self, key: K) -> None:
-        self._draft[key] = None
+        self.draft[key] = None
 
     @property
     def is_drafted(self) -> bool:
-        return bool(self._draft)
+        return bool(self.draft)
 
     @property
     def has_changed(self) -> bool:
         """Whether a command has made, changed or deleted a row."""
-        return bool(self._draft or self._changed)
+        return bool(self.draft or self._changed)
 
     def keep(self) -> None:
-        self._rows.update(self._draft)
-        self._changed.update(dict.fromkeys(self._draft))
-        self._draft.clear()
+        self._rows.update(self.draft)
+        self._changed.update(dict.fromkeys(self.draft))
+        self.draft.clear()
 
     def drop(self) -> None:
-        self._draft.clear()
+        self.draft.clear()
 
     def inserted(self) -> list[tuple[K, V]]:
         """Return the rows that the database does not have yet, in the order made."""
@@ -114,7 +115,7 @@ class Levels(Table[LevelKey, StockLevel]):
         self._opened.setdefault(key[0], {})[key[1]] = None
 
     def put(self, key: LevelKey, row: StockLevel) -> None:
-        self._draft[key] = row
+        self.draft[key] = row
         if key not in self._rows:
             self._opened.setdefault(key[0], {})[key[1]] = None
 
@@ -182,14 +183,14 @@ class OrderParts(Table[str, P], Generic[P, S]):
         """Return what an order's own come to together, as the command at hand sees them."""
         if order_id not in self._of_order:
             return self._nothing
-        if not self._draft or order_id not in self._drafted_orders:
+        if not self.draft or order_id not in self._drafted_orders:
             return self._added_up(order_id, self._sums)
         if order_id not in self._sums:
             return self._added_up(order_id, self._sums_drafted)
         sums = self._sums_drafted.get(order_id)
         if sums is None:
             sums = self._sums[order_id]
-            for key, row in self._draft.items():
+            for key, row in self.draft.items():
                 if row is not None and row.order_id == order_id:
                     sums = sums.changed(self._rows.get(key), row)
             self._sums_drafted[order_id] = sums
@@ -197,7 +198,7 @@ class OrderParts(Table[str, P], Generic[P, S]):
 
     @property
     def _drafted_orders(self) -> set[str]:
-        return {row.order_id for row in self._draft.values() if row is not None}
+        return {row.order_id for row in self.draft.values() if row is not None}
 
     def _added_up(self, order_id: str, known: dict[str, S]) -> S:
         sums = known.get(order_id)

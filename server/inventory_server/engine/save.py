@@ -8,6 +8,7 @@ from typing import Any
 from inventory_server.domain.location import Location
 from inventory_server.domain.order import Cart, CartItem, OrderLine, SalesOrder
 from inventory_server.domain.payment import Operation, Payment
+from inventory_server.domain.reservation import Reservation
 from inventory_server.domain.state import State
 from inventory_server.domain.stock_import import RowError
 
@@ -89,26 +90,15 @@ def _location(location: Location) -> dict[str, Any]:
 
 
 def _reservations(state: State) -> tuple[Save, ...]:
-    written = [reservation for _, reservation in state.reservations.written()]
     returns = [item_return for _, item_return in state.item_returns.inserted()]
     return (
-        (
-            "put_reservations",
-            "reservation_id order_id owned_by_order state expire_time content_hash created_at updated_at"
-            " expiry_suspended",
-            [
-                (
-                    r.reservation_id, r.order_id, r.owned_by_order, r.state.value, r.expire_time,
-                    r.content_hash, r.created_at, r.updated_at, r.expiry_suspended,
-                )
-                for r in written
-            ],
+        # First those that end: an order has one live reservation at most, also for an instant.
+        *_reservation_rows(
+            "put_reservations", "put_reservation_lines", [held for _, held in state.reservations.updated()]
         ),
-        (
-            "put_reservation_lines",
-            "reservation_id line_number product_id location reserved open released fulfilled returned"
-            " named_location",
-            [(r.reservation_id, *line) for r in written for line in r.lines],
+        *_reservation_rows(
+            "insert_reservations", "insert_reservation_lines",
+            [held for _, held in state.reservations.inserted()],
         ),
         (
             "insert_item_returns",
@@ -125,6 +115,30 @@ def _reservations(state: State) -> tuple[Save, ...]:
             "insert_item_return_lines",
             "return_id line_number quantity",
             [(r.return_id, *line) for r in returns for line in r.lines],
+        ),
+    )  # fmt: skip
+
+
+def _reservation_rows(heads: str, lines: str, reservations: Sequence[Reservation]) -> tuple[Save, Save]:
+    """Return what the two statements of these names write."""
+    return (
+        (
+            heads,
+            "reservation_id order_id owned_by_order state expire_time content_hash created_at updated_at"
+            " expiry_suspended",
+            [
+                (
+                    r.reservation_id, r.order_id, r.owned_by_order, r.state.value, r.expire_time,
+                    r.content_hash, r.created_at, r.updated_at, r.expiry_suspended,
+                )
+                for r in reservations
+            ],
+        ),
+        (
+            lines,
+            "reservation_id line_number product_id location reserved open released fulfilled returned"
+            " named_location",
+            [(r.reservation_id, *line) for r in reservations for line in r.lines],
         ),
     )  # fmt: skip
 

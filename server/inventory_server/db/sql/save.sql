@@ -1,6 +1,6 @@
 -- What a batch saves: one statement for all rows of a kind, arrays through unnest.
 -- Rows that change are put by ON CONFLICT, which goes by the primary key whatever the planner thinks; a row that
--- another writer made since our snapshot raises 40001 there. New stock is inserted: to look for a conflict first
+-- another writer made since our snapshot raises 40001 there. New stock and reservations are inserted: to look first
 -- takes a third more. There such a row raises 23505, which is run again all the same (db/sqlstate.py).
 -- now() is the batch's time: that of its transaction.
 
@@ -48,6 +48,14 @@ FROM unnest(
     %(product_id)s::text[], %(location)s::text[], %(version)s::bigint[], %(action)s::text[], %(quantity)s::bigint[], %(available_after)s::bigint[], %(allocated_after)s::bigint[], %(hand_allocated_after)s::bigint[], %(reservation_id)s::text[], %(order_id)s::text[], %(reason)s::text[], %(reference)s::text[], %(request_id)s::text[], %(actor)s::text[]
 ) AS r;
 
+-- name: insert_reservations
+INSERT INTO reservation
+    (store_id, reservation_id, order_id, owned_by_order, content_hash, created_at, state, expire_time, updated_at, expiry_suspended)
+SELECT %(store_id)s, r.*
+FROM unnest(
+    %(reservation_id)s::text[], %(order_id)s::text[], %(owned_by_order)s::boolean[], %(content_hash)s::bytea[], %(created_at)s::timestamptz[], %(state)s::text[], %(expire_time)s::timestamptz[], %(updated_at)s::timestamptz[], %(expiry_suspended)s::boolean[]
+) AS r;
+
 -- name: put_reservations
 INSERT INTO reservation
     (store_id, reservation_id, order_id, owned_by_order, content_hash, created_at, state, expire_time, updated_at, expiry_suspended)
@@ -57,6 +65,14 @@ FROM unnest(
 ) AS r
 ON CONFLICT ON CONSTRAINT reservation_pkey DO UPDATE
 SET state = EXCLUDED.state, expire_time = EXCLUDED.expire_time, updated_at = EXCLUDED.updated_at, expiry_suspended = EXCLUDED.expiry_suspended;
+
+-- name: insert_reservation_lines
+INSERT INTO reservation_line
+    (store_id, reservation_id, line_number, product_id, reserved, named_location, location, open, released, fulfilled, returned)
+SELECT %(store_id)s, r.*
+FROM unnest(
+    %(reservation_id)s::text[], %(line_number)s::integer[], %(product_id)s::text[], %(reserved)s::bigint[], %(named_location)s::text[], %(location)s::text[], %(open)s::bigint[], %(released)s::bigint[], %(fulfilled)s::bigint[], %(returned)s::bigint[]
+) AS r;
 
 -- name: put_reservation_lines
 INSERT INTO reservation_line
