@@ -403,6 +403,26 @@ async def test_lines_that_show_only_when_loaded_are_bounded(database: Database, 
     assert fulfilled == [(f"r{n}",) for n in range(5)]
 
 
+async def test_a_store_whose_queue_is_empty_keeps_its_batcher(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batcher serves a store from its first command on, and knows how many it took."""
+    made: list[str] = []
+    begin = batcher.Batcher.__init__
+
+    def counted(self: batcher.Batcher, store_id: str, *args: Any) -> None:
+        made.append(store_id)
+        begin(self, store_id, *args)
+
+    monkeypatch.setattr(batcher.Batcher, "__init__", counted)
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 5), deadline_s=20)
+        for _ in range(3):
+            await engine.change(database.store, minus("a"), deadline_s=20)
+        assert (engine.waiting_count(database.store), engine.taken_count(database.store)) == (0, 4)
+    assert made == [database.store]
+
+
 # --- when a batch closes -------------------------------------------------------------------------
 
 

@@ -90,7 +90,9 @@ class Batcher:
         # How the next batch is loaded: right either way, and cheaper where it is as the last one was.
         self._is_wide = True
 
-    def __len__(self) -> int:
+    @property
+    def waiting_count(self) -> int:
+        """How many commands wait to be taken. Not __len__: with an empty queue it would count as None."""
         return len(self._queue)
 
     def put(self, entry: Entry) -> None:

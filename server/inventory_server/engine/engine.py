@@ -123,7 +123,7 @@ class Engine:
     def waiting_count(self, store_id: str) -> int:
         """Return how many commands of a store wait to be taken into a batch."""
         batcher = self._batchers.get(store_id)
-        return len(batcher) if batcher else 0
+        return batcher.waiting_count if batcher else 0
 
     def taken_count(self, store_id: str) -> int:
         """Return how many commands of a store left its queue since the start."""
@@ -133,12 +133,12 @@ class Engine:
     async def statistics(self, store_id: str, *, deadline_s: float) -> Statistics:
         """Return what this server did for a store. Raises: StoreNotFound."""
         batcher = self._batchers.get(store_id) or await self._new_batcher(store_id, deadline_s)
-        return Statistics(self.started_at, len(batcher), batcher.statistics)
+        return Statistics(self.started_at, batcher.waiting_count, batcher.statistics)
 
     def all_statistics(self) -> dict[str, Statistics]:
         """Return the same by store, of those that were asked anything."""
         return {
-            store_id: Statistics(self.started_at, len(batcher), batcher.statistics)
+            store_id: Statistics(self.started_at, batcher.waiting_count, batcher.statistics)
             for store_id, batcher in self._batchers.copy().items()
         }
 
@@ -157,7 +157,7 @@ class Engine:
         verdict: asyncio.Future[object] = loop.create_future()
         if (
             self._stopping
-            or len(batcher) >= self._queue_commands_max
+            or batcher.waiting_count >= self._queue_commands_max
             or self._waiting_count >= self._queue_commands_max_total
         ):
             verdict.set_exception(Overloaded())
