@@ -70,7 +70,8 @@ class Machine(RuleBasedStateMachine):
         """Something to race for, and orders to pay."""
         # Of single calls hypothesis would draw the same few again and again.
         self._random = random.Random(luck)
-        self._one("create_place", "shelf")
+        for place in ("shelf", "attic"):
+            self._one("create_place", place)
         for product, quantity in (("a", 5), ("b", 3)):
             self._one("create", product, quantity)
         for number in "01":

@@ -12,14 +12,15 @@ PLACES = ("default", "default", "shelf", "shelf", "attic")
 QUANTITIES = (1, 1, 2, 3, 5)
 HAND_ACTIONS = ("INCREMENT", "INCREMENT", "DECREMENT", "ALLOCATE", "DEALLOCATE", "SET")
 WAYS_TO_PAY = (
-    *["accept"] * 8, "decline", "decline", "requires-action", "requires-action", "down", "capture-down",
+    *["accept"] * 8, "decline", "decline", "requires-action", "requires-action", "down", "down",
+    "capture-down",
     "capture-decline", "void-down", "void-decline", "refund-down", "refund-decline", "confirm-decline",
 )  # fmt: skip
 
 CHANGES = {
     "create": 2, "threshold": 1, "delete": 1, "change": 4, "transfer": 2, "import_rows": 1,
-    "create_place": 1, "update_place": 1, "delete_place": 1, "set_up": 1,
-    "reserve": 6, "confirm": 1, "release": 1, "extend": 1, "fulfill": 2, "bring_back": 2,
+    "create_place": 2, "update_place": 1, "delete_place": 1, "set_up": 1,
+    "reserve": 6, "confirm": 3, "release": 1, "extend": 2, "fulfill": 3, "bring_back": 2,
     "cart": 1, "add": 4, "update": 2, "remove": 1, "delete_cart": 1, "check_out": 3,
     "pay": 6, "capture": 2, "void": 1, "refund": 2, "confirm_payment": 2, "resolve": 3,
     "cancel": 3, "ship": 3, "take_back": 2,
@@ -33,6 +34,13 @@ LOOKS = (
 STEPS = [step for step, often in CHANGES.items() for _ in range(often)] + list(LOOKS)
 FORMS = {"change": ("change_many",), "reserve": ("reserve_many", "reserve_on_a_stream")}
 """How several calls of one kind may be one request."""
+
+OF = {
+    **dict.fromkeys(("confirm", "release", "extend", "fulfill", "bring_back"), "reservations"),
+    **dict.fromkeys(("capture", "void", "refund", "confirm_payment", "resolve"), "payments"),
+    **dict.fromkeys(("look_at_payment", "list_payments"), "payments"),
+}
+"""What must be there, that a call is worth drawing."""
 
 REPEATED = frozenset({
     "create", "threshold", "delete", "change", "transfer", "create_place", "update_place", "delete_place",
@@ -57,8 +65,9 @@ class Pencil:
     def burst(self, calls_max: int) -> Iterator[Sending]:
         """Yield what is sent side by side."""
         left = self.one_of(range(1, calls_max + 1))
+        meaning = [step for step in STEPS if step not in OF or getattr(self._model, OF[step])]
         while left > 0:
-            step = self.one_of(STEPS)
+            step = self.one_of(meaning)
             form = self.one_of(("", "", *FORMS[step])) if step in FORMS and left >= 2 else ""
             calls = tuple(self.call(step, is_alone=not form) for _ in range(2 if form else 1))
             yield Sending(calls, form)
@@ -68,6 +77,15 @@ class Pencil:
         args = getattr(self, step)()
         again = is_alone and step in REPEATED and self.one_of((True, False))
         return Call(step, args, f"q{self.one_of(range(8))}" if again else "")
+
+    def a_ripe(self, rows: Mapping[str, Any], prefix: str, is_ripe: Callable[[Any], object]) -> str:
+        """Return one of which the call may be true, mostly; else any."""
+        ripe = [key for key, row in rows.items() if key.startswith(prefix) and is_ripe(row)]
+        return (
+            str(self.one_of(ripe[-3:]))
+            if ripe and self.one_of((True, True, False))
+            else self.an_id(rows, prefix)
+        )
 
     def an_id(self, rows: Mapping[str, Any], prefix: str, new: int = 1) -> str:
         """Return one that is there, or with a chance of `new` in some the next one."""
@@ -132,23 +150,28 @@ class Pencil:
         return reservation_id, self.lines(), self.one_of((True, True, False))
 
     def confirm(self) -> tuple[Any, ...]:
-        return (self.an_id(self._model.reservations, "r"),)
+        return (self.a_hold(),)
 
     release = confirm
 
+    def a_hold(self) -> str:
+        """Return one that runs out, mostly, or has."""
+        return self.a_ripe(self._model.reservations, "r", lambda held: held["clock"])
+
     def extend(self) -> tuple[Any, ...]:
-        return self.an_id(self._model.reservations, "r"), self.one_of((True, False))
+        return self.a_hold(), self.one_of((True, False))
 
     def fulfill(self) -> tuple[Any, ...]:
         units = self.one_of(((), (), ((1, 1),), ((1, 1), (2, 1)), ((1, 3),)))
-        return self.an_id(self._model.reservations, "r"), units
+        return self.a_hold(), units
 
     def unit(self) -> tuple[Any, ...]:
         return self.one_of(((1, 1), (1, 2), (2, 1))), self.one_of((True, True, False))
 
     def bring_back(self) -> tuple[Any, ...]:
         return_id = self.an_id(self._model.returns, "b", new=4)
-        return self.an_id(self._model.reservations, "r"), return_id, *self.unit()
+        left = self.a_ripe(self._model.reservations, "r", lambda held: held["state"] == "CLOSED")
+        return left, return_id, *self.unit()
 
     # --- carts and orders --------------------------------------------------------------------------
 
@@ -181,34 +204,45 @@ class Pencil:
 
     def ship(self) -> tuple[Any, ...]:
         units = self.one_of(((), (), ((1, 1),), ((1, 1), (2, 1))))
-        return self.an_id(self._model.orders, "o"), self.an_id(self._model.shipments, "s", new=4), units
+        return self.a_paid_order(), self.an_id(self._model.shipments, "s", new=4), units
 
     def take_back(self) -> tuple[Any, ...]:
         return_id = self.an_id(self._model.order_returns, "t", new=4)
-        return self.an_id(self._model.orders, "o"), return_id, *self.unit()
+        return self.a_paid_order(), return_id, *self.unit()
+
+    def a_paid_order(self) -> str:
+        paid = {each["order"] for each in self._model.payments.values() if each["captured"]}
+        return str(self.one_of(sorted(paid) * 2 + [self.an_id(self._model.orders, "o")]))
 
     # --- payments ----------------------------------------------------------------------------------
 
     def pay(self) -> tuple[Any, ...]:
-        order_id = self.an_id(self._model.orders, "o")
+        order_id = self.a_ripe(self._model.orders, "o", lambda order: not order["cancelled"])
         total = self._model.orders[order_id]["total"] if order_id in self._model.orders else 100
         amount = self.one_of((total, total, total // 2, 100))
         kind = self.one_of(("PURCHASE", "PURCHASE", "AUTHORIZE"))
         return order_id, self.an_id(self._model.payments, "p", new=8), amount, kind, self.one_of(WAYS_TO_PAY)
 
     def capture(self) -> tuple[Any, ...]:
-        payment_id = self.an_id(self._model.payments, "p")
-        amount = self._model.payments[payment_id]["amount"] if payment_id in self._model.payments else 100
-        return payment_id, self.one_of((amount, amount, 100))
+        payment_id = self.a_payment("AUTHORIZED")
+        return payment_id, self.an_amount(payment_id)
 
     def void(self) -> tuple[Any, ...]:
-        return (self.an_id(self._model.payments, "p"),)
+        return (self.a_payment("AUTHORIZED", "REQUIRES_ACTION"),)
 
-    confirm_payment = void
+    def confirm_payment(self) -> tuple[Any, ...]:
+        return (self.a_payment("REQUIRES_ACTION"),)
 
     def refund(self) -> tuple[Any, ...]:
-        payment_id, amount = self.capture()
-        return payment_id, self.an_id(self._model.refunds, "f", new=4), amount
+        payment_id = self.a_payment("CAPTURED")
+        return payment_id, self.an_id(self._model.refunds, "f", new=4), self.an_amount(payment_id)
+
+    def a_payment(self, *stages: str) -> str:
+        return self.a_ripe(self._model.payments, "p", lambda paid: paid["stage"] in stages)
+
+    def an_amount(self, payment_id: str) -> int:
+        amount = self._model.payments[payment_id]["amount"] if payment_id in self._model.payments else 100
+        return int(self.one_of((amount, amount, 100)))
 
     def resolve(self) -> tuple[Any, ...]:
         """Of one in doubt, where there is one: an operation that is being asked about is nobody's to end."""
