@@ -12,7 +12,7 @@ PLACES = ("default", "default", "shelf", "shelf", "attic")
 QUANTITIES = (1, 1, 2, 3, 5)
 HAND_ACTIONS = ("INCREMENT", "INCREMENT", "DECREMENT", "ALLOCATE", "DEALLOCATE", "SET")
 WAYS_TO_PAY = (
-    *["accept"] * 8, "decline", "decline", "requires-action", "requires-action", "down", "down",
+    *["accept"] * 6, "decline", "decline", "requires-action", "requires-action", *["down"] * 4,
     "capture-down",
     "capture-decline", "void-down", "void-decline", "refund-down", "refund-decline", "confirm-decline",
 )  # fmt: skip
@@ -97,7 +97,8 @@ class Pencil:
         held = self._model.reservations.items()
         ticking = [id_ for id_, hold in held if hold["state"] == "HELD" and hold["clock"] == "ticking"]
         waiting = [id_ for id_ in self._model.carts if self._model.cart_word(id_) == "OPEN"]
-        holds = {self.one_of(ticking) for _ in range(self.one_of((1, 2)))} if ticking else set()
+        owned = [id_ for id_ in ticking if self._model.reservations[id_]["owner"]]
+        holds = {self.one_of(ticking + owned) for _ in range(self.one_of((1, 2)))} if ticking else set()
         carts = [self.one_of(waiting)] if waiting and self.one_of((True, False, False)) else []
         return sorted(holds), carts
 
@@ -178,28 +179,37 @@ class Pencil:
     def cart(self) -> tuple[Any, ...]:
         return (self.an_id(self._model.carts, "c", new=6),)
 
+    def an_open_cart(self) -> str:
+        return self.a_ripe(self._model.carts, "c", lambda cart: not cart["order"])
+
     def add(self) -> tuple[Any, ...]:
         place, track = self.one_of(("", "", *PLACES)), self.one_of((None, None, None, True, False))
         product, quantity = self.one_of(PRODUCTS), self.one_of(QUANTITIES)
-        return self.an_id(self._model.carts, "c"), product, quantity, self.one_of((100, 200)), place, track
+        return self.an_open_cart(), product, quantity, self.one_of((100, 200)), place, track
+
+    def an_item(self) -> tuple[str, str]:
+        cart_id = self.an_open_cart()
+        items = self._model.carts[cart_id]["items"] if cart_id in self._model.carts else {}
+        return cart_id, self.one_of([*items] * 2 + [self.one_of(PRODUCTS)])
 
     def update(self) -> tuple[Any, ...]:
         values = {"quantity": QUANTITIES, "price": (100, 200), "place": ("", *PLACES), "track": (True, False)}
         names = self.one_of((*((name,) for name in values), ("quantity", "track"), ("price", "place")))
-        changes = tuple((name, self.one_of(values[name])) for name in names)
-        return self.an_id(self._model.carts, "c"), self.one_of(PRODUCTS), changes
+        return *self.an_item(), tuple((name, self.one_of(values[name])) for name in names)
 
     def remove(self) -> tuple[Any, ...]:
-        return self.an_id(self._model.carts, "c"), self.one_of(PRODUCTS)
+        return self.an_item()
 
     def delete_cart(self) -> tuple[Any, ...]:
-        return (self.an_id(self._model.carts, "c"),)
+        return (self.an_open_cart(),)
 
     def check_out(self) -> tuple[Any, ...]:
-        return self.an_id(self._model.carts, "c"), self.an_id(self._model.orders, "o", new=6)
+        cart_id = self.a_ripe(self._model.carts, "c", lambda cart: cart["items"] and not cart["order"])
+        return cart_id, self.an_id(self._model.orders, "o", new=6)
 
     def cancel(self) -> tuple[Any, ...]:
-        order_id, target = self.an_id(self._model.orders, "o"), self.an_id(self._model.orders, "o")
+        order_id = self.an_id(self._model.orders, "o")
+        target = self.a_ripe(self._model.orders, "o", lambda order: not order["cancelled"])
         return order_id, target if target != order_id and self.one_of((True, False)) else ""
 
     def ship(self) -> tuple[Any, ...]:
@@ -217,7 +227,9 @@ class Pencil:
     # --- payments ----------------------------------------------------------------------------------
 
     def pay(self) -> tuple[Any, ...]:
-        order_id = self.a_ripe(self._model.orders, "o", lambda order: not order["cancelled"])
+        lent = {held["owner"] for held in self._model.reservations.values() if held["clock"]} - {""}
+        to_pay = self.a_ripe(self._model.orders, "o", lambda order: not order["cancelled"])
+        order_id = self.one_of((*sorted(lent)[:2], to_pay))
         total = self._model.orders[order_id]["total"] if order_id in self._model.orders else 100
         amount = self.one_of((total, total, total // 2, 100))
         kind = self.one_of(("PURCHASE", "PURCHASE", "AUTHORIZE"))
