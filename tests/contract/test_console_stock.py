@@ -191,7 +191,7 @@ def stores(server: LaunchedProcess, database_url: str, shop: Shop) -> Iterator[C
 
 
 @given(products=ROWS, sold=st.integers(0, 7))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_there_and_back(stores: Callable[[], Shop], products: dict[str, Any], sold: int) -> None:
     """What was exported, imported into a store where nothing was, gives the same export."""
     here, there = stores(), stores()

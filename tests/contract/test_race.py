@@ -10,7 +10,7 @@ import pytest
 
 from inventory_loadtest.history import Step, read_history
 from inventory_loadtest.orders import read_orders
-from inventory_loadtest.plan import plan_of_orders, synthetic_plan
+from inventory_loadtest.plan import NAME_CHARS_MAX, plan_of_orders, synthetic_plan
 from inventory_loadtest.progress import Progress
 from inventory_loadtest.race import RaceError, Watcher, run_race
 from inventory_loadtest.sample_orders import SAMPLE_FILE
@@ -126,6 +126,8 @@ def test_the_command_against_a_given_server(server: LaunchedProcess, store: str,
         (["--orders", "{file}"], 1, "bad.csv:3: quantity must be 1 to 2^43-1, not 0"),
         (["--orders", "/nowhere.csv"], 2, "does not exist"),
         (["--name", "two words"], 2, "--name"),
+        (["--name", "n" * (NAME_CHARS_MAX + 1)], 2, "--name"),
+        (["--name", "n" * NAME_CHARS_MAX, "--carts", "0"], 2, "carts must be 1 to"),
         (["--store", "shop"], 2, "--store"),
         (["--target", "127.0.0.1:1", "--gateway-args", "--seed 1"], 2, "--gateway-args"),
     ],

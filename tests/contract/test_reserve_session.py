@@ -10,7 +10,7 @@ import pytest
 
 import inventory_client
 from inventory_client import AioClient, v1
-from inventory_client.reserving import ITEMS_MAX, LINES_MAX, parts
+from inventory_client.reserving import ITEM_TIMEOUT_S_MAX, ITEMS_MAX, LINES_MAX, parts
 from inventory_server.launch import LaunchedProcess
 from support.shop import Shop
 
@@ -113,6 +113,16 @@ async def test_a_deadline_is_the_callers_own(shop: Shop, aio: AioClient) -> None
         assert await patient == "r-patient"
         # The same id finds out what became of it.
         assert await told(session.reserve(asking("r-late"))) == "r-late"
+
+
+@pytest.mark.parametrize("timeout_s", [ITEM_TIMEOUT_S_MAX, ITEM_TIMEOUT_S_MAX + 60])
+async def test_a_caller_with_more_time_than_an_item_may_have(
+    shop: Shop, aio: AioClient, timeout_s: float
+) -> None:
+    """The item asks for as much as the server takes, and isn't refused for what its caller would wait."""
+    shop.stock("a", 1)
+    async with aio.reserve_session() as session:
+        assert await told(session.reserve(asking("r"), timeout_s=timeout_s)) == "r"
 
 
 async def test_a_store_that_is_not_there(server: LaunchedProcess) -> None:

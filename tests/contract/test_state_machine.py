@@ -149,7 +149,7 @@ def test_some_serial_order_explains_what_several_callers_see(machine: type[Machi
 
     # A burst may end otherwise when it is sent again, so hypothesis neither shrinks nor explains.
     @settings(
-        max_examples=RUNS, stateful_step_count=STEPS_PER_RUN, deadline=None, database=None,
+        max_examples=RUNS, stateful_step_count=STEPS_PER_RUN, database=None,
         phases=(Phase.generate,), suppress_health_check=list(HealthCheck), print_blob=False,
     )  # fmt: skip
     class Seeded(machine):  # type: ignore[misc, valid-type]

@@ -89,6 +89,19 @@ def test_socket_is_private(postgres: EmbeddedPostgres) -> None:
     assert postgres.run_dir.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize(("more_bytes", "is_kept"), [(0, True), (1, False)])
+def test_a_log_that_has_grown_is_set_aside(tmp_path: Path, more_bytes: int, is_kept: bool) -> None:
+    """At its bound a start goes on with the log; a byte past it, the log takes the place of the old one."""
+    log, old = tmp_path / "postgresql.log", tmp_path / "postgresql.log.1"
+    embedded._set_aside(log)
+    for path, size_bytes in ((log, embedded.LOG_BYTES_MAX + more_bytes), (old, 3)):
+        path.touch()
+        os.truncate(path, size_bytes)
+    embedded._set_aside(log)
+    assert log.exists() == is_kept
+    assert old.stat().st_size == (3 if is_kept else embedded.LOG_BYTES_MAX + 1)
+
+
 def test_nothing_remains_of_an_ephemeral_one() -> None:
     """A throw-away database leaves no file and no process."""
     with embedded.ephemeral() as postgres:

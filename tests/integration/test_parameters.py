@@ -34,7 +34,7 @@ def test_a_list_comes_back_as_it_went(connection: psycopg.Connection, kind: str)
     """Of every type that is written so, NULL among them, also the text that looks like a literal."""
 
     @given(values=st.lists(st.none() | VALUES[kind], max_size=20))
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     def check(values: list[Any]) -> None:
         sent: Any = f"SELECT %s::{kind}[]"
         row = connection.execute(sent, (array(values),)).fetchone()
@@ -51,7 +51,7 @@ def test_a_column_of_one_type_comes_back_as_it_went(
     """Long or short, one value all the way down or many, with and without what must be quoted."""
 
     @given(values=st.lists(VALUES[kind], min_size=1, max_size=count), number=st.integers(0, count - 1))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def check(values: list[Any], number: int) -> None:
         sent: Any = f"SELECT %s::{kind}[], %s::{kind}[]"
         columns = [values[:1] * count, (values * count)[:count]]

@@ -76,7 +76,7 @@ async def test_values_are_those_of_the_ordinary_adapter(postgres: Any, trips: Tr
 
     def check(ordinary: psycopg.Connection[Any]) -> None:
         @given(one=st.none() | VALUES[kind], many=st.lists(st.none() | VALUES[kind], max_size=9))
-        @settings(max_examples=50, deadline=None)
+        @settings(max_examples=50)
         def both_ways(one: Any, many: list[Any]) -> None:
             ours = asyncio.run_coroutine_threadsafe(trips.run(text, one=one, many=many), loop).result(20)
             sent: Any = text

@@ -296,5 +296,5 @@ def _told(verdict: object) -> object:
     return (type(verdict), str(verdict)) if isinstance(verdict, Exception) else verdict
 
 
-Laws.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Laws.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 TestLaws = Laws.TestCase

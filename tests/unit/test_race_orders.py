@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inventory_loadtest.orders import OrdersError, parse_columns, read_orders
-from inventory_loadtest.plan import Line
+from inventory_loadtest.orders import AMOUNT_MAX, OrdersError, parse_columns, read_orders
+from inventory_loadtest.plan import PRODUCTS_PER_CART_MAX, Line
 
 
 def written(tmp_path: Path, content: str | bytes) -> Path:
@@ -154,14 +154,31 @@ def test_all_bad_lines_are_told(tmp_path: Path) -> None:
         ("", "no column looks like the order"),
         ("order,sku,qty\n", "no orders"),
         ("order,sku\na,x\n", "no column looks like the quantity"),
-        ("order,sku,qty\n" + "".join(f"a,p{n},1\n" for n in range(1001)), "more than the 1,000 of a cart"),
         ("order,sku,qty\na,x,8796093022207\na,y,1\n", "more than 2^43-1 units"),
-        ("order,sku,qty,price\na,x,8796093022207,1024\n", "minor units"),
     ],
 )
 def test_a_file_that_cannot_race(tmp_path: Path, content: str, said: str) -> None:
     """What is wrong with the file or with a whole order is told, too."""
     assert any(said in text for _, text in problems_of(tmp_path, content))
+
+
+def test_as_many_products_as_a_cart_takes(tmp_path: Path) -> None:
+    """An order of so many can race; of one with a product more it is told."""
+    rows = [f"a,p{number},1\n" for number in range(PRODUCTS_PER_CART_MAX + 1)]
+    assert len(lines_of(tmp_path, "order,sku,qty\n" + "".join(rows[:-1]))["a"]) == PRODUCTS_PER_CART_MAX
+    problems = problems_of(tmp_path, "order,sku,qty\n" + "".join(rows))
+    assert problems == [(None, "order a: 1,001 products, more than the 1,000 of a cart")]
+
+
+def test_as_much_as_an_order_may_cost(tmp_path: Path) -> None:
+    """An order of the greatest amount can race; of one of a minor unit more it is told."""
+    units, price_minor = 20_394_401, 441_650_591
+    assert units * price_minor == AMOUNT_MAX
+    most = f"order,sku,qty,price\na,x,{units},{price_minor // 100}.{price_minor % 100}\n"
+    assert lines_of(tmp_path, most)["a"] == [Line("x", units, price_minor)]
+    assert AMOUNT_MAX + 1 == 2**26 * 2**27
+    problems = problems_of(tmp_path, f"order,sku,qty,price\na,x,{2**26},{2**27 // 100}.{2**27 % 100}\n")
+    assert problems == [(None, "order a: it may cost more than 2^53-1 minor units")]
 
 
 def test_a_mapped_column_that_is_not_there(tmp_path: Path) -> None:

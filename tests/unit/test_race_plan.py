@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from inventory_loadtest.plan import Line, RacePlan, demand, plan_of_orders, synthetic_plan
+from inventory_loadtest.plan import (
+    PRODUCTS_PER_CART_MAX,
+    Line,
+    RacePlan,
+    demand,
+    plan_of_orders,
+    synthetic_plan,
+)
 
 
 def test_the_units_are_shared_out() -> None:
@@ -60,6 +67,15 @@ def test_numbers_out_of_range(wrong: dict[str, int]) -> None:
     """A number that can't be meant is refused by its name."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         synthetic_plan("r", **{"carts": 1, "stock": 1, **wrong})
+
+
+def test_as_many_lines_as_a_cart_takes() -> None:
+    """A cart of so many products is made up, one of a product more is not."""
+    numbers = {"carts": 1, "stock": 1, "products": PRODUCTS_PER_CART_MAX + 1}
+    plan = synthetic_plan("r", lines=PRODUCTS_PER_CART_MAX, **numbers)
+    assert len(plan.carts[0].lines) == PRODUCTS_PER_CART_MAX
+    with pytest.raises(ValueError, match="lines must be 1 to 1,000, not 1,001"):
+        synthetic_plan("r", lines=PRODUCTS_PER_CART_MAX + 1, **numbers)
 
 
 def test_a_race_of_orders() -> None:

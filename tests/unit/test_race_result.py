@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from inventory_loadtest import report
 from inventory_loadtest.charts import log_ticks, ticks
 from inventory_loadtest.checker import LAWS
 from inventory_loadtest.display import print_findings, result_table
@@ -162,6 +163,15 @@ def test_the_page_holds_everything_it_shows() -> None:
     assert Counter(squares) == {"paid": 2, "partly-paid": 1, "declined": 1, "in-doubt": 1, "sold-out": 1}
     assert page.classes["holds"] == len(LAWS) + 1
     assert "Everything holds" in text
+
+
+@pytest.mark.parametrize(("drawn_max", "said"), [(6, False), (5, True)])
+def test_as_many_carts_as_are_drawn(monkeypatch: pytest.MonkeyPatch, drawn_max: int, said: bool) -> None:
+    """Six carts are six squares where there is room for them; else the page says how many it leaves out."""
+    monkeypatch.setattr(report, "_CARTS_DRAWN_MAX", drawn_max)
+    text = render(result_of(sound_world()), "six carts")
+    assert len(re.findall(r'<i class="([a-z-]+)" title=', text)) == drawn_max
+    assert ("The first 5 of 6." in text) == said
 
 
 def test_the_page_tells_violations_and_escapes_ids() -> None:

@@ -297,7 +297,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(steps)
 def test_no_unit_is_counted_twice(taken: list[tuple[str, tuple[LineUnits, ...]]]) -> None:
     """Whatever leaves and comes back in whatever parts: no unit is lost, none is there twice."""

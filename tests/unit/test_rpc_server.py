@@ -14,8 +14,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc  # type:
 
 from inventory_client.v1 import inventory_service_pb2 as pb
 from inventory_server.operator_error import OperatorError
+from inventory_server.rpc import server as rpc_server
 from inventory_server.rpc.address import AddressRefused
 from inventory_server.rpc.server import MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, Built, build_server
+from support.engine import eventually
 
 SERVICES = ("inventory.v1.InventoryService", "inventory.v1.CheckoutService")
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -27,6 +29,7 @@ class Anything:
     """A servicer whose every method answers with an empty message, once it may leave."""
 
     def __init__(self) -> None:
+        self.count = 0
         self.came, self.leave = asyncio.Event(), asyncio.Event()
         self.leave.set()
 
@@ -34,6 +37,7 @@ class Anything:
         return self._act
 
     async def _act(self, _request: Any, _call: Any) -> Any:
+        self.count += 1
         self.came.set()
         await self.leave.wait()
         return pb.GetStockResponse()
@@ -216,6 +220,27 @@ async def test_the_greatest_metadata(channel: grpc.aio.Channel, value_bytes: int
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await called
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_as_many_calls_as_a_connection_carries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many calls are in at once; one more on the same connection waits outside until one is out."""
+    monkeypatch.setattr(rpc_server, "STREAMS_PER_CONNECTION_MAX", 2)
+    servicer = Anything()
+    built = await build(servicer)
+    await built.server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{built.port}") as channel:
+        ask: Any = channel.unary_unary(f"/{SERVICES[0]}/GetStock")
+        await ask(b"\x0a\x01p", timeout=10)  # the client has heard of the limit now
+        servicer.leave.clear()
+        inside = [asyncio.ensure_future(ask(b"\x0a\x01p", timeout=10)) for _ in range(2)]
+        await eventually(lambda: servicer.count == 3, "both are in")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ask(b"\x0a\x01p", timeout=0.3)
+        assert (caught.value.code(), servicer.count) == (grpc.StatusCode.DEADLINE_EXCEEDED, 3)
+        waiting = asyncio.ensure_future(ask(b"\x0a\x01p", timeout=10))
+        servicer.leave.set()
+        assert await asyncio.gather(*inside, waiting) == [b""] * 3
+    await built.server.stop(None)
 
 
 async def test_a_stopping_server_finishes_what_it_began() -> None:

@@ -256,14 +256,14 @@ def test_a_ten_byte_varint_that_overflows_is_refused() -> None:
     [
         ("expire_time", {"seconds": rules.TIMESTAMP_S_MIN}, True),
         ("expire_time", {"seconds": rules.TIMESTAMP_S_MIN - 1}, False),
-        ("expire_time", {"seconds": rules.TIMESTAMP_S_MAX, "nanos": 999_999_999}, True),
+        ("expire_time", {"seconds": rules.TIMESTAMP_S_MAX, "nanos": rules.NANOS_MAX}, True),
         ("expire_time", {"seconds": rules.TIMESTAMP_S_MAX + 1}, False),
         ("expire_time", {"nanos": -1}, False),
-        ("expire_time", {"nanos": 1_000_000_000}, False),
+        ("expire_time", {"nanos": rules.NANOS_MAX + 1}, False),
         ("ttl", {"seconds": rules.DURATION_S_MAX}, True),
         ("ttl", {"seconds": rules.DURATION_S_MAX + 1}, False),
-        ("ttl", {"seconds": 1, "nanos": 999_999_999}, True),
-        ("ttl", {"seconds": 1, "nanos": 1_000_000_000}, False),
+        ("ttl", {"seconds": 1, "nanos": rules.NANOS_MAX}, True),
+        ("ttl", {"seconds": 1, "nanos": rules.NANOS_MAX + 1}, False),
         ("ttl", {"seconds": -1, "nanos": -1}, True),  # a valid Duration; its range is convert's
         ("ttl", {"seconds": 1, "nanos": -1}, False),
     ],

@@ -1,10 +1,12 @@
-"""Where the money of a payment is, by the verification's own reckoning."""
+"""Laws by the verification's own reckoning: where the money of a payment is, what a level may keep."""
 
 from __future__ import annotations
 
 import pytest
 
+from inventory_server.domain.limits import QUANTITY_MAX
 from inventory_server.verify.laws_orders import Money, Operation, Payment, money_of
+from inventory_server.verify.laws_stock import TOTAL_MAX, Level, Numbers, level_laws
 
 AUTHORIZED = ("AUTHORIZE", "ACCEPTED", 9, False)
 
@@ -50,3 +52,11 @@ def test_what_is_undone_by_itself_is_no_refund_of_the_callers() -> None:
         Operation("REFUND", "ACCEPTED", 9, False, undoes=True),
     ]
     assert money_of(Payment("p", 9, operations)) == Money(0, 0, 0, 0, counts=False)
+
+
+@pytest.mark.parametrize(("more", "broken"), [(0, []), (1, ["level-floors"])])
+def test_as_much_as_a_level_keeps(more: int, broken: list[str]) -> None:
+    """A level keeps 2^43-1 units, allocated ones included; a unit more breaks its law."""
+    assert TOTAL_MAX == QUANTITY_MAX
+    level = Level("a", "default", Numbers(TOTAL_MAX - 2 + more, 2, 2), 1, is_managed=True)
+    assert [violation.law for violation in level_laws(level, held=0)] == broken

@@ -214,6 +214,12 @@ def ephemeral(settings: Mapping[str, str] | None = None) -> EmbeddedPostgres:
     return _start(data_dir, run_dir, account, lock, settings or {}, kept=False)
 
 
+def _set_aside(log_path: Path) -> None:
+    """Begin a new log where it has grown long; the one that was set aside before is gone then."""
+    if log_path.exists() and log_path.stat().st_size > LOG_BYTES_MAX:
+        log_path.replace(log_path.with_suffix(".log.1"))
+
+
 def _start(
     data_dir: Path, run_dir: Path, account: Account, lock: int, settings: Mapping[str, str], *, kept: bool
 ) -> EmbeddedPostgres:
@@ -227,8 +233,7 @@ def _start(
         # is still there is stale; PostgreSQL itself stops at one whose pid now belongs to another process.
         (cluster / "postmaster.pid").unlink(missing_ok=True)
         log_path = data_dir / "postgresql.log"
-        if log_path.exists() and log_path.stat().st_size > LOG_BYTES_MAX:
-            log_path.replace(log_path.with_suffix(".log.1"))
+        _set_aside(log_path)
         every = {**SETTINGS, "unix_socket_directories": str(run_dir), **settings}
         with open(_opened(log_path, os.O_WRONLY | os.O_APPEND), "ab") as log:
             log_start_bytes = log.tell()
