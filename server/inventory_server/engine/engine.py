@@ -73,7 +73,7 @@ class Engine:
         """
         batcher = self._batchers.get(store_id) or await self._new_batcher(store_id, deadline_s)
         verdict = self._queue(batcher, Request(command, request_id, encode, actor), deadline_s)
-        # A third of what asyncio.timeout costs a call.
+        # Two thirds of what asyncio.timeout costs (docs/performance.md).
         timer = asyncio.get_running_loop().call_later(deadline_s, _pass_deadline, verdict)
         try:
             return await verdict

@@ -93,7 +93,7 @@ def _options(reuse_port: bool) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
         ("grpc.max_metadata_size", METADATA_BYTES_MAX),
         ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
-        # It pings to find a window for large streams; on small calls that is a fifth of what a call costs.
+        # It pings to find a window for large streams; on small calls it is 5% to 20% of the cost.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
         # gRPC's own are 1,000 and 3,000, and what waits past them to be taken in ends as a bare CANCELLED,
