@@ -19,7 +19,7 @@ from inventory_client import v1
 from inventory_console import stock_transfer
 from inventory_console.connection import DEFAULT_ADDRESS, Address, Store, connect
 from inventory_console.console_error import ConsoleError
-from inventory_console.stock_file import DEFAULT_LOCATION, StockFile, to_json
+from inventory_console.stock_file import DEFAULT_LOCATION, StockFile, to_json, told
 from inventory_console.stock_reader import read_stock
 from inventory_console.stock_table import parse_columns, parse_slugs
 
@@ -46,18 +46,22 @@ def import_stock(
         str, typer.Option(metavar="SLUG", help="where a CSV's line names none")
     ] = DEFAULT_LOCATION,
     locations: Annotated[str, typer.Option(help="slugs of a CSV's locations: NAME=SLUG,NAME=SLUG")] = "",
+    skip_bad_lines: Annotated[
+        bool, typer.Option("--skip-bad-lines", help="import the other lines, and tell of each that is wrong")
+    ] = False,
     as_json: _Json = False,
 ) -> int:
     """Set the totals of a store's products from a file; products without a record get one.
 
-    The whole file is checked before anything is sent. Exit status 1 where a row was not applied.
+    The whole file is checked before anything is sent. Exit status 1 where a row was not applied or a bad
+    line was skipped.
     """
     try:
         asked = parse_columns(columns), location, parse_slugs(locations)
     except ValueError as error:
         raise ConsoleError(str(error), exit_status=2) from error
     name = "standard input" if file == STANDARD else file
-    stock = read_stock(name, _content(file), *asked)
+    stock = read_stock(name, _content(file), *asked, skips_bad_lines=skip_bad_lines)
     header = v1.ImportHeader(
         import_id=import_id or inventory_client.new_id(),
         row_count=len(stock.rows),
@@ -77,7 +81,8 @@ def import_stock(
         typer.echo(json.dumps(_outcome(job, stock, errors)))
     else:
         _tell(name, job, stock, errors)
-    return 1 if job.failed_count or job.state == stock_transfer.FAILED else 0
+    is_whole = not (job.failed_count or stock.bad_lines or job.state == stock_transfer.FAILED)
+    return 0 if is_whole else 1
 
 
 def export_stock(
@@ -160,6 +165,7 @@ def _outcome(job: v1.StockImport, stock: StockFile, errors: list[v1.ImportError]
         "applied_count": job.applied_count,
         "failed_count": job.failed_count,
         "skipped_line_count": stock.skipped_count,
+        "bad_line_count": len(stock.bad_lines),
         "failure": job.failure,
         "errors": [
             {
@@ -171,11 +177,19 @@ def _outcome(job: v1.StockImport, stock: StockFile, errors: list[v1.ImportError]
             }
             for error in errors
         ],
+        "bad_lines": [
+            {"line": problem.line, "message": problem.text} for problem in stock.bad_lines[:ERRORS_LISTED_MAX]
+        ],
     }
 
 
 def _tell(name: str, job: v1.StockImport, stock: StockFile, errors: list[v1.ImportError]) -> None:
-    """Say how an import ended; its errors on standard error, a line each."""
+    """Say how an import ended; its errors on standard error, a line each.
+
+    Every bad line is told: nobody else keeps them, while the server keeps an import's errors.
+    """
+    for problem in stock.bad_lines:
+        typer.echo(told(name, problem), err=True)
     for error in errors:
         typer.echo(f"{name}:{error.line}: {error.product_id}: {error.message}", err=True)
     if job.failed_count > len(errors):
@@ -183,9 +197,10 @@ def _tell(name: str, job: v1.StockImport, stock: StockFile, errors: list[v1.Impo
     if job.failure:
         typer.echo(f"{name}: {job.failure}", err=True)
     skipped = f", {_counted(stock.skipped_count, 'line')} left out" if stock.skipped_count else ""
+    bad = f", {_counted(len(stock.bad_lines), 'bad line')} skipped" if stock.bad_lines else ""
     failed = f", {job.failed_count:,} not" if job.failed_count else ""
     products = _counted(job.applied_count, "product")
-    typer.echo(f"imported {products}{failed}{skipped} (import {job.import_id})")
+    typer.echo(f"imported {products}{failed}{skipped}{bad} (import {job.import_id})")
 
 
 def _counted(count: int, noun: str) -> str:

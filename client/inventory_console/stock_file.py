@@ -31,18 +31,22 @@ class StockRow(NamedTuple):
     low_stock_threshold: int | None = None
 
 
-class StockFile(NamedTuple):
-    """What a file holds; `skipped_count` lines say of themselves that they are about no stock."""
-
-    rows: list[StockRow]
-    skipped_count: int = 0
-
-
 class Problem(NamedTuple):
     """What is wrong with a line; 0 = with the file."""
 
     line: int
     text: str
+
+
+class StockFile(NamedTuple):
+    """What a file holds; `skipped_count` lines say of themselves that they are about no stock.
+
+    `bad_lines` are those that are wrong, where the others may be imported without them.
+    """
+
+    rows: list[StockRow]
+    skipped_count: int = 0
+    bad_lines: tuple[Problem, ...] = ()
 
 
 class BadFile(ConsoleError):
@@ -51,25 +55,42 @@ class BadFile(ConsoleError):
     Args:
         name: what the file is called.
         problems: all of them; PROBLEMS_SHOWN are told.
+        way_on: what else the caller could do; "" = nothing but mend the file.
     """
 
-    def __init__(self, name: str, problems: Sequence[Problem]) -> None:
+    def __init__(self, name: str, problems: Sequence[Problem], way_on: str = "") -> None:
         self.problems = list(problems)
-        shown = [f"{name}:{p.line}: {p.text}" if p.line else f"{name}: {p.text}" for p in problems]
+        shown = [told(name, problem) for problem in problems]
         more = len(shown) - PROBLEMS_SHOWN
         if more > 0:
             shown[PROBLEMS_SHOWN:] = [f"{name}: ... and {more:,} more"]
+        if way_on:
+            shown.append(f"{name}: {way_on}")
         super().__init__("\n".join(shown), exit_status=2)
 
 
+def told(name: str, problem: Problem) -> str:
+    """Return the line that tells of a problem of the file of this name."""
+    return f"{name}:{problem.line}: {problem.text}" if problem.line else f"{name}: {problem.text}"
+
+
 class Notes:
-    """The problems found on the way through a file."""
+    """The problems found on the way through a file.
+
+    `is_whole`: all of its lines were read, so that one of them may be left out without losing another.
+    """
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self.is_whole = True
 
     def wrong(self, line: int, text: str) -> None:
         self.problems.append(Problem(line, text))
+
+    def unreadable(self, line: int, text: str) -> None:
+        """Note what no other line can be read without."""
+        self.wrong(line, text)
+        self.is_whole = False
 
     def check_id(self, line: int, product_id: str) -> bool:
         if _is_id(product_id):

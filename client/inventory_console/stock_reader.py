@@ -8,16 +8,24 @@ from inventory_console.stock_file import BadFile, Notes, StockFile, decoded, rea
 from inventory_console.stock_table import TableReader
 
 ROWS_MAX = 1_000_000
+_WAY_ON = "nothing was sent; --skip-bad-lines imports the other lines"
 
 
 def read_stock(
-    name: str, data: bytes, columns: Mapping[str, str], location: str, slugs: Mapping[str, str]
+    name: str,
+    data: bytes,
+    columns: Mapping[str, str],
+    location: str,
+    slugs: Mapping[str, str],
+    *,
+    skips_bad_lines: bool = False,
 ) -> StockFile:
     """Read a file of stock: JSONL where it begins with a brace, else CSV.
 
     Args:
         name: what the file is called where something is wrong with it.
         columns, location, slugs: as of TableReader.
+        skips_bad_lines: whether lines that are wrong are left out, and told in the answer.
     Raises: BadFile with everything that is wrong.
     """
     notes = Notes()
@@ -27,9 +35,11 @@ def read_stock(
     else:
         stock = TableReader(notes, columns, location, slugs).read(text)
     if not stock.rows and not notes.problems:
-        notes.wrong(0, "no stock in it")
+        notes.unreadable(0, "no stock in it")
     if len(stock.rows) > ROWS_MAX:
-        notes.wrong(0, f"{len(stock.rows):,} products, more than the {ROWS_MAX:,} of one import")
-    if notes.problems:
-        raise BadFile(name, sorted(notes.problems))
-    return stock
+        notes.unreadable(0, f"{len(stock.rows):,} products, more than the {ROWS_MAX:,} of one import")
+    problems = sorted(notes.problems)
+    can_skip = bool(stock.rows) and notes.is_whole
+    if problems and not (skips_bad_lines and can_skip):
+        raise BadFile(name, problems, _WAY_ON if can_skip else "")
+    return stock._replace(bad_lines=tuple(problems))

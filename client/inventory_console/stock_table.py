@@ -1,7 +1,8 @@
 """Tables of stock: CSV with one line for each product and location, its columns found by their usual names.
 
 An export of products from Shopify has a line for each variant, further ones for pictures, and an empty
-`Variant Inventory Tracker` where the variant is not counted: such lines are left out.
+`Variant Inventory Tracker` where the variant is not counted: such lines are left out. An apostrophe before
+an SKU is none of it: Shopify writes it so that a spreadsheet takes the cell for text.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Column names by role, lower case without punctuation; the first that the file has is taken."""
 _REQUIRED = ("product", "quantity")
+# A column that Shopify's exports have, of products and of inventory.
+_SHOPIFY_NAME = "handle"
 # What shops write where a product is not kept at a location.
 _NOT_KEPT = ("", "not stocked")
 
@@ -83,6 +86,8 @@ class TableReader:
         self._columns = columns or {}
         self._location = location
         self._slugs = slugs or {}
+        self._is_shopify = False
+        self._product_column = ""
         self._lines: dict[str, int] = {}
         self._levels: dict[str, dict[str, int]] = {}
         self._thresholds: dict[str, int] = {}
@@ -115,7 +120,7 @@ class TableReader:
             try:
                 row = next(rows, None)
             except csv.Error as error:
-                self._notes.wrong(begins, f"no CSV: {error}")
+                self._notes.unreadable(begins, f"no CSV: {error}")
                 return
             if row is None:
                 return
@@ -134,43 +139,67 @@ class TableReader:
             if index is not None:
                 found[role] = index
             elif role in self._columns:
-                self._notes.wrong(line, f"no column {self._columns[role]!r} for the {role}")
+                self._notes.unreadable(line, f"no column {self._columns[role]!r} for the {role}")
                 is_whole = False
             elif role in _REQUIRED:
-                self._notes.wrong(line, f"no column looks like the {role}; name it: --columns {role}=COLUMN")
+                self._notes.unreadable(
+                    line, f"no column looks like the {role}; name it: --columns {role}=COLUMN"
+                )
                 is_whole = False
-        return found if is_whole else {}
+        if not is_whole:
+            return {}
+        self._is_shopify = _SHOPIFY_NAME in plain
+        self._product_column = header[found["product"]]
+        return found
 
     def _take(self, number: int, cells: dict[str, str]) -> None:
         """Check one line, and keep it."""
-        product_id, quantity = cells["product"], cells["quantity"].lower()
+        product_id, quantity = self._product_id(cells["product"]), cells["quantity"].lower()
         if cells.get("tracker", "tracked") == "" or quantity in _NOT_KEPT:
             self._skipped_count += 1
             return
         name = cells.get("location", "")
         location = self._slugs.get(name, name) or self._location
-        total = _units(quantity)
+        total, threshold = _units(quantity), _units(cells.get("threshold", ""))
         if not (
-            self._notes.check_id(number, product_id)
+            self._check_product(number, product_id)
             and self._notes.check_slug(number, location)
             and self._notes.check_units(number, "quantity", total)
+            and (threshold == "" or self._notes.check_units(number, "threshold", threshold))
+            and self._fits(number, product_id, location, threshold)
         ):
             return
-        levels = self._levels.setdefault(product_id, {})
-        line = self._lines.setdefault(product_id, number)
+        self._lines.setdefault(product_id, number)
+        self._levels.setdefault(product_id, {})[location] = int(total)
+        if threshold != "":
+            self._thresholds[product_id] = int(threshold)
+
+    def _product_id(self, cell: str) -> str:
+        return cell.removeprefix("'") if self._is_shopify else cell
+
+    def _check_product(self, number: int, product_id: str) -> bool:
+        if product_id:
+            return self._notes.check_id(number, product_id)
+        self._notes.wrong(
+            number,
+            f"no product in the column {self._product_column!r};"
+            " where another names it: --columns product=COLUMN",
+        )
+        return False
+
+    def _fits(self, number: int, product_id: str, location: str, threshold: int | str) -> bool:
+        """Check a line against the product's lines above."""
+        levels = self._levels.get(product_id, {})
         if location in levels:
-            self._notes.wrong(number, f"product {product_id} at {location} stands above too (line {line})")
+            above = self._lines[product_id]
+            self._notes.wrong(number, f"product {product_id} at {location} stands above too (line {above})")
         elif len(levels) == LEVELS_MAX:
             self._notes.wrong(number, f"product {product_id} has more than {LEVELS_MAX:,} locations")
-        levels[location] = int(total)
-        if threshold := cells.get("threshold"):
-            self._take_threshold(number, product_id, _units(threshold))
-
-    def _take_threshold(self, number: int, product_id: str, threshold: int | str) -> None:
-        if not self._notes.check_units(number, "threshold", threshold):
-            return
-        if self._thresholds.setdefault(product_id, int(threshold)) != threshold:
+        elif threshold not in ("", self._thresholds.get(product_id, threshold)):
             self._notes.wrong(number, f"product {product_id} has another threshold above")
+        else:
+            return True
+        return False
 
 
 def _units(text: str) -> int | str:

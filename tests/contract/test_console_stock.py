@@ -74,6 +74,7 @@ def test_rows_that_are_not_applied(shop: Shop, run: Run) -> None:
         "applied_count": 1,
         "failed_count": 1,
         "skipped_line_count": 0,
+        "bad_line_count": 0,
         "failure": "",
         "errors": [
             {
@@ -84,7 +85,33 @@ def test_rows_that_are_not_applied(shop: Shop, run: Run) -> None:
                 "message": "a total of 2 would be below the 3 units allocated",
             }
         ],
+        "bad_lines": [],
     }
+
+
+def test_bad_lines_that_are_skipped(shop: Shop, run: Run) -> None:
+    """The others are applied; each bad one is a line on standard error, and the exit status is 1."""
+    table = "Handle,Variant SKU,Variant Inventory Qty\nmug,'MUG,5\nlamp,LAMP,-3\nbag,BAG,7\n"
+    before = shop.observer.written(shop.store)
+    ended = run("import", "-", stdin=table)
+    told = "quantity must be a whole number, 0 to 2^43-1, not -3"
+    assert (ended.returncode, ended.stdout, ended.stderr.splitlines()) == (
+        2,
+        "",
+        [
+            f"inventory: standard input:3: {told}",
+            "inventory: standard input: nothing was sent; --skip-bad-lines imports the other lines",
+        ],
+    )
+    assert shop.observer.written(shop.store) == before
+    ended = run("import", "-", "--import-id", "i", "--skip-bad-lines", stdin=table)
+    assert (ended.returncode, ended.stderr) == (1, f"standard input:3: {told}\n")
+    assert ended.stdout == "imported 2 products, 1 bad line skipped (import i)\n"
+    assert shop.numbers("MUG") == (5, 5, 0) and shop.numbers("BAG") == (7, 7, 0)
+    ended = run("import", "-", "--import-id", "i", "--skip-bad-lines", "--json", stdin=table)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    outcome = json.loads(ended.stdout)
+    assert (outcome["bad_line_count"], outcome["bad_lines"]) == (1, [{"line": 3, "message": told}])
 
 
 @pytest.mark.parametrize(

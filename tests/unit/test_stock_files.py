@@ -29,6 +29,7 @@ QUANTITY_MAX = 2**43 - 1
 IDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=128)
 SLUGS = st.text("abcXYZ019_-", min_size=1, max_size=128)
 UNITS = st.integers(0, QUANTITY_MAX)
+WAY_ON = "FILE: nothing was sent; --skip-bad-lines imports the other lines"
 
 
 def read(
@@ -36,9 +37,12 @@ def read(
     columns: str = "",
     location: str = "default",
     slugs: str = "",
+    *,
+    skips_bad_lines: bool = False,
 ) -> StockFile:
     data = content.encode() if isinstance(content, str) else content
-    return read_stock("FILE", data, parse_columns(columns), location, parse_slugs(slugs))
+    asked = parse_columns(columns), location, parse_slugs(slugs)
+    return read_stock("FILE", data, *asked, skips_bad_lines=skips_bad_lines)
 
 
 def rows_of(
@@ -48,10 +52,14 @@ def rows_of(
 
 
 def wrong(content: str | bytes, columns: str = "") -> list[str]:
-    """Return what is told of a file that is refused, line by line."""
+    """Return what is told of a file that is refused, line by line, asked to skip bad lines or not."""
     with pytest.raises(BadFile) as refused:
         read(content, columns)
     assert refused.value.exit_status == 2
+    lines = str(refused.value).splitlines()
+    if lines[-1] != WAY_ON:
+        with pytest.raises(BadFile) as refused:
+            read(content, columns, skips_bad_lines=True)
     return str(refused.value).splitlines()
 
 
@@ -106,14 +114,15 @@ def test_a_bad_line_of_json(row: object, told: str) -> None:
     """It is one line, with the file's name and the line's number."""
     good = to_json("good", [("default", 1)], None)
     text = row if isinstance(row, str) else json.dumps(row)
-    (line,) = wrong(f"{good}\n{text}\n")
+    line, way_on = wrong(f"{good}\n{text}\n")
+    assert way_on == WAY_ON
     assert line.startswith("FILE:2: ") and told in line
 
 
 def test_a_product_twice_in_json() -> None:
     """The second line is told of, with where the first is."""
     line = to_json("a", [("default", 1)], None)
-    assert wrong(f"{line}\n{line}\n") == ["FILE:2: product a stands on line 1 too"]
+    assert wrong(f"{line}\n{line}\n") == ["FILE:2: product a stands on line 1 too", WAY_ON]
 
 
 # --- CSV -----------------------------------------------------------------------------------------
@@ -194,6 +203,61 @@ def test_a_shopify_export_of_inventory() -> None:
     assert stock.skipped_count == 1
 
 
+ODD_SHOPIFY = """\
+Handle,Title,Variant SKU,Variant Inventory Tracker,Variant Inventory Qty,Policy,Variant Barcode
+mug,Mug,'MUG-1,shopify,25,deny,'4006381333931
+poster,Poster,,shopify,5,deny,'4006381333948
+lamp,Lamp,LAMP,shopify,-3,continue,
+bag,Bag,BAG LARGE,shopify,4,deny,
+cup,Cup,TASSE-GRÜN,shopify,6,deny,
+pen,Pen,MUG-1,shopify,7,deny,
+jar,Jar,JAR,shopify,8,deny,
+"""
+ODD_LINES = [
+    (3, "no product in the column 'Variant SKU'; where another names it: --columns product=COLUMN"),
+    (4, "quantity must be a whole number, 0 to 2^43-1, not -3"),
+    (5, "product must be 1 to 128 visible ASCII characters, not 'BAG LARGE'"),
+    (6, "product must be 1 to 128 visible ASCII characters, not 'TASSE-GRÜN'"),
+    (7, "product MUG-1 at default stands above too (line 2)"),
+]
+
+
+def test_the_oddities_of_a_shopify_export_are_told() -> None:
+    """No SKU, one that is no id, one twice, units oversold: all by line, and what would import the rest."""
+    assert wrong(ODD_SHOPIFY) == [*(f"FILE:{line}: {text}" for line, text in ODD_LINES), WAY_ON]
+
+
+def test_bad_lines_skipped() -> None:
+    """The others are rows, the first of two that contradict each other among them; the bad ones are kept
+    with what is wrong. The apostrophe that Shopify writes before an SKU is none of it."""
+    stock = read(ODD_SHOPIFY, skips_bad_lines=True)
+    assert stock.rows == [StockRow(2, "MUG-1", (("default", 25),)), StockRow(8, "JAR", (("default", 8),))]
+    assert [tuple(problem) for problem in stock.bad_lines] == ODD_LINES
+    by_barcode = read(ODD_SHOPIFY, "product=Variant Barcode", skips_bad_lines=True)
+    assert [row.product_id for row in by_barcode.rows] == ["4006381333931", "4006381333948"]
+
+
+def test_an_apostrophe_that_shopify_did_not_write() -> None:
+    """It is a part of the id."""
+    assert [row.product_id for row in rows_of("sku,qty\n'a,1\na,2\n")] == ["'a", "a"]
+
+
+def test_a_line_is_skipped_whole() -> None:
+    """A wrong threshold takes its line's total along, and leaves nothing of it in the product's row."""
+    table = "sku,location,qty,threshold\na,x,1,\na,y,2,-1\na,z,3,5\na,w,4,6\n"
+    stock = read(table, skips_bad_lines=True)
+    assert stock.rows == [StockRow(2, "a", (("x", 1), ("z", 3)), 5)]
+    assert [problem.line for problem in stock.bad_lines] == [3, 5]
+
+
+@pytest.mark.parametrize("table", ['sku,qty\na,1\n"b,1\n', "sku,qty\na b,1\n", "sku,name\na,1\n"])
+def test_files_that_skipping_does_not_save(table: str) -> None:
+    """Lines that could not be read, no good line at all, and a header without a column that is needed."""
+    with pytest.raises(BadFile) as refused:
+        read(table, skips_bad_lines=True)
+    assert WAY_ON not in str(refused.value)
+
+
 def test_columns_named_by_the_caller() -> None:
     """A mapping wins over the usual names."""
     table = "Foo,Bar,Where,Least,quantity\np,3,north,1,9\n"
@@ -230,7 +294,11 @@ def test_files_of_other_encodings() -> None:
         ("sku,qty\na,1.5\n", "FILE:2: quantity must be a whole number, 0 to 2^43-1, not '1.5'"),
         (f"sku,qty\na,{2**43}\n", f"FILE:2: quantity must be a whole number, 0 to 2^43-1, not {2**43}"),
         ("sku,qty\na b,1\n", "FILE:2: product must be 1 to 128 visible ASCII characters, not 'a b'"),
-        ("sku,qty\n,1\n", "FILE:2: product must be 1 to 128 visible ASCII characters, not ''"),
+        (
+            "Art. no.,sku,qty\nx,,1\n",
+            "FILE:2: no product in the column 'sku'; where another names it: --columns product=COLUMN",
+        ),
+        ("sku,qty\n'a b,1\n", 'FILE:2: product must be 1 to 128 visible ASCII characters, not "\'a b"'),
         ("sku,qty\na,1\na,1\n", "FILE:3: product a at default stands above too (line 2)"),
         ("sku,qty,location,threshold\na,1,x,1\na,1,y,2\n", "FILE:3: product a has another threshold above"),
         ("sku,qty,threshold\na,1,-1\n", "FILE:2: threshold must be a whole number, 0 to 2^43-1, not -1"),
