@@ -83,7 +83,10 @@ class InventoryError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.reason_name or self.code.name}: {self.message}"
-        return "; ".join([text, *(f"{field}: {description}" for field, description in self.field_violations)])
+        violations = [f"{field}: {description}" for field, description in self.field_violations]
+        if violations and self.message.startswith(violations[0]):
+            del violations[0]  # the server says the first in its message
+        return "; ".join([text, *violations])
 
 
 _OUTCOME_UNKNOWN = (
@@ -180,7 +183,7 @@ class OrderNotFound(NotFound):
 
 
 class PaymentNotFound(NotFound):
-    """No payment has this id."""
+    """No payment has this id, or the payment no such operation (`metadata["operation_id"]`)."""
 
 
 class ImportNotFound(NotFound):

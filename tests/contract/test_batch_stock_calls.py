@@ -93,10 +93,11 @@ def test_a_repeat_answers_item_by_item(shop: Shop) -> None:
     assert told(again.verdicts) == [("1", 0, True), ("2", 4, False)]
     assert again.verdicts[0].result == made.verdicts[0].result
     other = batch(item("1", "a", "DECREMENT", 2), item("2", "a", "DECREMENT", 1), request_id="mine")
-    assert told(shop.inventory.BatchCreateStockTransactions(other).verdicts) == [
-        ("1", "ID_REUSED", False),
-        ("2", 4, True),
-    ]
+    verdicts = shop.inventory.BatchCreateStockTransactions(other).verdicts
+    assert told(verdicts) == [("1", "ID_REUSED", False), ("2", 4, True)]
+    reused = inventory_client.error_of(verdicts[0].error)
+    assert reused.message == "item '1' of request_id 'mine' was used before with other content"
+    assert reused.metadata == {"field": "request_id", "id": "mine", "item_id": "1"}
     assert shop.numbers("a") == (4, 4, 0)
     # Neither another call's items nor a call of one change are meant by it.
     afresh = shop.inventory.BatchCreateStockTransactions(batch(*asked, request_id="mine-2"))

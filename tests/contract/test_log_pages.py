@@ -100,6 +100,17 @@ def test_a_time_range(shop: Shop) -> None:
     assert whole(shop, created_from=late) == []
 
 
+def test_the_log_of_a_location_that_is_gone(shop: Shop) -> None:
+    """A location that was deleted keeps its entries; one that never was has none."""
+    shop.stock("a", 0)
+    shop.location("north")
+    for units in (1, 0):
+        shop.change("a", "SET", units, location="north")
+    shop.delete_location("north")
+    assert whole(shop, location="north") == [("a", "SET", 1), ("a", "SET", 0)]
+    assert whole(shop, location="elsewhere") == []
+
+
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_what_was_written_at_one_moment_is_split_by_pages(shop: Shop, newest_first: bool) -> None:
     """A batch's entries have one time: they come by product and location, each on one page."""

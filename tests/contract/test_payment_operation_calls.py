@@ -49,7 +49,7 @@ def test_a_part_is_captured(shop: Shop) -> None:
     shop.authorize("o", "p", 200)
     with shop.refused("AMOUNT_EXCEEDS_BALANCE") as refusal:
         shop.capture("p", 201)
-    assert refusal.metadata == {"amount_minor": "201", "balance_minor": "200"}
+    assert refusal.metadata == {"amount_minor": "201", "authorized_minor": "200"}
     assert shop.capture("p", 80).captured_minor == 80
     order = shop.get_order("o")
     assert (word(order, "payment_state"), order.balance_minor) == ("PARTIALLY_PAID", 120)

@@ -165,10 +165,18 @@ def test_order_not_found(shop: Shop) -> None:
 
 @row("PAYMENT_NOT_FOUND")
 def test_payment_not_found(shop: Shop) -> None:
-    """A payment that nobody began."""
+    """A payment that nobody began, and an operation that a payment has not."""
     with shop.refused("PAYMENT_NOT_FOUND") as refusal:
         shop.payment("ghost")
     assert refusal.metadata == {"payment_id": "ghost"}
+    shop.stock("a", 5)
+    shop.paid_order("o", ("a", 1))
+    request = shop.resolve_request("pay-o", "DECLINED")
+    request.operation_id = "op"
+    with shop.refused("PAYMENT_NOT_FOUND") as refusal:
+        shop.checkout.ResolvePayment(request)
+    assert refusal.metadata == {"payment_id": "pay-o", "operation_id": "op"}
+    assert refusal.message == "payment 'pay-o' has no operation 'op'"
 
 
 @row("IMPORT_NOT_FOUND")
@@ -451,12 +459,21 @@ def test_payment_in_progress(staged: StagedShop) -> None:
 
 @row("AMOUNT_EXCEEDS_BALANCE")
 def test_amount_exceeds_balance(shop: Shop) -> None:
-    """The amount and what is left to pay."""
+    """The amount and what is left to pay, to capture or to refund."""
     shop.stock("a", 5)
     shop.order("o", ("a", 1))
     with shop.refused("AMOUNT_EXCEEDS_BALANCE") as refusal:
         shop.pay("o", "p", 101)
     assert refusal.metadata == {"amount_minor": "101", "balance_minor": "100"}
+    shop.authorize("o", "p", 100)
+    with shop.refused("AMOUNT_EXCEEDS_BALANCE") as refusal:
+        shop.capture("p", 101)
+    assert refusal.metadata == {"amount_minor": "101", "authorized_minor": "100"}
+    shop.capture("p", 100)
+    shop.refund("p", "f", 30)
+    with shop.refused("AMOUNT_EXCEEDS_BALANCE") as refusal:
+        shop.refund("p", "g", 71)
+    assert refusal.metadata == {"amount_minor": "71", "refundable_minor": "70"}
 
 
 @row("PAYMENT_NOT_CAPTURABLE")

@@ -157,6 +157,20 @@ def test_the_fields_that_are_wrong() -> None:
     )
 
 
+def test_a_field_that_the_message_names() -> None:
+    """Its violation, which the server's message begins with, is said once; the others follow."""
+
+    def text(message: str, *violations: tuple[str, str]) -> str:
+        code = grpc.StatusCode.INVALID_ARGUMENT
+        return str(errors.InvalidField(message, code=code, field_violations=violations))
+
+    first, second = ("quantity", "must be at least 1"), ("etag", "is required")
+    assert text("quantity: must be at least 1", first) == "INVALID_ARGUMENT: quantity: must be at least 1"
+    assert text("quantity: must be at least 1 (and 1 more)", first, second) == (
+        "INVALID_ARGUMENT: quantity: must be at least 1 (and 1 more); etag: is required"
+    )
+
+
 def test_the_lines_that_are_short() -> None:
     """The shortages that found room are listed; `shortage_count` of the metadata counts all of them."""
     tea = v1.StockShortage(product_id="tea", requested=5, available=2, managed=True)

@@ -19,6 +19,7 @@ from inventory_server.domain.errors import (
     OrderNotPayable,
     PaymentInProgress,
     PaymentNotFound,
+    PaymentOperationNotFound,
     Shortage,
 )
 from inventory_server.domain.limits import PAYMENTS_PER_ORDER_MAX
@@ -158,11 +159,11 @@ def test_more_than_the_balance(world: World) -> None:
     """One minor unit over the balance is refused with both numbers, before any unit is held."""
     with pytest.raises(AmountExceedsBalance) as caught:
         world.begin("o", "p", 301)
-    assert (caught.value.amount_minor, caught.value.balance_minor) == (301, 300)
+    assert (caught.value.amount_minor, caught.value.left_minor) == (301, 300)
     world.pay("o", "p1", 120)
     with pytest.raises(AmountExceedsBalance) as caught:
         world.begin("o", "p2", 181)
-    assert caught.value.balance_minor == 180
+    assert caught.value.left_minor == 180
     world.pay("o", "p3", 180)
     with pytest.raises(AmountExceedsBalance):
         world.begin("o", "p4", 1)
@@ -329,9 +330,10 @@ def test_a_foreign_operation_is_not_settled(world: World, payment_id: str, opera
     """Only the payment's own operation can be settled or claimed."""
     world.begin("o", "p", 300)
     before = world.snapshot()
-    with pytest.raises(PaymentNotFound):
+    refusal = PaymentNotFound if payment_id == "x" else PaymentOperationNotFound
+    with pytest.raises(refusal):
         world.do(SettlePayment("o", payment_id, operation_id, ACCEPTED))
-    with pytest.raises(PaymentNotFound):
+    with pytest.raises(refusal):
         world.do(ClaimOperation("o", payment_id, operation_id, 12))
     assert world.snapshot() == before
 

@@ -6,7 +6,7 @@ import pytest
 
 from inventory_server.domain.decide_payment import PaymentBegun
 from inventory_server.domain.decide_settlement import Settled
-from inventory_server.domain.errors import PaymentNotFound
+from inventory_server.domain.errors import PaymentOperationNotFound
 from inventory_server.domain.limits import (
     RESOLVED_POLL_S_MAX,
     REVERSAL_PAUSE_S_MAX,
@@ -93,7 +93,7 @@ def test_only_an_operation_of_the_payment(world: World) -> None:
     world.begin("o", "p", 100)
     world.begin("o", "q", 100)
     for operation_id in ("ghost", "op of q"):
-        with pytest.raises(PaymentNotFound):
+        with pytest.raises(PaymentOperationNotFound):
             resolve(world, DECLINED, operation_id)
 
 

@@ -41,7 +41,9 @@ class ListCartsRequest(_message.Message):
 
     @_builtins.property
     def created_until(self) -> _timestamp_pb2.Timestamp:
-        """Only carts made at this time or before: the old ones. Absent = no bound."""
+        """Only carts made at this time or before: the old ones. Absent = no bound.
+        A time before `created_from` is refused.
+        """
 
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp:

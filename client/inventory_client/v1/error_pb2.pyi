@@ -28,7 +28,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT: a field is absent or out of its range; BadRequest names it."""
     ERROR_REASON_ID_REUSED: _ErrorReason.ValueType  # 2
-    """INVALID_ARGUMENT: an id or request_id was used before with other content."""
+    """INVALID_ARGUMENT: an id or request_id was used before with other content; the
+    metadata's `field` and `id` say which, and `item_id` which item of a batch.
+    """
     ERROR_REASON_STORE_NOT_FOUND: _ErrorReason.ValueType  # 10
     """NOT_FOUND: the store named in `x-inventory-store` does not exist."""
     ERROR_REASON_STOCK_NOT_FOUND: _ErrorReason.ValueType  # 11
@@ -46,7 +48,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ORDER_NOT_FOUND: _ErrorReason.ValueType  # 17
     """NOT_FOUND: no order has this id."""
     ERROR_REASON_PAYMENT_NOT_FOUND: _ErrorReason.ValueType  # 18
-    """NOT_FOUND: no payment has this id."""
+    """NOT_FOUND: no payment has this id, or the payment no operation of the id that
+    the metadata then has as `operation_id`.
+    """
     ERROR_REASON_IMPORT_NOT_FOUND: _ErrorReason.ValueType  # 19
     """NOT_FOUND: no import has this id, or its upload is not whole yet."""
     ERROR_REASON_STOCK_EXISTS: _ErrorReason.ValueType  # 30
@@ -97,7 +101,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: a payment of this order is in flight or in doubt."""
     ERROR_REASON_AMOUNT_EXCEEDS_BALANCE: _ErrorReason.ValueType  # 65
     """FAILED_PRECONDITION: the amount is more than what is left to pay, capture or
-    refund.
+    refund: `balance_minor`, `authorized_minor` or `refundable_minor` in the metadata.
     """
     ERROR_REASON_CART_NOT_OPEN: _ErrorReason.ValueType  # 66
     """FAILED_PRECONDITION: the cart was checked out before, or has expired (then
@@ -146,7 +150,9 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT: a field is absent or out of its range; BadRequest names it."""
 ERROR_REASON_ID_REUSED: ErrorReason.ValueType  # 2
-"""INVALID_ARGUMENT: an id or request_id was used before with other content."""
+"""INVALID_ARGUMENT: an id or request_id was used before with other content; the
+metadata's `field` and `id` say which, and `item_id` which item of a batch.
+"""
 ERROR_REASON_STORE_NOT_FOUND: ErrorReason.ValueType  # 10
 """NOT_FOUND: the store named in `x-inventory-store` does not exist."""
 ERROR_REASON_STOCK_NOT_FOUND: ErrorReason.ValueType  # 11
@@ -164,7 +170,9 @@ ERROR_REASON_CART_ITEM_NOT_FOUND: ErrorReason.ValueType  # 16
 ERROR_REASON_ORDER_NOT_FOUND: ErrorReason.ValueType  # 17
 """NOT_FOUND: no order has this id."""
 ERROR_REASON_PAYMENT_NOT_FOUND: ErrorReason.ValueType  # 18
-"""NOT_FOUND: no payment has this id."""
+"""NOT_FOUND: no payment has this id, or the payment no operation of the id that
+the metadata then has as `operation_id`.
+"""
 ERROR_REASON_IMPORT_NOT_FOUND: ErrorReason.ValueType  # 19
 """NOT_FOUND: no import has this id, or its upload is not whole yet."""
 ERROR_REASON_STOCK_EXISTS: ErrorReason.ValueType  # 30
@@ -215,7 +223,7 @@ ERROR_REASON_PAYMENT_IN_PROGRESS: ErrorReason.ValueType  # 64
 """FAILED_PRECONDITION: a payment of this order is in flight or in doubt."""
 ERROR_REASON_AMOUNT_EXCEEDS_BALANCE: ErrorReason.ValueType  # 65
 """FAILED_PRECONDITION: the amount is more than what is left to pay, capture or
-refund.
+refund: `balance_minor`, `authorized_minor` or `refundable_minor` in the metadata.
 """
 ERROR_REASON_CART_NOT_OPEN: ErrorReason.ValueType  # 66
 """FAILED_PRECONDITION: the cart was checked out before, or has expired (then

@@ -462,7 +462,9 @@ class ListStockTransactionsRequest(_message.Message):
 
     @_builtins.property
     def created_until(self) -> _timestamp_pb2.Timestamp:
-        """Only entries written then or before. Absent = to the last."""
+        """Only entries written then or before. Absent = to the last.
+        A time before `created_from` is refused.
+        """
 
     def __init__(
         self,

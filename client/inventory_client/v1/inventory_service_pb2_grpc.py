@@ -330,7 +330,8 @@ class InventoryServiceServicer:
     def ListStockTransactions(self, request, context):
         """List the log: of a product, an order, an actor, a time, or all of it. A page may
         be short, even empty, where filters leave out most of what was looked at: go on
-        as long as there is a token. A product without entries has an empty log.
+        as long as there is a token. A product without entries has an empty log, and so
+        has a location that never was: one that was deleted keeps its entries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -91,7 +91,8 @@ class InventoryServiceStub:
     ListStockTransactions: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockTransactionsRequest, _inventory_service_pb2.ListStockTransactionsResponse]
     """List the log: of a product, an order, an actor, a time, or all of it. A page may
     be short, even empty, where filters leave out most of what was looked at: go on
-    as long as there is a token. A product without entries has an empty log.
+    as long as there is a token. A product without entries has an empty log, and so
+    has a location that never was: one that was deleted keeps its entries.
     """
     TransferStock: _grpc.UnaryUnaryMultiCallable[_transfer_pb2.TransferStockRequest, _transfer_pb2.TransferStockResponse]
     """Move units from one location to another: two entries of the log, one transaction.
@@ -266,7 +267,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     ListStockTransactions: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ListStockTransactionsRequest, _inventory_service_pb2.ListStockTransactionsResponse]  # type: ignore[assignment]
     """List the log: of a product, an order, an actor, a time, or all of it. A page may
     be short, even empty, where filters leave out most of what was looked at: go on
-    as long as there is a token. A product without entries has an empty log.
+    as long as there is a token. A product without entries has an empty log, and so
+    has a location that never was: one that was deleted keeps its entries.
     """
     TransferStock: _aio.UnaryUnaryMultiCallable[_transfer_pb2.TransferStockRequest, _transfer_pb2.TransferStockResponse]  # type: ignore[assignment]
     """Move units from one location to another: two entries of the log, one transaction.
@@ -498,7 +500,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_inventory_service_pb2.ListStockTransactionsResponse, _abc.Awaitable[_inventory_service_pb2.ListStockTransactionsResponse]]:
         """List the log: of a product, an order, an actor, a time, or all of it. A page may
         be short, even empty, where filters leave out most of what was looked at: go on
-        as long as there is a token. A product without entries has an empty log.
+        as long as there is a token. A product without entries has an empty log, and so
+        has a location that never was: one that was deleted keeps its entries.
         """
 
     @_abc_1.abstractmethod

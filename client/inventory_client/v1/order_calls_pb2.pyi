@@ -55,7 +55,9 @@ class ListOrdersRequest(_message.Message):
 
     @_builtins.property
     def created_until(self) -> _timestamp_pb2.Timestamp:
-        """Only orders made at this time or before: the old ones. Absent = no bound."""
+        """Only orders made at this time or before: the old ones. Absent = no bound.
+        A time before `created_from` is refused.
+        """
 
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp:

@@ -388,7 +388,9 @@ class ListPaymentsRequest(_message.Message):
 
     @_builtins.property
     def created_until(self) -> _timestamp_pb2.Timestamp:
-        """Only payments begun at this time or before: the old ones. Absent = no bound."""
+        """Only payments begun at this time or before: the old ones. Absent = no bound.
+        A time before `created_from` is refused.
+        """
 
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp:

@@ -12,7 +12,9 @@ from datetime import timedelta
 from inventory_server.domain.allocation import allocate
 from inventory_server.domain.commands import content_hash
 from inventory_server.domain.errors import (
+    AmountExceedsAuthorized,
     AmountExceedsBalance,
+    AmountExceedsRefundable,
     IdReused,
     InsufficientStock,
     InvalidValue,
@@ -91,7 +93,7 @@ def begin_capture(state: State, command: BeginCapture, _request_id: str | None) 
         why = ("its authorization has lapsed",) if payment.is_authorized else ()
         raise PaymentNotCapturable(payment.payment_id, payment.state, *why)
     if command.amount_minor > payment.authorized_minor:
-        raise AmountExceedsBalance(command.amount_minor, payment.authorized_minor, "capture")
+        raise AmountExceedsAuthorized(command.amount_minor, payment.authorized_minor)
     return _begin(state, payment, OperationKind.CAPTURE, command, command.amount_minor)
 
 
@@ -121,7 +123,7 @@ def begin_refund(state: State, command: BeginRefund, _request_id: str | None) ->
     if not payment.refundable_minor:
         raise PaymentNotRefundable(payment.payment_id, payment.state)
     if command.amount_minor > payment.refundable_minor:
-        raise AmountExceedsBalance(command.amount_minor, payment.refundable_minor, "refund")
+        raise AmountExceedsRefundable(command.amount_minor, payment.refundable_minor)
     begun = _begin(state, payment, OperationKind.REFUND, command, command.amount_minor)
     assert begun.operation is not None
     operation = replace(begun.operation, refund_id=command.refund_id, content_hash=content)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from inventory_server.domain.decide_payment import PaymentBegun, new_operation
-from inventory_server.domain.errors import PaymentNotFound
+from inventory_server.domain.errors import PaymentNotFound, PaymentOperationNotFound
 from inventory_server.domain.limits import (
     RESOLVED_POLL_S_MAX,
     REVERSAL_PAUSE_S_MAX,
@@ -164,7 +164,9 @@ def _may_lapse(operation: Operation, outcome: OperationState) -> bool:
 
 def _operation(state: State, payment_id: str, operation_id: str) -> tuple[Payment, Operation]:
     payment = state.payments.get(payment_id)
-    operation = payment.operation(operation_id) if payment is not None else None
-    if payment is None or operation is None:
+    if payment is None:
         raise PaymentNotFound(payment_id)
+    operation = payment.operation(operation_id)
+    if operation is None:
+        raise PaymentOperationNotFound(payment_id, operation_id)
     return payment, operation

@@ -37,6 +37,17 @@ class IdReused(DomainError):
         self.value = value
 
 
+class ItemIdReused(DomainError):
+    """An item of a batch that was made before, under its call's request_id, with other content."""
+
+    field = "request_id"
+
+    def __init__(self, request_id: str, item_id: str) -> None:
+        super().__init__(f"item {item_id!r} of request_id {request_id!r} was used before with other content")
+        self.request_id = request_id
+        self.item_id = item_id
+
+
 class NotFound(DomainError):
     """Something named by an id that does not exist. The subclass says what."""
 
@@ -81,6 +92,13 @@ class OrderNotFound(NotFound):
 
 class PaymentNotFound(NotFound):
     noun = "payment"
+
+
+class PaymentOperationNotFound(DomainError):
+    def __init__(self, payment_id: str, operation_id: str) -> None:
+        super().__init__(f"payment {payment_id!r} has no operation {operation_id!r}")
+        self.payment_id = payment_id
+        self.operation_id = operation_id
 
 
 class ImportNotFound(NotFound):
@@ -225,10 +243,22 @@ class PaymentInProgress(DomainError):
 
 
 class AmountExceedsBalance(DomainError):
-    def __init__(self, amount_minor: int, balance_minor: int, verb: str = "pay") -> None:
-        super().__init__(f"{amount_minor} is more than the {balance_minor} left to {verb}")
+    """More than what is left of an order's balance; of something else in the subclasses."""
+
+    verb = "pay"
+
+    def __init__(self, amount_minor: int, left_minor: int) -> None:
+        super().__init__(f"{amount_minor} is more than the {left_minor} left to {self.verb}")
         self.amount_minor = amount_minor
-        self.balance_minor = balance_minor
+        self.left_minor = left_minor
+
+
+class AmountExceedsAuthorized(AmountExceedsBalance):
+    verb = "capture"
+
+
+class AmountExceedsRefundable(AmountExceedsBalance):
+    verb = "refund"
 
 
 class PaymentNotCapturable(DomainError):

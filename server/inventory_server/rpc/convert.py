@@ -137,6 +137,7 @@ def create_stock_transaction(
 
 
 def log_filters(request: inventory.ListStockTransactionsRequest) -> LogFilters:
+    created_from, created_until = _created(request)
     name = stock_pb2.StockAction.Name
     return LogFilters(
         product_id=request.product_id or None,
@@ -144,8 +145,8 @@ def log_filters(request: inventory.ListStockTransactionsRequest) -> LogFilters:
         actions=frozenset(Action(name(action).removeprefix("STOCK_ACTION_")) for action in request.actions),
         order_id=request.order_id or None,
         actor=request.actor or None,
-        created_from=moment(request.created_from) if request.HasField("created_from") else None,
-        created_until=moment(request.created_until) if request.HasField("created_until") else None,
+        created_from=created_from,
+        created_until=created_until,
         newest_first=request.newest_first,
     )
 
@@ -327,14 +328,16 @@ def update_cart_item(request: checkout.UpdateCartItemRequest) -> commands.Update
 
 
 def cart_filters(request: cart_calls_pb2.ListCartsRequest) -> CartFilters:
+    created_from, created_until = _created(request)
     return CartFilters(
         states=_states(request.states, cart_pb2.CartState.Name, CartState),
-        created_from=_optional_moment(request, "created_from"),
-        created_until=_optional_moment(request, "created_until"),
+        created_from=created_from,
+        created_until=created_until,
     )
 
 
 def order_filters(request: order_calls_pb2.ListOrdersRequest) -> OrderFilters:
+    created_from, created_until = _created(request)
     return OrderFilters(
         product_id=request.product_id or None,
         states=_states(request.states, order_pb2.OrderState.Name, OrderState),
@@ -342,8 +345,8 @@ def order_filters(request: order_calls_pb2.ListOrdersRequest) -> OrderFilters:
         shipping_states=_states(
             request.shipping_states, order_pb2.OrderShippingState.Name, OrderShippingState
         ),
-        created_from=_optional_moment(request, "created_from"),
-        created_until=_optional_moment(request, "created_until"),
+        created_from=created_from,
+        created_until=created_until,
     )
 
 
@@ -375,6 +378,14 @@ def _states(values: Iterable[Any], name_of: Callable[[Any], str], kind: type[S])
     return frozenset(kind(name_of(value)[prefix:]) for value in values)
 
 
+def _created(request: Message) -> tuple[datetime | None, datetime | None]:
+    """Return from when and until when. Raises: InvalidFields, where no time is both."""
+    first, last = _optional_moment(request, "created_from"), _optional_moment(request, "created_until")
+    if first is not None and last is not None and last < first:
+        raise InvalidFields([Violation("created_until", "must not be before `created_from`")])
+    return first, last
+
+
 def _optional_moment(request: Message, field: str) -> datetime | None:
     return moment(getattr(request, field)) if request.HasField(field) else None
 
@@ -389,13 +400,14 @@ def payment_kind(kind: payment_pb2.PaymentKind.ValueType) -> OperationKind:
 
 
 def payment_filters(request: payment_calls_pb2.ListPaymentsRequest) -> PaymentFilters:
+    created_from, created_until = _created(request)
     name = payment_pb2.PaymentState.Name
     states = (PaymentState(name(state).removeprefix("PAYMENT_STATE_")) for state in request.states)
     return PaymentFilters(
         order_id=request.order_id or None,
         states=frozenset(states),
-        created_from=moment(request.created_from) if request.HasField("created_from") else None,
-        created_until=moment(request.created_until) if request.HasField("created_until") else None,
+        created_from=created_from,
+        created_until=created_until,
     )
 
 

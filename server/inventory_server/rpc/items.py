@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
+from inventory_server.domain.errors import IdReused, ItemIdReused
 from inventory_server.rpc import status
 from inventory_server.rpc.edge import log_defect
 from inventory_server.rpc.rules import ID_DESCRIPTION, VIOLATIONS_MAX, InvalidFields, Violation, is_id
@@ -37,6 +38,12 @@ def need_different_ids(item_ids: Iterable[str], items: str = "items") -> None:
 def request_id_of(request_id: str, item_id: str) -> str:
     """Return what names an item of a call for ever. No id holds a space, so no two pairs are one text."""
     return f"{request_id} {item_id}"
+
+
+def named(verdict: Exception, request_id: str, item_id: str) -> Exception:
+    """Return an item's verdict in the caller's names: what request_id_of joins is nobody's id."""
+    is_of_join = isinstance(verdict, IdReused) and verdict.field == "request_id"
+    return ItemIdReused(request_id, item_id) if is_of_join else verdict
 
 
 def error(method: str, verdict: Exception) -> status_pb2.Status:

@@ -105,6 +105,11 @@ TABLE: Mapping[type[Exception], Row] = {
     InvalidFields: Row(_INVALID, _R.ERROR_REASON_INVALID_FIELD, details=_field_violations),
     domain.InvalidValue: Row(_INVALID, _R.ERROR_REASON_INVALID_FIELD, details=_field_violation),
     domain.IdReused: Row(_INVALID, _R.ERROR_REASON_ID_REUSED, metadata={"field": "field", "id": "value"}),
+    domain.ItemIdReused: Row(
+        _INVALID,
+        _R.ERROR_REASON_ID_REUSED,
+        metadata={"field": "field", "id": "request_id", "item_id": "item_id"},
+    ),
     # What is not there
     domain.StoreNotFound: Row(_NOT_FOUND, _R.ERROR_REASON_STORE_NOT_FOUND, metadata={"store_id": "key"}),
     domain.StockNotFound: Row(_NOT_FOUND, _R.ERROR_REASON_STOCK_NOT_FOUND, metadata={"product_id": "key"}),
@@ -124,6 +129,11 @@ TABLE: Mapping[type[Exception], Row] = {
     domain.OrderNotFound: Row(_NOT_FOUND, _R.ERROR_REASON_ORDER_NOT_FOUND, metadata={"order_id": "key"}),
     domain.PaymentNotFound: Row(
         _NOT_FOUND, _R.ERROR_REASON_PAYMENT_NOT_FOUND, metadata={"payment_id": "key"}
+    ),
+    domain.PaymentOperationNotFound: Row(
+        _NOT_FOUND,
+        _R.ERROR_REASON_PAYMENT_NOT_FOUND,
+        metadata={"payment_id": "payment_id", "operation_id": "operation_id"},
     ),
     domain.ImportNotFound: Row(_NOT_FOUND, _R.ERROR_REASON_IMPORT_NOT_FOUND, metadata={"import_id": "key"}),
     # Stock
@@ -203,7 +213,17 @@ TABLE: Mapping[type[Exception], Row] = {
     domain.AmountExceedsBalance: Row(
         _REFUSED,
         _R.ERROR_REASON_AMOUNT_EXCEEDS_BALANCE,
-        metadata={"amount_minor": "amount_minor", "balance_minor": "balance_minor"},
+        metadata={"amount_minor": "amount_minor", "balance_minor": "left_minor"},
+    ),
+    domain.AmountExceedsAuthorized: Row(
+        _REFUSED,
+        _R.ERROR_REASON_AMOUNT_EXCEEDS_BALANCE,
+        metadata={"amount_minor": "amount_minor", "authorized_minor": "left_minor"},
+    ),
+    domain.AmountExceedsRefundable: Row(
+        _REFUSED,
+        _R.ERROR_REASON_AMOUNT_EXCEEDS_BALANCE,
+        metadata={"amount_minor": "amount_minor", "refundable_minor": "left_minor"},
     ),
     domain.PaymentNotCapturable: Row(
         _REFUSED,

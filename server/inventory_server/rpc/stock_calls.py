@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from inventory_client.v1 import inventory_service_pb2 as pb
@@ -99,9 +100,7 @@ class StockCalls:
         ]
         verdicts = await self._engine.change_many(call.store_id, asked, deadline_s=call.deadline_s)
         return calls_pb.BatchCreateStockTransactionsResponse(
-            verdicts=[
-                _verdict(item.item_id, said) for item, said in zip(request.items, verdicts, strict=True)
-            ]
+            verdicts=map(partial(_verdict, request.request_id), request.items, verdicts)
         )
 
     async def get_stock_transaction(
@@ -141,10 +140,13 @@ def _logged(record: LogRecord) -> bytes:
     return answers.stock_transaction(record).SerializeToString()
 
 
-def _verdict(item_id: str, said: Any) -> calls_pb.StockTransactionVerdict:
-    verdict = calls_pb.StockTransactionVerdict(item_id=item_id)
+def _verdict(
+    request_id: str, item: calls_pb.StockTransactionItem, said: Any
+) -> calls_pb.StockTransactionVerdict:
+    verdict = calls_pb.StockTransactionVerdict(item_id=item.item_id)
     if isinstance(said, Exception):
-        verdict.error.CopyFrom(items.error("BatchCreateStockTransactions", said))
+        named = items.named(said, request_id, item.item_id)
+        verdict.error.CopyFrom(items.error("BatchCreateStockTransactions", named))
     elif isinstance(said, Replay):
         verdict.result.MergeFromString(said.response)
         verdict.replayed = not said.is_own
