@@ -23,8 +23,9 @@ from inventory_loadtest.plan import CURRENCY, PRODUCTS_PER_CART_MAX, CartPlan, L
 
 CALL_TIMEOUT_S = 20.0
 """Longer than the server's own deadline: a cart that waits in a long queue is no failure."""
-ATTEMPTS_MAX = 10
-"""Enough for a server that is killed and started again; gRPC makes up to 5 of each on UNAVAILABLE."""
+ATTEMPTS_MAX = 30
+"""About half a minute: enough for a server that is killed and started again on a busy machine; gRPC makes up
+to 5 of each on UNAVAILABLE."""
 BACKOFF_S_MAX = 2.0
 
 _Answer = TypeVar("_Answer")

@@ -10,6 +10,7 @@ import asyncio
 import math
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Any
@@ -33,6 +34,8 @@ CALL_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S_MAX = 300.0
 # A caller who takes longer to make room for one message of a stream is cut off.
 WRITE_TIMEOUT_S = 30.0
+# So long must no unary call have come before a server that drains is stopped.
+QUIET_S = 0.25
 # Calls inside the server at once; one more is OVERLOADED. The engine's queues have bounds of their own.
 CALLS_MAX = 8_192
 
@@ -116,19 +119,28 @@ class Edge:
         self._unary_inside = 0
         self._is_draining = False
         self._emptied = asyncio.Event()
+        self._last_answered_s = -math.inf
 
     async def drain(self, grace_s: float) -> None:
         """Refuse what comes, and wait for the unary calls inside, `grace_s` seconds at most.
 
         The server's own stop would end calls that it has taken in and not begun as CANCELLED, which says
-        nothing; what is refused here is OVERLOADED, and may be sent again, elsewhere.
+        nothing; what is refused here is OVERLOADED, and may be sent again, elsewhere. Whoever was just
+        answered may ask again at once, so it also waits until nobody has called for QUIET_S.
         """
         self._is_draining = True
-        self._emptied.clear()
-        if self._unary_inside:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(grace_s):
-                    await self._emptied.wait()
+        now_s = asyncio.get_running_loop().time
+        until_s = now_s() + grace_s
+        while (left_s := until_s - now_s()) > 0:
+            self._emptied.clear()
+            if self._unary_inside:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left_s):
+                        await self._emptied.wait()
+            elif (quiet_s := time.monotonic() - self._last_answered_s) < QUIET_S:
+                await asyncio.sleep(min(left_s, QUIET_S - quiet_s))
+            else:
+                break
 
     def add_service(self, server: grpc.aio.Server, servicer: object, descriptor: ServiceDescriptor) -> None:
         """Let every method of a service be called.
@@ -180,6 +192,7 @@ class Edge:
             finally:
                 self.calls_inside -= 1
                 self._unary_inside -= 1
+                self._last_answered_s = time.monotonic()
                 if not self._unary_inside:
                     self._emptied.set()
             # A CancelledError went by: the caller is gone, or the server stops; grpc answers CANCELLED.
