@@ -551,8 +551,10 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetServiceStatistics(self, request, context):
-        """Read what this server did for the store: in all, and in each of the last 60
-        seconds.
+        """Read what one server process did for the store: in all, and in each of the last 60
+        seconds. Of several workers on one port (`inventory serve --workers`) each connection
+        sees the counts of one; the sum is in the workers' metrics, on `metrics_port` and the
+        next ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

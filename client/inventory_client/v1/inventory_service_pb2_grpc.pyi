@@ -202,8 +202,10 @@ class InventoryServiceStub:
     of one moment, and list every violation.
     """
     GetServiceStatistics: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.GetServiceStatisticsRequest, _statistics_pb2.GetServiceStatisticsResponse]
-    """Read what this server did for the store: in all, and in each of the last 60
-    seconds.
+    """Read what one server process did for the store: in all, and in each of the last 60
+    seconds. Of several workers on one port (`inventory serve --workers`) each connection
+    sees the counts of one; the sum is in the workers' metrics, on `metrics_port` and the
+    next ones.
     """
     WatchStock: _grpc.UnaryStreamMultiCallable[_watch_pb2.WatchStockRequest, _watch_pb2.WatchStockResponse]
     """Follow the changes of all or some products: no gap, none twice, one
@@ -378,8 +380,10 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     of one moment, and list every violation.
     """
     GetServiceStatistics: _aio.UnaryUnaryMultiCallable[_statistics_pb2.GetServiceStatisticsRequest, _statistics_pb2.GetServiceStatisticsResponse]  # type: ignore[assignment]
-    """Read what this server did for the store: in all, and in each of the last 60
-    seconds.
+    """Read what one server process did for the store: in all, and in each of the last 60
+    seconds. Of several workers on one port (`inventory serve --workers`) each connection
+    sees the counts of one; the sum is in the workers' metrics, on `metrics_port` and the
+    next ones.
     """
     WatchStock: _aio.UnaryStreamMultiCallable[_watch_pb2.WatchStockRequest, _watch_pb2.WatchStockResponse]  # type: ignore[assignment]
     """Follow the changes of all or some products: no gap, none twice, one
@@ -767,8 +771,10 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _statistics_pb2.GetServiceStatisticsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_statistics_pb2.GetServiceStatisticsResponse, _abc.Awaitable[_statistics_pb2.GetServiceStatisticsResponse]]:
-        """Read what this server did for the store: in all, and in each of the last 60
-        seconds.
+        """Read what one server process did for the store: in all, and in each of the last 60
+        seconds. Of several workers on one port (`inventory serve --workers`) each connection
+        sees the counts of one; the sum is in the workers' metrics, on `metrics_port` and the
+        next ones.
         """
 
     @_abc_1.abstractmethod

@@ -38,7 +38,9 @@ Global___GetServiceStatisticsRequest: _TypeAlias = GetServiceStatisticsRequest  
 
 @_typing.final
 class GetServiceStatisticsResponse(_message.Message):
-    """The answer of GetServiceStatistics: of this one server process, for one store."""
+    """The answer of GetServiceStatistics: of one server process, a worker where there are
+    several, for one store.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
