@@ -45,6 +45,15 @@ def test_what_an_update_changes(shop: Shop) -> None:
     assert refusal.fields == ["update_mask.paths[1]"]
 
 
+def test_an_update_to_what_there_is(shop: Shop) -> None:
+    """It is no change: the time and the etag stay, and the request_id is free for a call that is one."""
+    made = shop.stock("a", 5, low_stock_threshold=3)
+    assert shop.update("a", low_stock_threshold=3, request_id="mine") == made
+    assert shop.update("a", low_stock_threshold=4, request_id="mine").low_stock_threshold == 4
+    bare = shop.stock("b", 5)
+    assert shop.update("b", "low_stock_threshold") == bare
+
+
 def test_an_etag_lets_nobody_overwrite(shop: Shop) -> None:
     """An update or deletion with the etag of what was read goes through once; the quantities belong to it."""
     read = shop.stock("a", 5)

@@ -30,7 +30,7 @@ def order_flow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.parametrize("named", ["reservation_id", "cart_id", "order_id", "payment_id"])
 def test_every_command_is_tried_for_the_pictures(order_flow: Any, named: str) -> None:
-    """Whatever the rules let be asked of a reservation, a cart, an order or a payment is tried for its picture.
+    """Whatever can be asked of a reservation, a cart, an order or a payment is tried for its picture.
 
     What a command is asked of it names first or second: a payment after its order, an order after its cart.
     """

@@ -142,12 +142,13 @@ def test_an_etag_is_of_all_that_is_shown() -> None:
 
 
 def test_an_update_changes_what_it_names() -> None:
-    """A threshold is set, left alone, or taken away."""
+    """A threshold is set, left alone, or taken away; set to what it is, nothing is written."""
     made = world()
     assert made.do(UpdateStock("a", True, 3)).low_stock_threshold == 3
     made.wait(1)
     before = made.snapshot()
     assert made.do(UpdateStock("a", False, None)).low_stock_threshold == 3
+    assert made.do(UpdateStock("a", True, 3)).low_stock_threshold == 3
     assert made.snapshot() == before
     assert made.do(UpdateStock("a", True, None)).low_stock_threshold is None
 

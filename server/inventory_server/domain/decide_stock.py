@@ -50,9 +50,9 @@ def create_stock(state: State, command: CreateStock, request_id: str | None) -> 
 
 def update_stock(state: State, command: UpdateStock, _request_id: str | None) -> StockView:
     record, view = _as_read(state, command.product_id, command.etag)
-    if not command.set_low_stock_threshold:
-        return view
     threshold = command.low_stock_threshold
+    if not command.set_low_stock_threshold or threshold == record.low_stock_threshold:
+        return view
     state.stocks.put(command.product_id, record._replace(low_stock_threshold=threshold, updated_at=state.now))
     return need_view(state, command.product_id)
 
