@@ -148,14 +148,15 @@ class Service:
     async def start(self) -> None:
         """Take calls, and begin the jobs. A database that isn't there yet is waited for by the watch."""
         settings = self.settings
+        verification = ContinuousVerification(self.reader, self.verifier)
+        open_payments = OpenPayments(self.reader)
+        # First what can fail: pools that are open and not closed keep the process from ending at times.
+        self._serve_metrics(verification, open_payments)
         watch = DatabaseWatch(
             settings, self.database_url, pools=self.pools.opened, reader=self.reader, health=self.door.health
         )
         self._jobs.append(asyncio.create_task(watch.run()))
         await watch.first_look()
-        verification = ContinuousVerification(self.reader, self.verifier)
-        open_payments = OpenPayments(self.reader)
-        self._serve_metrics(verification, open_payments)
         await self.door.server.start()
 
         sweeper = Sweeper(self.engine, self.reader, request_log_retention_h=settings.request_log_retention_h)
