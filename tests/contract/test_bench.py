@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from inventory_loadtest.bench import suite
+from inventory_loadtest.bench.display import number, print_table
 from inventory_loadtest.bench.figures import Figure, Found, at_least, at_most, rates
 from inventory_loadtest.bench.load import BATCH_ITEMS, KINDS, Products, load
 from inventory_loadtest.bench.report import render
@@ -75,8 +77,15 @@ def test_a_stage_beside_raw_sql(place: Place) -> None:
     assert outcome["settings"]["fsync"] == "on"
     assert outcome["settings"]["transaction_isolation"] == "serializable"
     assert outcome["figures"]["memory_mb"]["median"] > 20
-    page = render(json.loads(json.dumps({"begun": "now", "machine": MACHINE} | outcome)))
+    whole = json.loads(json.dumps({"begun": "now", "machine": MACHINE} | outcome))
+    page = render(whole)
     assert "contention_64" in page and "<script" not in page
+    printed = io.StringIO()
+    print_table(whole, Console(file=printed, width=80))
+    words = [line.split() for line in printed.getvalue().splitlines()]
+    shown = {line[0]: line[1] for line in words if len(line) > 1}
+    for key, figure in whole["figures"].items():
+        assert shown[key] == number(figure["median"]), "a narrow terminal shows every figure"
 
 
 @pytest.mark.parametrize(

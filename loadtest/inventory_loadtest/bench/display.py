@@ -10,10 +10,12 @@ from rich.table import Table
 
 def print_table(outcome: dict[str, Any], console: Console) -> None:
     """Print the figures of a bench's JSON, and what they were measured on."""
-    table = Table(box=None, padding=(0, 2), title_justify="left")
-    for name, justify in (("figure", "left"), ("median", "right"), ("spread", "right"), ("goal", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    table.add_column("what", no_wrap=True, overflow="ellipsis", style="dim")
+    table = Table(box=None, padding=(0, 2))
+    table.add_column("figure", no_wrap=True)
+    for name in ("median", "spread", "goal"):
+        table.add_column(name, justify="right", no_wrap=True)
+    # What a figure is stands in a narrow terminal on several lines; the figures themselves are never cut.
+    table.add_column("what", style="dim", min_width=20)
     for key, figure in outcome["figures"].items():
         style = {True: "green", False: "yellow", None: ""}[figure["met"]]
         spread = f"{number(figure['min'])} to {number(figure['max'])}"

@@ -130,7 +130,7 @@ class Load:
 
 
 def headline(load: Load, raw: Raw, *, seconds: int) -> list[Stage]:
-    """The figures that matter most, in under three minutes with `seconds` = 2."""
+    """The figures that matter most, in under three minutes with `seconds` = 1."""
     return [
         Stage(
             "64 carts",
