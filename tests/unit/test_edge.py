@@ -17,7 +17,7 @@ from inventory_client.v1 import inventory_service_pb2 as pb
 from inventory_client.v1 import stock_pb2
 from inventory_server.domain.errors import InsufficientStock, Shortage, StockNotFound
 from inventory_server.engine.errors import DatabaseUnavailable, DeadlinePassed
-from inventory_server.rpc.edge import CALL_TIMEOUT_S_MAX, Call, Edge
+from inventory_server.rpc.edge import CALL_TIMEOUT_S_MAX, QUIET_S, SETTLE_S_MAX, Call, Edge
 from inventory_server.rpc.status import DETAILS_KEY, INTERNAL_MESSAGE
 
 SERVICE = pb.DESCRIPTOR.services_by_name["InventoryService"]
@@ -319,6 +319,30 @@ async def test_the_door_holds_so_many_at_once() -> None:
         leave.set()
         assert len(await asyncio.gather(*inside)) == 2
         await door.call()
+
+
+async def test_a_draining_door_lets_go_of_those_inside_and_refuses_the_rest(door: Door) -> None:
+    """Who is inside is answered, who comes is OVERLOADED, who comes again for ever holds nothing up."""
+    came, leave = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: Any, call: Call) -> Any:
+        came.set()
+        await leave.wait()
+        return await door.servicer.answer(request, call)
+
+    door.servicer.act = wait
+    inside = asyncio.ensure_future(door.call())
+    await came.wait()
+    draining = asyncio.ensure_future(door.edge.drain(3600))
+    reasons = set()
+    async with asyncio.timeout(30):
+        while not draining.done():  # one after the other, never quiet for QUIET_S
+            info, _ = details(await door.refused())
+            reasons.add(info.reason)
+            leave.set()
+    assert reasons == {"OVERLOADED"}
+    assert inside.done() and await inside
+    assert 0 < QUIET_S < SETTLE_S_MAX
 
 
 async def test_an_unknown_method_is_unimplemented(door: Door) -> None:

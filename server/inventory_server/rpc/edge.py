@@ -36,6 +36,7 @@ CALL_TIMEOUT_S_MAX = 300.0
 WRITE_TIMEOUT_S = 30.0
 # So long must no unary call have come before a server that drains is stopped.
 QUIET_S = 0.25
+SETTLE_S_MAX = 1.0
 # Calls inside the server at once; one more is OVERLOADED. The engine's queues have bounds of their own.
 CALLS_MAX = 8_192
 
@@ -126,21 +127,21 @@ class Edge:
 
         The server's own stop would end calls that it has taken in and not begun as CANCELLED, which says
         nothing; what is refused here is OVERLOADED, and may be sent again, elsewhere. Whoever was just
-        answered may ask again at once, so it also waits until nobody has called for QUIET_S.
+        answered may ask again at once, so it then waits until nobody has called for QUIET_S, at most for
+        SETTLE_S_MAX: some will call again for ever.
         """
         self._is_draining = True
-        now_s = asyncio.get_running_loop().time
+        now_s = time.monotonic
         until_s = now_s() + grace_s
-        while (left_s := until_s - now_s()) > 0:
-            self._emptied.clear()
-            if self._unary_inside:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(left_s):
-                        await self._emptied.wait()
-            elif (quiet_s := time.monotonic() - self._last_answered_s) < QUIET_S:
-                await asyncio.sleep(min(left_s, QUIET_S - quiet_s))
-            else:
-                break
+        self._emptied.clear()
+        if self._unary_inside:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    await self._emptied.wait()
+        until_s = min(until_s, now_s() + SETTLE_S_MAX)
+        # No event tells that nothing has happened.
+        while (wait_s := min(self._last_answered_s + QUIET_S, until_s) - now_s()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(wait_s)
 
     def add_service(self, server: grpc.aio.Server, servicer: object, descriptor: ServiceDescriptor) -> None:
         """Let every method of a service be called.
