@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import psycopg
 
 import inventory_client
 from inventory_client import v1
 from inventory_server.db.migrate import migrate
+from inventory_server.domain.stock_import import CHUNK_ROWS_MAX
 from inventory_server.launch import INVENTORY_COMMAND, UNTIL_STDIN_CLOSES, LaunchedProcess, start_process
+from support.database import Observer, holding
 from support.imports import messages, row
 from support.polling import until
 
@@ -23,20 +27,45 @@ def serve(database_url: str) -> LaunchedProcess:
     return start_process([*INVENTORY_COMMAND, "serve", *options], env=env)
 
 
+def product(number: int) -> str:
+    return f"p-{number:04}"
+
+
+@contextmanager
+def taken(database_url: str, product_id: str) -> Iterator[psycopg.Connection]:
+    """Hold a product's key, so that the chunk that has it waits; after the block it was never there."""
+    with holding(database_url) as holder:
+        holder.execute(
+            "INSERT INTO stock (store_id, product_id, created_at, updated_at)"
+            " VALUES ('default', %s, now(), now())",
+            (product_id,),
+        )
+        yield holder
+        holder.rollback()
+
+
 def test_a_server_killed_in_an_import(empty_database_url: str) -> None:
     """Killed three times on its way: the next server goes on at the cursor, each row is applied once."""
     migrate(empty_database_url)
-    rows = [row(f"p-{number:04}", number) for number in range(ROWS)]
-    for killed_at in (1, 1_000, 2_000, None):
-        with serve(empty_database_url) as server, inventory_client.connect(server.address) as client:
+    rows = [row(product(number), number) for number in range(ROWS)]
+    # What a chunk that waits has done is given up with its server, or committed behind its back.
+    for killed_at in (0, 2 * CHUNK_ROWS_MAX, 5 * CHUNK_ROWS_MAX):
+        with (
+            closing(Observer(empty_database_url)) as observer,
+            taken(empty_database_url, product(killed_at)) as holder,
+            serve(empty_database_url) as server,
+            inventory_client.connect(server.address) as client,
+        ):
             # The same upload again each time, as a caller would who heard of no end.
-            client.inventory.ImportStock(messages(rows, row_count=ROWS))
-            job = until(lambda: far_enough(client, killed_at or ROWS), f"{killed_at} rows are applied")  # noqa: B023
-            if killed_at:
-                assert job.applied_count < ROWS
-                server.process.kill()
-                assert server.stop() == -signal.SIGKILL
-    assert (job.applied_count, job.failed_count) == (ROWS, 0)
+            client.inventory.ImportStock(messages(rows, row_count=ROWS), timeout=60)
+            observer.wait_for_one_blocked_by(holder)
+            assert job(client).applied_count == killed_at
+            server.process.kill()
+            assert server.stop() == -signal.SIGKILL
+    with serve(empty_database_url) as server, inventory_client.connect(server.address) as client:
+        client.inventory.ImportStock(messages(rows, row_count=ROWS), timeout=60)
+        until(lambda: job(client).end_time.seconds, "the import ends", wait_s=60)
+        assert (job(client).applied_count, job(client).failed_count) == (ROWS, 0)
     with psycopg.connect(empty_database_url) as connection:
         counted = connection.execute(
             "SELECT count(*), count(DISTINCT product_id), max(version), sum(quantity) FROM stock_transaction"
@@ -44,6 +73,5 @@ def test_a_server_killed_in_an_import(empty_database_url: str) -> None:
     assert counted == (ROWS, ROWS, 1, sum(range(ROWS)))
 
 
-def far_enough(client: inventory_client.Client, applied_count: int) -> v1.StockImport | None:
-    job = client.inventory.GetImport(v1.GetImportRequest(import_id="i")).stock_import
-    return job if job.applied_count >= applied_count else None
+def job(client: inventory_client.Client) -> v1.StockImport:
+    return client.inventory.GetImport(v1.GetImportRequest(import_id="i"), timeout=20).stock_import

@@ -13,6 +13,11 @@ from support.polling import until
 GATE = "gate"
 
 
+def holding(database_url: str) -> psycopg.Connection:
+    """Open a connection that keeps its locks as long as a test takes: the cluster's own bound is 30 s."""
+    return psycopg.connect(database_url, options="-c idle_in_transaction_session_timeout=0")
+
+
 class Observer:
     """Sees every row of every table. Close it."""
 
@@ -44,6 +49,22 @@ class Observer:
             (store, import_id),
         ).fetchone()
         return bool(found and found[0])
+
+    def wait_until_settled(self, store: str) -> None:
+        """Wait until a watch that begins now begins behind all that is committed.
+
+        A transaction open anywhere in the cluster, autovacuum's too, lets it begin a little earlier.
+        """
+
+        def is_settled() -> bool:
+            row = self._connection.execute(
+                "SELECT NOT EXISTS (SELECT FROM stock_transaction"
+                " WHERE store_id = %s AND xid >= pg_snapshot_xmin(pg_current_snapshot()))",
+                (store,),
+            ).fetchone()
+            return bool(row and row[0])
+
+        until(is_settled, "what is committed is settled")
 
     def change_rows(self, store: str, table: str, **values: object) -> None:
         """Set columns of all of a store's rows of a table, behind the server's back."""
@@ -111,7 +132,7 @@ class Observer:
     @contextmanager
     def level_locked(self, store: str, product_id: str) -> Iterator[psycopg.Connection]:
         """Hold a level's row, so that whoever loads it waits."""
-        with psycopg.connect(self._database_url) as holder:
+        with holding(self._database_url) as holder:
             locked = holder.execute(
                 "SELECT FROM stock_level WHERE store_id = %s AND product_id = %s FOR UPDATE",
                 (store, product_id),
@@ -126,7 +147,7 @@ class Observer:
 
         Nothing of it differs afterwards, but whoever waited has lost his snapshot and must run again.
         """
-        with psycopg.connect(self._database_url) as holder:
+        with holding(self._database_url) as holder:
             rewritten = holder.execute(
                 "UPDATE stock_level SET version = version"
                 " WHERE store_id = %s AND product_id = %s AND location = 'default'",

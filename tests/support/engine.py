@@ -17,6 +17,7 @@ from inventory_server.domain.stock import Action, StockLevel
 from inventory_server.engine.batcher import BatchLimits
 from inventory_server.engine.engine import Engine
 from inventory_server.engine.reads import Reader
+from support.database import holding
 from support.world import replay
 
 WAIT_S = 20.0
@@ -153,7 +154,7 @@ class Database:
     @contextmanager
     def locked(self, query: str, *params: object) -> Iterator[psycopg.Connection]:
         """Hold the locks that a query takes until the block ends; then it is rolled back."""
-        with psycopg.connect(self.url) as holder:
+        with holding(self.url) as holder:
             holder.execute(query, params)
             yield holder
             holder.rollback()
