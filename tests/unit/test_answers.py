@@ -133,6 +133,20 @@ def test_a_hold_without_an_end_has_none() -> None:
     assert told.order_id == ""
 
 
+def test_a_reservation_that_was_told_is_its_receivers() -> None:
+    """Those of a batch are copies: what becomes of one changes no other, though all but the id is one."""
+    line = ReservationLine(1, "tea", "north", 6, 6)
+    held = Reservation("r-1", None, False, ReservationState.HELD, (line,), CHANGED_AT, b"", MADE_AT, MADE_AT)
+    first = answers.reservation(held)
+    first.lines[0].open = 0
+    first.order_id = "o-1"
+    second = answers.reservation(held._replace(reservation_id="r-2"))
+    assert (second.reservation_id, second.order_id, second.lines[0].open) == ("r-2", "", 6)
+    # What differs beside the id is told of each.
+    assert answers.reservation(held._replace(order_id="o-2")).order_id == "o-2"
+    assert answers.reservation(held._replace(lines=(line._replace(open=5),))).lines[0].open == 5
+
+
 def test_a_shortage_without_a_location_has_an_empty_one() -> None:
     """None = any location = empty on the wire."""
     assert answers.shortage(Shortage("tea", None, 5, 2, managed=False)) == error_pb2.StockShortage(

@@ -221,7 +221,7 @@ class ReserveStock(Command):
             self.ttl_s,
             expire_time,
             self.never_expires,
-            tuple(tuple(line) for line in self.lines),
+            tuple(map(tuple, self.lines)),
         )
 
     def want(self, wanted: Wanted) -> None:

@@ -43,20 +43,15 @@ def hold(
     found, shortages = source(state, lines)
     if shortages:
         raise refusal(shortages)
-    for line, slug in zip(lines, found, strict=True):
-        level = stock.reserve(state.level(line.product_id, slug), line.quantity)
-        state.write_level(
-            line.product_id, slug, Action.RESERVE, line.quantity, level, reservation=reservation
+    held_lines = []
+    for number, line, slug in zip(numbers or range(1, len(lines) + 1), lines, found, strict=True):
+        product_id, quantity, named_location = line
+        level = stock.reserve(state.level(product_id, slug), quantity)
+        state.write_level(product_id, slug, Action.RESERVE, quantity, level, reservation=reservation)
+        held_lines.append(
+            ReservationLine(number, product_id, slug, quantity, quantity, 0, 0, 0, named_location)
         )
-    held = reservation._replace(
-        lines=tuple(
-            ReservationLine(
-                number, line.product_id, slug, line.quantity, line.quantity, named_location=line.location
-            )
-            for number, line, slug in zip(numbers or range(1, len(lines) + 1), lines, found, strict=True)
-        ),
-        updated_at=state.now,
-    )
+    held = reservation._replace(lines=tuple(held_lines), updated_at=state.now)
     state.reservations.put(held.reservation_id, held)
     return held
 

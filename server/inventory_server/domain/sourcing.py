@@ -27,8 +27,11 @@ def source(
     taken: dict[tuple[str, str], int] = {}
     found: list[str] = [""] * len(lines)
     shortages: dict[int, Shortage] = {}
-    # sorted() is stable: named locations first, otherwise the order given
-    for index in sorted(range(len(lines)), key=lambda i: lines[i].location is None):
+    order: Sequence[int] = range(len(lines))
+    if len(lines) > 1:  # most have one
+        # sorted() is stable: named locations first, otherwise the order given
+        order = sorted(order, key=lambda i: lines[i].location is None)
+    for index in order:
         product_id, quantity, named = lines[index]
         managed = state.managed(product_id) is not None
         most = 0

@@ -158,7 +158,7 @@ class State:
 
     def keep(self) -> None:
         """The command at hand succeeded: what it drafted stands."""
-        if self.locations.is_drafted:
+        if self.locations.draft:
             self._ranks = None
             self._serving.clear()
         for table in self._tables:
@@ -344,7 +344,9 @@ class State:
             reservation.order_id if reservation else None,
             reason, reference, request_id, self.actor,
         )  # fmt: skip
-        self.levels.put((product_id, location), level)
-        self.level_times.put((product_id, location), self.now)
+        key = (product_id, location)
+        self.levels.put(key, level)
+        if self.level_times.get(key) is not self.now:
+            self.level_times.put(key, self.now)
         self.log.append(entry)
         return entry

@@ -33,7 +33,7 @@ class Table(Generic[K, V]):
         self._rows: dict[K, V | None] = {}
         # What the command at hand has put or deleted.
         self.draft: dict[K, V | None] = {}
-        self._changed: dict[K, None] = {}
+        self._changed: dict[K, V | None] = {}
 
     def load(self, key: K, row: V) -> None:
         """Take a row as the database has it."""
@@ -74,8 +74,8 @@ class Table(Generic[K, V]):
         return bool(self.draft or self._changed)
 
     def keep(self) -> None:
-        self._rows.update(self.draft)
-        self._changed.update(dict.fromkeys(self.draft))
+        for key, row in self.draft.items():
+            self._rows[key] = self._changed[key] = row
         self.draft.clear()
 
     def drop(self) -> None:
@@ -83,22 +83,22 @@ class Table(Generic[K, V]):
 
     def inserted(self) -> list[tuple[K, V]]:
         """Return the rows that the database does not have yet, in the order made."""
-        made = ((key, self._rows[key]) for key in self._changed if key not in self.loaded)
-        return [(key, row) for key, row in made if row is not None]
+        loaded = self.loaded
+        return [(key, row) for key, row in self._changed.items() if row is not None and key not in loaded]
 
     def written(self) -> list[tuple[K, V]]:
         """Return the rows that the database does not have so, in the order first touched."""
-        changed = ((key, self._rows[key]) for key in self._changed)
+        changed = self._changed.items()
         return [(key, row) for key, row in changed if row is not None and self.loaded.get(key) != row]
 
     def updated(self) -> list[tuple[K, V]]:
         """Return the rows that the database has otherwise, in the order first touched."""
-        known = ((key, self._rows[key]) for key in self._changed if key in self.loaded)
+        known = ((key, row) for key, row in self._changed.items() if key in self.loaded)
         return [(key, row) for key, row in known if row is not None and self.loaded[key] != row]
 
     def deleted(self) -> list[K]:
         """Return the keys of the rows that the database still has, in the order first touched."""
-        return [key for key in self._changed if self._rows[key] is None and key in self.loaded]
+        return [key for key, row in self._changed.items() if row is None and key in self.loaded]
 
 
 class Levels(Table[LevelKey, StockLevel]):

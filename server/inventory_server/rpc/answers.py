@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -178,18 +179,44 @@ def location(place: Location, distance_m: int | None = None) -> location_pb2.Loc
 
 
 def reservation(held: Reservation) -> reservation_pb2.Reservation:
+    message = reservation_pb2.Reservation()
+    set_reservation(message, held)
+    return message
+
+
+def set_reservation(message: reservation_pb2.Reservation, held: Reservation) -> None:
+    """Fill an empty message. What a batch holds differs in little but its id: the rest is made once."""
+    message.CopyFrom(
+        _unnamed_reservation(
+            held.order_id, held.owned_by_order, held.state, held.lines, held.expire_time, held.created_at,
+            held.updated_at,
+        )
+    )  # fmt: skip
+    message.reservation_id = held.reservation_id
+
+
+@lru_cache(16)
+def _unnamed_reservation(
+    order_id: str | None,
+    owned_by_order: bool,
+    state: ReservationState,
+    lines: tuple[ReservationLine, ...],
+    expire_time: datetime | None,
+    created_at: datetime,
+    updated_at: datetime,
+) -> reservation_pb2.Reservation:
+    """Return a message to copy, never to give away."""
     message = reservation_pb2.Reservation(
-        reservation_id=held.reservation_id,
-        order_id=held.order_id or "",
-        state=_RESERVATION_STATES[held.state],
-        lines=[_reservation_line(line) for line in held.lines],
-        owned_by_order=held.owned_by_order,
+        order_id=order_id or "",
+        state=_RESERVATION_STATES[state],
+        lines=[_reservation_line(line) for line in lines],
+        owned_by_order=owned_by_order,
     )
     # An ended or confirmed hold keeps its time in the database; to callers it runs out no more.
-    if held.expire_time is not None and held.state is ReservationState.HELD:
-        _set_time(message.expire_time, held.expire_time)
-    _set_time(message.create_time, held.created_at)
-    _set_time(message.update_time, held.updated_at)
+    if expire_time is not None and state is ReservationState.HELD:
+        _set_time(message.expire_time, expire_time)
+    _set_time(message.create_time, created_at)
+    _set_time(message.update_time, updated_at)
     return message
 
 

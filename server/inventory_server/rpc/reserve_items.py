@@ -58,7 +58,9 @@ def verdict(method: str, item_id: str, decided: Any) -> pb.ReserveStockVerdict:
     """Return what an item is told: the reservation, or why there is none."""
     if isinstance(decided, Exception):
         return pb.ReserveStockVerdict(item_id=item_id, error=items.error(method, decided))
-    return pb.ReserveStockVerdict(item_id=item_id, result=answers.reservation(decided))
+    told = pb.ReserveStockVerdict(item_id=item_id)
+    answers.set_reservation(told.result, decided)
+    return told
 
 
 def parts(verdicts: Sequence[pb.ReserveStockVerdict]) -> Iterator[list[pb.ReserveStockVerdict]]:
