@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
+from inventory_server.engine.verdicts import Verdict, refused, verdicts_of
 from inventory_server.rpc import item_stream
-from inventory_server.rpc.item_stream import refused, verdicts
+from inventory_server.rpc.item_stream import verdicts
+
+WAIT_S = 60.0
 
 
 class Caller:
@@ -18,7 +21,7 @@ class Caller:
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[list[str] | Exception | None] = asyncio.Queue()
-        self.items: dict[str, asyncio.Future[str]] = {}
+        self.items: dict[str, Verdict] = {}
         self.read_count = 0
 
     def send(self, *words: str) -> None:
@@ -37,8 +40,8 @@ class Caller:
             self.read_count += 1
             yield message
 
-    async def begin(self, message: list[str]) -> list[asyncio.Future[str]]:
-        made = [asyncio.get_running_loop().create_future() for _ in message]
+    async def begin(self, message: list[str], heard: Callable[[Verdict], None]) -> list[Verdict]:
+        made = verdicts_of([WAIT_S] * len(message), heard)
         self.items.update(zip(message, made, strict=True))
         return made
 
@@ -61,8 +64,8 @@ async def taken_in() -> None:
         await asyncio.sleep(0)
 
 
-def words(futures: list[asyncio.Future[str]]) -> list[str]:
-    return [future.result() for future in futures]
+def words(items: list[Verdict]) -> list[str]:
+    return [item.outcome for item in items]
 
 
 async def test_items_are_answered_as_they_are_decided(caller: Caller) -> None:
@@ -143,13 +146,13 @@ async def test_one_that_is_refused_at_once() -> None:
     """An item may be decided before it is begun."""
     caller = Caller()
 
-    async def begin(_message: list[str]) -> list[asyncio.Future[str]]:
-        return [refused(KeyError("x"))]
+    async def begin(_message: list[str], heard: Callable[[Verdict], None]) -> list[Verdict]:
+        return [refused(KeyError("x"), heard)]
 
     caller.send("a")
     caller.close()
     found = [each async for each in verdicts(caller.messages(), begin)]
-    assert [repr(future.exception()) for (future,) in found] == ["KeyError('x')"]
+    assert [repr(item.outcome) for (item,) in found] == ["KeyError('x')"]
 
 
 async def test_whoever_goes_away_cancels_what_waits(caller: Caller) -> None:
@@ -161,7 +164,7 @@ async def test_whoever_goes_away_cancels_what_waits(caller: Caller) -> None:
     caller.decide("a")
     await waiting
     await stream.aclose()
-    assert caller.items["b"].cancelled()
+    assert isinstance(caller.items["b"].outcome, asyncio.CancelledError)
     caller.send("c")
     await taken_in()
     assert caller.read_count == 1

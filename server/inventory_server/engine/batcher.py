@@ -27,6 +27,7 @@ from inventory_server.engine.errors import (
 )
 from inventory_server.engine.statistics import StoreStatistics
 from inventory_server.engine.transaction import Attempt, run_batch
+from inventory_server.engine.verdicts import Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +52,7 @@ class Entry:
 
     request: Request
     deadline: float
-    verdict: asyncio.Future[object]
+    verdict: asyncio.Future[object] | Verdict
     # An earlier run of its batch made the change and lost its COMMIT: a replay found now is its own answer,
     # and what that run came to stands.
     is_in_doubt: bool = False

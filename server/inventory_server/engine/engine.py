@@ -15,6 +15,7 @@ from inventory_server.engine.batcher import Batcher, BatchLimits, Entry
 from inventory_server.engine.errors import DeadlinePassed, Overloaded
 from inventory_server.engine.reads import Reader
 from inventory_server.engine.statistics import StoreStatistics
+from inventory_server.engine.verdicts import Verdict, verdicts_of
 
 
 class Statistics(NamedTuple):
@@ -72,9 +73,11 @@ class Engine:
         Effects: one command of one batch.
         """
         batcher = self._batchers.get(store_id) or await self._new_batcher(store_id, deadline_s)
-        verdict = self._queue(batcher, Request(command, request_id, encode, actor), deadline_s)
+        loop = asyncio.get_running_loop()
+        verdict: asyncio.Future[object] = loop.create_future()
+        self._queue(batcher, Request(command, request_id, encode, actor), loop.time() + deadline_s, verdict)
         # Two thirds of what asyncio.timeout costs (docs/performance.md).
-        timer = asyncio.get_running_loop().call_later(deadline_s, _pass_deadline, verdict)
+        timer = loop.call_later(deadline_s, _pass_deadline, verdict)
         try:
             return await verdict
         finally:
@@ -91,33 +94,60 @@ class Engine:
         Raises: StoreNotFound; DeadlinePassed where not every one was decided in time.
         Effects: a command each, in as few batches as they fit into.
         """
-        batcher = self._batchers.get(store_id) or await self._new_batcher(store_id, deadline_s)
-        verdicts = [self._queue(batcher, request, deadline_s) for request in requests]
-        try:
-            async with asyncio.timeout(deadline_s):
-                return await asyncio.gather(*verdicts, return_exceptions=True)
-        except TimeoutError as error:
-            raise DeadlinePassed from error
+        outcomes = await self.change_each(
+            store_id, [(request, deadline_s) for request in requests], deadline_s=deadline_s
+        )
+        if any(isinstance(outcome, DeadlinePassed) for outcome in outcomes):
+            raise DeadlinePassed
+        return outcomes
 
-    async def submit(
+    async def change_each(
         self, store_id: str, requests: Sequence[tuple[Request, float]], *, deadline_s: float
-    ) -> list[asyncio.Future[Any]]:
-        """Queue commands together, each with the seconds that its verdict is waited for.
+    ) -> list[Any]:
+        """Do the same with the seconds that each is waited for, past which it alone is DeadlinePassed.
 
         Args:
             deadline_s: seconds to find out whether there is such a store.
-        Returns: by request a future that ends as `change` would. Cancelled before its command is taken into
-            a batch, the command is not begun; after that it goes on, and nobody hears of it.
+        """
+        waiting_count = len(requests)
+        all_ended = asyncio.get_running_loop().create_future()
+
+        def heard(_: Verdict) -> None:
+            nonlocal waiting_count
+            waiting_count -= 1
+            if not waiting_count and not all_ended.done():
+                all_ended.set_result(None)
+
+        verdicts = await self.submit(store_id, requests, heard, deadline_s=deadline_s)
+        try:
+            if waiting_count:
+                await all_ended
+        finally:
+            for verdict in verdicts:
+                verdict.cancel()
+        return [verdict.outcome for verdict in verdicts]
+
+    async def submit(
+        self,
+        store_id: str,
+        requests: Sequence[tuple[Request, float]],
+        heard: Callable[[Verdict], None],
+        *,
+        deadline_s: float,
+    ) -> list[Verdict]:
+        """Queue commands together, each with the seconds that its verdict is waited for.
+
+        Args:
+            heard: told of each that ends, also before this returns.
+            deadline_s: seconds to find out whether there is such a store.
+        Returns: by request a verdict that ends as `change` would.
         Raises: StoreNotFound.
         """
         batcher = self._batchers.get(store_id) or await self._new_batcher(store_id, deadline_s)
-        loop = asyncio.get_running_loop()
-        verdicts = []
-        for request, each_s in requests:
-            verdict = self._queue(batcher, request, each_s)
-            timer = loop.call_later(each_s, _pass_deadline, verdict)
-            verdict.add_done_callback(lambda _, timer=timer: timer.cancel())  # type: ignore[misc]
-            verdicts.append(verdict)
+        verdicts = verdicts_of((each_s for _, each_s in requests), heard)
+        now = asyncio.get_running_loop().time()
+        for (request, each_s), verdict in zip(requests, verdicts, strict=True):
+            self._queue(batcher, request, now + each_s, verdict)
         return verdicts
 
     def waiting_count(self, store_id: str) -> int:
@@ -152,9 +182,10 @@ class Engine:
             batcher.cancel()
         await self._connections.close()
 
-    def _queue(self, batcher: Batcher, request: Request, deadline_s: float) -> asyncio.Future[object]:
-        loop = asyncio.get_running_loop()
-        verdict: asyncio.Future[object] = loop.create_future()
+    def _queue(
+        self, batcher: Batcher, request: Request, deadline: float, verdict: asyncio.Future[object] | Verdict
+    ) -> None:
+        """Let a command wait for its turn, until a time of the event loop."""
         if (
             self._stopping
             or batcher.waiting_count >= self._queue_commands_max
@@ -163,8 +194,7 @@ class Engine:
             verdict.set_exception(Overloaded())
         else:
             self._waiting_count += 1
-            batcher.put(Entry(request, loop.time() + deadline_s, verdict))
-        return verdict
+            batcher.put(Entry(request, deadline, verdict))
 
     async def _new_batcher(self, store_id: str, deadline_s: float) -> Batcher:
         """An unknown store never gets a batcher, else anybody's typing would cost memory for ever."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import Future
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -27,6 +26,7 @@ from inventory_server.engine.order_reads import CartFilters, Key, OrderFilters, 
 from inventory_server.engine.payment_reads import PaymentFilters, PaymentKey, PaymentPage
 from inventory_server.engine.reservation_reads import ReservationFilters, ReservationKey, ReservationPage
 from inventory_server.engine.stock_reads import StockFilters, StockPage
+from inventory_server.engine.verdicts import Verdict
 from inventory_server.engine.verification import Chunk, Place
 
 T = TypeVar("T")
@@ -50,9 +50,18 @@ class Engine(Protocol):
         self, store_id: str, requests: Sequence[Request], *, deadline_s: float
     ) -> list[Any]: ...
 
-    async def submit(
+    async def change_each(
         self, store_id: str, requests: Sequence[tuple[Request, float]], *, deadline_s: float
-    ) -> list[Future[Any]]: ...
+    ) -> list[Any]: ...
+
+    async def submit(
+        self,
+        store_id: str,
+        requests: Sequence[tuple[Request, float]],
+        heard: Callable[[Verdict], None],
+        *,
+        deadline_s: float,
+    ) -> list[Verdict]: ...
 
     async def statistics(self, store_id: str, *, deadline_s: float) -> Statistics: ...
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from asyncio import Future
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from inventory_client.v1 import inventory_service_pb2 as service_pb
 from inventory_client.v1 import reservation_calls_pb2 as pb
@@ -17,6 +15,7 @@ from inventory_server.domain.commands import (
     ReleaseReservation,
 )
 from inventory_server.engine.reservation_reads import FIRST_KEY
+from inventory_server.engine.verdicts import Verdict, refused
 from inventory_server.rpc import answers, convert, item_stream, pages, reserve_items
 from inventory_server.rpc.edge import Call
 from inventory_server.rpc.ports import Engine, StockReader
@@ -49,8 +48,7 @@ class ReservationCalls:
         self, request: pb.BatchReserveStockRequest, call: Call
     ) -> pb.BatchReserveStockResponse:
         asked = reserve_items.all_of(request.items, call)
-        futures = await self._engine.submit(call.store_id, asked, deadline_s=call.deadline_s)
-        decided = await asyncio.gather(*futures, return_exceptions=True)
+        decided = await self._engine.change_each(call.store_id, asked, deadline_s=call.deadline_s)
         return pb.BatchReserveStockResponse(
             verdicts=[
                 reserve_items.verdict("BatchReserveStock", item.item_id, verdict)
@@ -61,25 +59,27 @@ class ReservationCalls:
     async def reserve_stock_stream(
         self, requests: AsyncIterator[pb.ReserveStockStreamRequest], call: Call
     ) -> AsyncIterator[pb.ReserveStockStreamResponse]:
-        item_ids: dict[Future[Any], str] = {}
+        item_ids: dict[Verdict, str] = {}
 
-        async def begin(request: pb.ReserveStockStreamRequest) -> list[Future[Any]]:
+        async def begin(
+            request: pb.ReserveStockStreamRequest, heard: Callable[[Verdict], None]
+        ) -> list[Verdict]:
             read = reserve_items.each_of(request.items, call)
             asked = [item for item in read if not isinstance(item, InvalidFields)]
-            begun = iter(await self._engine.submit(call.store_id, asked, deadline_s=call.item_deadline_s))
-            futures = [
-                item_stream.refused(item) if isinstance(item, InvalidFields) else next(begun) for item in read
+            begun = iter(
+                await self._engine.submit(call.store_id, asked, heard, deadline_s=call.item_deadline_s)
+            )
+            items = [
+                refused(item, heard) if isinstance(item, InvalidFields) else next(begun) for item in read
             ]
-            item_ids.update(zip(futures, (item.item_id for item in request.items), strict=True))
-            return futures
+            item_ids.update(zip(items, (item.item_id for item in request.items), strict=True))
+            return items
 
         async with aclosing(item_stream.verdicts(requests, begin)) as decided:
-            async for futures in decided:
+            async for items in decided:
                 verdicts = [
-                    reserve_items.verdict(
-                        "ReserveStockStream", item_ids.pop(each), each.exception() or each.result()
-                    )
-                    for each in futures
+                    reserve_items.verdict("ReserveStockStream", item_ids.pop(each), each.outcome)
+                    for each in items
                 ]
                 for part in reserve_items.parts(verdicts):
                     yield pb.ReserveStockStreamResponse(verdicts=part)
