@@ -8,13 +8,17 @@ INSTALLED := $(VENV)/.installed
 ORDERS ?=
 ARGS ?=
 WORKERS ?= auto
+# Which fault cases `make test` runs: quick or all; which of them `make faults` does, and with what chance.
+FAULTS ?= quick
+CASE ?=
+SEED ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench demo serve test lint types stubs docs fmt lock clean
+.PHONY: help setup bench demo serve test faults lint types stubs docs fmt lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +35,11 @@ serve: $(INSTALLED) ## Run a server on 127.0.0.1:50051 with a database of its ow
 	@exec $(BIN)/inventory serve $(ARGS)
 
 test: lint types ## Lint, check the types, run all tests
-	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4
+	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --faults $(FAULTS)
+
+faults: $(INSTALLED) ## Hurt the service in every way, write docs/robustness.md; CASE=3 SEED=7 runs one
+	@$(BIN)/python -m pytest -m fault --faults long --robustness docs/robustness.md \
+		$(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE))
 
 lint: $(INSTALLED) ## Check style and format of the code and of the protos
 	@$(BIN)/ruff check

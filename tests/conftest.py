@@ -21,6 +21,8 @@ from inventory_server.db.migrate import migrate
 from inventory_server.db.stores import create_store
 from inventory_server.launch import INVENTORY_COMMAND, UNTIL_STDIN_CLOSES, LaunchedProcess, start_process
 
+pytest_plugins = ["support.faults.plugin"]
+
 # A machine that others use may pause us anywhere: no example is wrong for the time it took.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")

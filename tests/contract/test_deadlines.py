@@ -30,6 +30,7 @@ def timeout_of(how: str) -> float | None:
     return 1.0 if how == "deadline" else None
 
 
+@pytest.mark.fault(34)
 def test_a_deadline_of_1_ms(shop: Shop) -> None:
     """Too short to be sure of; sent again under the same id with more time, it takes effect exactly once."""
     shop.stock("a", 500)
@@ -45,6 +46,7 @@ def test_a_deadline_of_1_ms(shop: Shop) -> None:
     assert shop.numbers("a") == (490, 490, 0)
 
 
+@pytest.mark.fault(34)
 @GIVING_UP
 def test_giving_up_while_queued(shop: Shop, how: str) -> None:
     """A call that waits for its batch is not begun any more once its caller is gone."""
@@ -59,6 +61,7 @@ def test_giving_up_while_queued(shop: Shop, how: str) -> None:
         shop.reservation("gone")
 
 
+@pytest.mark.fault(34)
 @GIVING_UP
 def test_giving_up_in_the_batch(shop: Shop, how: str) -> None:
     """A call whose transaction runs takes effect; sent again it answers so, and nothing happens twice."""
@@ -73,6 +76,7 @@ def test_giving_up_in_the_batch(shop: Shop, how: str) -> None:
     assert shop.actions("gate") == [("DECREMENT", 2)]
 
 
+@pytest.mark.fault(34)
 def test_nobody_else_suffers_from_who_gives_up(shop: Shop) -> None:
     """Of one batch half the callers go away: the others get what they came for."""
     shop.stock("a", 40)
@@ -106,6 +110,7 @@ def test_giving_up_while_the_gateway_is_called(staged: StagedShop, how: str, acc
     assert staged.purchases == ["p"]
 
 
+@pytest.mark.fault(34)
 def test_the_whole_connection_goes_away(staged: StagedShop, staged_site: Site) -> None:
     """A caller's process that ends in the middle of a payment changes nothing about it."""
     staged.stock("a", 2)

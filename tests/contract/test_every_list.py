@@ -184,6 +184,7 @@ def make_many(pages: Pages, count: int) -> None:
         imported(shop, *(row(f"b-{number:04}", (place, 1)) for number in range(count)))
 
 
+@pytest.mark.fault(29)
 @EACH
 def test_a_token_of_another_list(made: Pages) -> None:
     """A damaged token, another list's and one that is none are refused."""

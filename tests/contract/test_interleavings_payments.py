@@ -38,6 +38,7 @@ def pay_both(
 # --- pay A and B at once, A declines first ---------------------------------------------------------
 
 
+@pytest.mark.fault(15)
 @KINDS
 @pytest.mark.parametrize("first", ["A", "B"])
 def test_pay_a_and_b_at_once_a_declines_first_b_accepted(
@@ -54,6 +55,7 @@ def test_pay_a_and_b_at_once_a_declines_first_b_accepted(
     assert word(staged.reservation(staged.get_order("o").reservation_id)) == "COMMITTED"
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize("first", ["A", "B"])
 def test_pay_a_and_b_at_once_a_declines_first_b_declines_too(staged: StagedShop, first: str) -> None:
     """The last decline releases, once."""
@@ -167,6 +169,7 @@ def test_a_declines_b_arrives_in_the_same_batch(staged: StagedShop, together: To
 # --- same payment_id -------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize("in_one_batch", [False, True])
 def test_same_payment_id_50_times(staged: StagedShop, together: Together, in_one_batch: bool) -> None:
     """One operation; the 49 others get its current state at once, while the gateway still thinks."""
@@ -265,6 +268,7 @@ def test_half_paid_never_the_rest(staged: StagedShop) -> None:
 # --- outcome unknown x cancel / ship ---------------------------------------------------------------
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("is_lost", [False, True])
 @pytest.mark.parametrize("call_name", ["cancel", "ship"])
 def test_outcome_unknown_x_cancel_or_ship(staged: StagedShop, call_name: str, is_lost: bool) -> None:
@@ -304,6 +308,7 @@ def test_outcome_unknown_x_cancel_of_a_half_paid_order(staged: StagedShop) -> No
         staged.cancel("o")
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("first", ["cancel", "pay"])
 def test_cancel_x_pay_in_one_batch(staged: StagedShop, together: Together, first: str) -> None:
     """Cancel first: pay is refused and nothing is held. Pay first: cancel waits for its outcome."""

@@ -32,6 +32,7 @@ def test_the_requests_are_enumerated() -> None:
     assert sum(1 for method in METHODS for _ in broken(method)) > 200
 
 
+@pytest.mark.fault(23, 24, 25, 27)
 @EACH_METHOD
 def test_a_broken_rule_is_named(shop: Shop, bare: dict[str, Any], method: Any) -> None:
     """INVALID_ARGUMENT, INVALID_FIELD, the path of the field, and not one row written: rule by rule."""
@@ -53,6 +54,7 @@ def test_a_minimal_request_is_valid(shop: Shop, bare: dict[str, Any], method: An
         assert error.code() is not grpc.StatusCode.INVALID_ARGUMENT, error.details()
 
 
+@pytest.mark.fault(26)
 @EACH_METHOD
 def test_bytes_that_are_no_request(shop: Shop, server: LaunchedProcess, method: Any) -> None:
     """A field cut short, a length without end, a group never opened: refused as the caller's mistake."""
@@ -64,6 +66,7 @@ def test_bytes_that_are_no_request(shop: Shop, server: LaunchedProcess, method: 
             assert refusal.fields == [""]
 
 
+@pytest.mark.fault(25)
 def test_text_that_is_no_utf_8(shop: Shop, server: LaunchedProcess) -> None:
     """A string must be UTF-8 on the wire already."""
     with grpc.insecure_channel(server.address) as channel, shop.refused("INVALID_FIELD"):

@@ -10,6 +10,7 @@ import inventory_client
 from support.shop import Shop, StagedShop, word
 
 
+@pytest.mark.fault(19)
 def test_several_carts_with_lines_in_opposite_orders(shop: Shop) -> None:
     """No deadlock, and no retry seen by a caller: each call is answered OK or sold out."""
     shop.stocks(a=40, b=40)
@@ -26,6 +27,7 @@ def test_several_carts_with_lines_in_opposite_orders(shop: Shop) -> None:
     assert shop.numbers("a") == shop.numbers("b") == (40, 0, 40)
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize(("carts", "units"), [(40, 7), (30, 1), (10, 10)])
 def test_n_carts_race_for_s_units(shop: Shop, carts: int, units: int) -> None:
     """Exactly S are paid; every other one is refused, and finally. Each from a thread of its own."""

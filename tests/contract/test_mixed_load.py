@@ -6,6 +6,8 @@ import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 import inventory_client
 from inventory_client import v1
 from support.shop import Shop, word
@@ -96,6 +98,7 @@ def replay(log: list[v1.StockTransaction]) -> tuple[int, int, int]:
     return available, allocated, hand
 
 
+@pytest.mark.fault(20)
 def test_the_laws_hold_after_a_mixed_load(shop: Shop) -> None:
     """I1: the log replays to the levels, none below 0. I2: allocated = by hand + open units of live holds."""
     for product in PRODUCTS:

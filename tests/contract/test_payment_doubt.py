@@ -63,6 +63,7 @@ STORIES: list[tuple[str, str, list[tuple[str, str, str]]]] = [
 ]
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize(("how", "end", "told"), STORIES, ids=[story[0] for story in STORIES])
 def test_the_reconciler_finds_out(
     hasty: Shop, ledger: Path, how: str, end: str, told: list[tuple[str, str, str]]
@@ -83,6 +84,7 @@ def test_the_reconciler_finds_out(
     assert bool(payment.failure_reason) is (end == "DECLINED")
 
 
+@pytest.mark.fault(14)
 def test_a_gateway_that_is_down_keeps_the_units_held(hasty: Shop, ledger: Path) -> None:
     """Deliveries refused unseen: asked about and sent again under one key, held until one is answered."""
     begin(hasty, "outage-2")
@@ -97,6 +99,7 @@ def free_address() -> str:
         return f"127.0.0.1:{found.getsockname()[1]}"
 
 
+@pytest.mark.fault(14)
 def test_a_gateway_that_is_not_there(postgres: EmbeddedPostgres) -> None:
     """Provably never sent: FAILED and released, also when the gateway is back; a new id is a new try."""
     address = free_address()
@@ -164,6 +167,7 @@ class OddGateway(v1.PaymentGatewayServiceServicer):
         return v1.GetOperationResponse(outcome=accepted)
 
 
+@pytest.mark.fault(14)
 def test_what_is_no_answer_is_doubt(postgres: EmbeddedPostgres) -> None:
     """An error status, no result, NEVER_SEEN to a purchase: PROCESSING until asked, and never sent twice."""
     gateway = OddGateway()

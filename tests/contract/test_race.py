@@ -25,6 +25,7 @@ def command(*args: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
 
 
+@pytest.mark.fault(19)
 def test_many_carts_and_few_units(server: LaunchedProcess, store: str, tmp_path: Path) -> None:
     """200 carts for 30 units, all at once: exactly 30 are paid, and every law holds."""
     told: list[Progress] = []
@@ -64,6 +65,7 @@ def test_carts_that_arrive_one_by_one(server: LaunchedProcess, store: str) -> No
     assert figures["duration_s"] > 1.4
 
 
+@pytest.mark.fault(14, 19)
 def test_the_sample_orders_and_a_difficult_gateway() -> None:
     """Real-looking orders, with declines, duplicates and split payments: the gateway's books agree."""
     orders = read_orders(SAMPLE_FILE).lines

@@ -291,6 +291,7 @@ def test_total_below_allocated(shop: Shop) -> None:
     assert refusal.metadata == {"total": "2", "allocated": "3"}
 
 
+@pytest.mark.fault(23)
 @row("QUANTITY_OVERFLOW")
 def test_quantity_overflow(shop: Shop) -> None:
     """The limit that would be passed."""
@@ -321,6 +322,7 @@ def test_stock_in_use(shop: Shop) -> None:
     assert refusal.metadata == {"product_id": "a", "allocated": "3"}
 
 
+@pytest.mark.fault(29)
 @row("ETAG_MISMATCH")
 def test_etag_mismatch(shop: Shop) -> None:
     """What was named and what it is now: ABORTED, since it is worth deciding again after reading again."""
@@ -539,6 +541,7 @@ def test_import_incomplete(shop: Shop) -> None:
 # --- a defect ------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(35)
 @row("INTERNAL")
 def test_internal(shop: Shop, server: LaunchedProcess, database_url: str) -> None:
     """A defect: a fixed text and an id that stands in the server's log; others in its batch don't suffer."""
@@ -568,6 +571,7 @@ def test_internal(shop: Shop, server: LaunchedProcess, database_url: str) -> Non
 # --- what a refusal does not say -----------------------------------------------------------------
 
 
+@pytest.mark.fault(30)
 def test_no_message_tells_of_the_inside(shop: Shop) -> None:
     """Ids that look like SQL or like log lines are data: refused or kept, never run, never explained."""
     odd = "';DROP/**/TABLE/**/stock;--"

@@ -50,6 +50,7 @@ def test_reserve_all_or_nothing(shop: Shop) -> None:
         shop.reservation("r")
 
 
+@pytest.mark.fault(28)
 def test_lines_are_merged_by_product_and_named_location(shop: Shop) -> None:
     """Equal lines become one, in the order first named; a named location stays a line of its own."""
     shop.stocks(a=10, b=10)
@@ -61,6 +62,7 @@ def test_lines_are_merged_by_product_and_named_location(shop: Shop) -> None:
     assert shop.numbers("a") == (10, 3, 7)
 
 
+@pytest.mark.fault(28)
 def test_merged_lines_are_one_need(shop: Shop) -> None:
     """Two lines of 3 need 6: together they are short where each alone is not."""
     shop.stock("a", 5)

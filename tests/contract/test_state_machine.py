@@ -144,6 +144,7 @@ def machine(postgres: EmbeddedPostgres) -> Iterator[type[Machine]]:
     log.info("%s", Machine.verdicts.most_common())
 
 
+@pytest.mark.fault(20)
 def test_some_serial_order_explains_what_several_callers_see(machine: type[Machine]) -> None:
     """Whatever callers do side by side, it is as if they had come one after the other, by the rules."""
 

@@ -97,6 +97,7 @@ def test_a_watch_of_1000_products_and_one_more(shop: Shop) -> None:
     assert refusal.fields == ["product_ids"]
 
 
+@pytest.mark.fault(29)
 def test_another_stores_changes_do_not_come(shop: Shop, hasty: Shop) -> None:
     """A watch is of one store; a token of another store, or of another database, is RESUME_TOKEN_EXPIRED."""
     shop.stock("a", 5)
@@ -119,6 +120,7 @@ def _in_store(store: str, shop: Shop) -> Shop:
     return other
 
 
+@pytest.mark.fault(29)
 def test_forged_tokens(shop: Shop) -> None:
     """What is no token, or is damaged, is INVALID_FIELD at resume_token; `from_beginning = false` too."""
     shop.stock("a", 5)
@@ -189,6 +191,7 @@ def has_room(shop: Shop) -> bool:
         return False
 
 
+@pytest.mark.fault(34)
 def test_a_slow_reader_is_cut_and_goes_on(narrow_site: Site) -> None:
     """Who doesn't read is ended with OVERLOADED; from the last message that came nothing is missing."""
     text = "x" * 512

@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from inventory_loadtest.plan import synthetic_plan
 from inventory_loadtest.race import run_race
 from inventory_server.db.migrate import migrate
@@ -35,6 +37,7 @@ def wait_for_purchases(ledger: Path, count: int) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.fault(6)
 def test_a_server_killed_in_a_race(empty_database_url: str, tmp_path: Path) -> None:
     """Killed twice in mid-race and started again: nothing acknowledged is lost, nothing is sold twice."""
     # A database of its own: another server's reconciler would ask its own gateway about our payments.

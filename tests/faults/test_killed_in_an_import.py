@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import psycopg
+import pytest
 
 import inventory_client
 from inventory_client import v1
@@ -44,6 +45,7 @@ def taken(database_url: str, product_id: str) -> Iterator[psycopg.Connection]:
         holder.rollback()
 
 
+@pytest.mark.fault(6)
 def test_a_server_killed_in_an_import(empty_database_url: str) -> None:
     """Killed three times on its way: the next server goes on at the cursor, each row is applied once."""
     migrate(empty_database_url)

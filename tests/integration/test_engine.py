@@ -73,6 +73,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 # --- conflicts -----------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(12)
 async def test_conflict_at_read(database: Database, failures: Failures, batches: list[int]) -> None:
     """A level that another writer changed since the snapshot: 40001 at the load, and callers see nothing."""
     async with running_engine(database.url) as (engine, _):
@@ -89,6 +90,7 @@ async def test_conflict_at_read(database: Database, failures: Failures, batches:
     assert batches == [1, 3]
 
 
+@pytest.mark.fault(12)
 async def test_conflict_at_write(database: Database, failures: Failures) -> None:
     """A row that another writer made since the snapshot: 40001 at the save; the re-run finds it."""
     command = CreateCart("c", "EUR")
@@ -129,6 +131,7 @@ async def test_another_writers_new_row_is_a_conflict(database: Database, failure
     assert [(trip, state) for trip, state, _ in failures] in ([("commit", "23505")], [("commit", "40001")])
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize("locks_stores", [False, True])
 async def test_conflict_at_commit(database: Database, failures: Failures, locks_stores: bool) -> None:
     """Write skew: COMMIT itself raises 40001, nothing was answered, and the batch runs again.
@@ -154,6 +157,7 @@ async def test_conflict_at_commit(database: Database, failures: Failures, locks_
     assert database.level("a") == (3, 2)
 
 
+@pytest.mark.fault(12)
 async def test_deadlock_runs_the_whole_batch_again(
     database: Database, failures: Failures, batches: list[int]
 ) -> None:
@@ -176,6 +180,7 @@ async def test_deadlock_runs_the_whole_batch_again(
     assert batches == [1, 1, 3]
 
 
+@pytest.mark.fault(12)
 async def test_conflicts_are_retried_a_bounded_number_of_times(database: Database) -> None:
     """A conflict that goes away is not seen; one without end is TransactionConflict after the attempts."""
     async with running_engine(database.url, attempts_max=4) as (engine, _):

@@ -52,6 +52,7 @@ def remains(database: Database) -> int:
 # --- each row once -------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(3, 4)
 @pytest.mark.parametrize("fault", [Fault.CUT_BEFORE, Fault.CUT_AFTER])
 async def test_a_chunk_whose_commit_was_cut(database: Database, fault: Fault) -> None:
     """The connection dies around the COMMIT of a chunk: its rows are applied, and once."""

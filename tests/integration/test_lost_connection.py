@@ -103,6 +103,7 @@ async def test_an_idle_connection_that_was_killed(database: Database) -> None:
 # --- the connection is cut -----------------------------------------------------------------------
 
 
+@pytest.mark.fault(3, 4)
 @pytest.mark.parametrize("fault", CUTS)
 async def test_a_request_whose_commit_was_cut(
     database: Database, network: tuple[Proxy, Engine], fault: Fault
@@ -124,6 +125,7 @@ async def test_a_request_whose_commit_was_cut(
     )
 
 
+@pytest.mark.fault(3, 4)
 @pytest.mark.parametrize("fault", CUTS)
 async def test_an_audit_whose_commit_was_cut(
     database: Database, network: tuple[Proxy, Engine], fault: Fault
@@ -144,6 +146,7 @@ async def test_an_audit_whose_commit_was_cut(
     )  # fmt: skip
 
 
+@pytest.mark.fault(3, 4)
 @pytest.mark.parametrize("fault", CUTS)
 async def test_a_batch_whose_commit_was_cut(
     database: Database, network: tuple[Proxy, Engine], fault: Fault
@@ -174,6 +177,7 @@ async def test_a_batch_whose_commit_was_cut(
     ]  # fmt: skip
 
 
+@pytest.mark.fault(3)
 async def test_a_repeat_is_no_own_answer_after_a_cut(
     database: Database, network: tuple[Proxy, Engine]
 ) -> None:
@@ -191,6 +195,7 @@ async def test_a_repeat_is_no_own_answer_after_a_cut(
 # --- and the database stays away -----------------------------------------------------------------
 
 
+@pytest.mark.fault(3, 4)
 @pytest.mark.parametrize("fault", CUTS)
 async def test_an_outcome_that_cannot_be_found_out(
     database: Database, network: tuple[Proxy, Engine], fault: Fault
@@ -211,6 +216,7 @@ async def test_an_outcome_that_cannot_be_found_out(
     assert database.level("a") == (15, 0) and len(database.entries("a")) == 2
 
 
+@pytest.mark.fault(4)
 async def test_a_database_that_goes_before_commit(database: Database, network: tuple[Proxy, Engine]) -> None:
     """The connection dies before COMMIT was sent and the database stays away: nothing was changed."""
     between, engine = network
@@ -231,6 +237,7 @@ async def test_a_database_that_goes_before_commit(database: Database, network: t
 # --- nobody hears a thing ------------------------------------------------------------------------
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize("fault", BLACK_HOLES)
 async def test_a_black_hole_is_bounded(
     database: Database, network: tuple[Proxy, Engine], monkeypatch: pytest.MonkeyPatch, fault: Fault
@@ -244,6 +251,7 @@ async def test_a_black_hole_is_bounded(
     assert database.level("a") == (15, 0) and len(database.entries("a")) == 2
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize("fault", BLACK_HOLES)
 async def test_a_black_hole_does_not_stop_the_store(
     database: Database, network: tuple[Proxy, Engine], monkeypatch: pytest.MonkeyPatch, fault: Fault
@@ -280,6 +288,7 @@ class CountingGateway:
         pass
 
 
+@pytest.mark.fault(3, 4)
 @pytest.mark.parametrize("fault", CUTS)
 @pytest.mark.parametrize("transaction", [1, 2])
 async def test_a_payment_whose_commit_was_cut(
@@ -328,6 +337,7 @@ async def test_a_payment_whose_commit_was_cut(
     await processor.drain(1)
 
 
+@pytest.mark.fault(3, 4)
 @pytest.mark.parametrize("fault", CUTS)
 @pytest.mark.parametrize("kind", [OperationKind.CAPTURE, OperationKind.REFUND])
 async def test_a_later_operation_whose_commit_was_cut(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from inventory_server.domain.commands import CreateStock, FulfillReservation, ReleaseReservation, ReserveStock
 from inventory_server.domain.errors import InsufficientStock, LocationNotEmpty, LocationNotFound
 from inventory_server.domain.location import Location
@@ -13,6 +15,7 @@ from inventory_server.engine.engine import Engine
 from support.engine import Database, minus, plus, running_engine
 
 
+@pytest.mark.fault(21)
 async def test_the_race_for_the_last_units(database: Database) -> None:
     """Many racers over two servers for few units: all units go, none twice, the log has no gap."""
     async with (
@@ -36,6 +39,7 @@ async def test_the_race_for_the_last_units(database: Database) -> None:
     assert [version for version, _, _ in database.entries("a")] == list(range(1, 22))
 
 
+@pytest.mark.fault(21)
 async def test_the_same_call_to_both(database: Database) -> None:
     """The same reservation sent to two servers at once is one reservation."""
     command = ReserveStock("r", (Line("a", 3),))
@@ -51,6 +55,7 @@ async def test_the_same_call_to_both(database: Database) -> None:
     assert database.level("a") == (37, 3)
 
 
+@pytest.mark.fault(19, 21)
 async def test_opposite_orders(database: Database) -> None:
     """Lines (A,B) and (B,A), restocks and endings on two servers: no caller sees a deadlock or a retry."""
     async with (
@@ -80,6 +85,7 @@ async def test_opposite_orders(database: Database) -> None:
     assert database.level("a") == database.level("b") == (1_000 - 30 * 3, 0)
 
 
+@pytest.mark.fault(21)
 async def test_a_location_is_deleted_and_filled_at_once(database: Database) -> None:
     """One server deletes a location while the other brings units there: never are units at none."""
     async with (

@@ -36,6 +36,7 @@ def children(pid: int) -> list[int]:
     return sorted(int(child) for task in tasks for child in (task / "children").read_text().split())
 
 
+@pytest.mark.fault(21)
 def test_calls_on_all_workers(workers: LaunchedProcess, store: str) -> None:
     """Racers on connections of their own meet any worker: each unit is sold once, nobody sees a conflict."""
     stocked, racers = 40, 60

@@ -195,6 +195,7 @@ async def test_reflection_is_a_switch(built: Built) -> None:
     await silent.server.stop(None)
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize(
     ("extra_bytes", "code"),
     [(0, grpc.StatusCode.INVALID_ARGUMENT), (1, grpc.StatusCode.RESOURCE_EXHAUSTED)],
@@ -209,6 +210,7 @@ async def test_the_greatest_message(
     assert caught.value.code() is code
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize(("value_bytes", "is_taken"), [(1_000, True), (METADATA_BYTES_MAX + 1, False)])
 async def test_the_greatest_metadata(channel: grpc.aio.Channel, value_bytes: int, is_taken: bool) -> None:
     """Metadata past their limit are refused by the transport."""

@@ -1,0 +1,1 @@
+"""What the cases of docs/robustness.md share: a place to hurt, a load, what must hold afterwards."""

@@ -1,0 +1,104 @@
+"""docs/robustness.md, which `make faults` writes: what each case promises, and how its last run ended."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support.faults.cases import CASES
+
+_HEAD = """\
+# Robustness
+
+<!-- Written by `make faults`. -->
+
+What may go wrong, what the service promises then, and how the last run of it ended. Most cases start the
+real server and a real PostgreSQL as processes of their own and hurt them. A load remembers every answer, and
+sends again what was left open until it is told OK or no. Afterwards no number is negative, `VerifyStock`
+finds nothing, whatever was answered OK is in the database and nothing else is, health is answered within 5 s
+and the next good call succeeds.
+
+`make faults` runs all and writes this page; `make faults CASE=3 SEED=7` runs one case, and writes nothing.
+"""
+
+
+@dataclass
+class Row:
+    """One test, with all its parameters."""
+
+    test: str
+    cases: Sequence[int]
+    promise: str
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reasons: set[str] = field(default_factory=set)
+    took_s: float = 0.0
+    figures: list[Mapping[str, object]] = field(default_factory=list)
+
+    def add(self, outcome: str, reason: str, took_s: float, figures: Mapping[str, object]) -> None:
+        self.outcomes[outcome] += 1
+        self.reasons |= {reason} - {""}
+        self.took_s += took_s
+        if figures:
+            self.figures.append(figures)
+
+    def in_words(self) -> str:
+        runs = sum(self.outcomes.values())
+        if set(self.outcomes) == {"passed"}:
+            said = f"held, {runs} ways" if runs > 1 else "held"
+        else:
+            said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items()))
+        said = f"**{said}**" if self.outcomes["failed"] else said
+        parts = [f"{said}, {self.took_s:.1f} s", *sorted(self.reasons), *self._figures()]
+        return "; ".join(parts)
+
+    def _figures(self) -> list[str]:
+        """Sums of what is counted, the worst of what is measured."""
+        names = dict.fromkeys(name for figures in self.figures for name in figures)
+        told = []
+        for name in names:
+            values = [figures[name] for figures in self.figures if name in figures]
+            if name.endswith("_s"):
+                told.append(f"{name.removesuffix('_s').replace('_', ' ')} {max(values):.1f} s")  # type: ignore[type-var]
+            else:
+                told.append(f"{sum(values):,} {name.replace('_', ' ')}")  # type: ignore[arg-type]
+        return told
+
+
+def write(path: Path, rows: Iterable[Row], ended_at: str, seed: int) -> None:
+    """Write the page of a whole run."""
+    path.write_text(page(rows, f"{ended_at} UTC, commit {_commit()}, seed {seed}, {_machine()}."))
+
+
+def page(rows: Iterable[Row], run: str) -> str:
+    """Return the page's text.
+
+    Args:
+        run: when it was, of what, where.
+    """
+    found = list(rows)
+    parts = [_HEAD, f"\nThe last run: {run}\n"]
+    parts.append("\n| case | promise | test | last run |\n|---|---|---|---|\n")
+    for number, title in CASES.items():
+        of_case = [row for row in found if number in row.cases]
+        for place, row in enumerate(of_case):
+            case = f"{number}: {title}" if place == 0 else ""
+            test = row.test.removeprefix("tests/")
+            parts.append(f"| {case} | {row.promise} | `{test}` | {row.in_words()} |\n")
+    return "".join(parts)
+
+
+def _commit() -> str:
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=10"], capture_output=True, text=True, check=False
+    )
+    return told.stdout.strip() or "unknown"
+
+
+def _machine() -> str:
+    import os
+
+    return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
