@@ -47,6 +47,9 @@ STAGING_CONNECTIONS_MAX = 2
 EXPORT_CONNECTIONS_MAX = 2
 # A verification may wait for its snapshot; it must not do so on the connections of other reads.
 VERIFY_CONNECTIONS_MAX = 2
+# The sum of what is held of one product goes through all its open lines: of a million in
+# 10 s on a busy machine.
+VERIFY_STATEMENT_TIMEOUT_S = 60
 STREAMS_GRACE_S = 1.0
 # What each part of a stop may take, whatever those before it took.
 LAST_GRACE_S = 1.0
@@ -66,7 +69,12 @@ class _Pools:
         return cls(
             reads=ReadPool(database_url, settings.read_pool_size_max),
             export=ReadPool(database_url, EXPORT_CONNECTIONS_MAX, snapshot=Snapshot.SAFE),
-            verify=ReadPool(database_url, VERIFY_CONNECTIONS_MAX, snapshot=Snapshot.SAFE),
+            verify=ReadPool(
+                database_url,
+                VERIFY_CONNECTIONS_MAX,
+                snapshot=Snapshot.SAFE,
+                statement_timeout_s=VERIFY_STATEMENT_TIMEOUT_S,
+            ),
             # What was staged is durable when the job is, which is made behind it.
             staging=EngineConnections(database_url, STAGING_CONNECTIONS_MAX, waits_for_disk=False),
         )

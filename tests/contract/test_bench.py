@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import io
 import json
 from collections.abc import Iterator
@@ -11,16 +12,22 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from inventory_loadtest.bench import suite
+import inventory_client
+from inventory_client import v1
+from inventory_loadtest.bench import imports, proof, suite
+from inventory_loadtest.bench.asks import BATCH_ITEMS, KINDS, ORDER_LINES, Products
 from inventory_loadtest.bench.display import number, print_table
-from inventory_loadtest.bench.figures import Figure, Found, at_least, at_most, rates
-from inventory_loadtest.bench.load import BATCH_ITEMS, KINDS, Products, load
+from inventory_loadtest.bench.figures import Figure, at_least, rates
+from inventory_loadtest.bench.load import load
 from inventory_loadtest.bench.report import render
-from inventory_loadtest.bench.sample import Sample
-from inventory_server.bench_command import Place, bench_place, outcome_of
+from inventory_server import bench_bloat
+from inventory_server.bench_outcome import Proof, outcome_of
+from inventory_server.bench_place import Place, bench_place
 from inventory_server.db import grown
 
 UNSEEN = Console(quiet=True)
+UNITS = {"batch": BATCH_ITEMS, "order": ORDER_LINES}
+"""Of one call."""
 
 
 @pytest.fixture(scope="module")
@@ -29,23 +36,26 @@ def place() -> Iterator[Place]:
         yield made
 
 
+def allocated(place: Place) -> int:
+    with inventory_client.connect(place.server.address, timeout_s=30) as client:
+        return proof.allocated_units(client)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_load_counts_what_is_acknowledged(place: Place, kind: str) -> None:
     """What a load says is acknowledged is what the server has; an echo leaves nothing behind."""
-    before = outcome_of(place, [], UNSEEN)["units_allocated"]
+    before = allocated(place)
     products = Products(suite.COLD, suite.COLD_PRODUCTS)
-    sample = asyncio.run(load(place.server.address, kind, products, callers=3, seconds=0.3, per_s=None))
-    outcome = outcome_of(place, [], UNSEEN)
-    assert outcome["units_allocated"] - before == (0 if "echo" in kind else sample.units_held)
-    assert sample.units_held >= sample.count + 3 * (BATCH_ITEMS if kind == "batch" else 1)
+    sample = asyncio.run(load(place.server.address, kind, products, callers=3, seconds=0.3))
+    assert allocated(place) - before == (0 if "echo" in kind else sample.units_held)
+    assert sample.units_held == sample.count + 3 * UNITS.get(kind, 1)
     assert 0 < sample.p50_ms <= sample.p99_ms <= sample.p999_ms <= sample.max_ms
-    assert outcome["violations"] == 0
 
 
 def test_an_open_loop_keeps_its_rate(place: Place) -> None:
     """Calls go out at their time, whatever became of those before; each of them is counted."""
     sample = asyncio.run(
-        load(place.server.address, "reserve", Products(suite.HOT, 1), callers=2, seconds=0.5, per_s=40)
+        load(place.server.address, "reserve", Products(suite.HOT, 1), callers=2, seconds=0.5, rate=40)
     )
     assert sample.count == 20
     assert sample.per_s <= 40 * 20 / 19
@@ -65,9 +75,9 @@ def test_a_stage_beside_raw_sql(place: Place) -> None:
         rounds=1,
     )
     told: list[str] = []
-    before = outcome_of(place, [], UNSEEN)["units_allocated"]
+    before = allocated(place)
     result = suite.run(stage, told.append)
-    outcome = outcome_of(place, [result], UNSEEN)
+    outcome = outcome_of(place, [result], Proof())
     assert told == [reference, ours]
     figure = outcome["figures"]["contention_64"]
     assert figure["met"] and figure["median"] == figure["min"] == figure["max"] > 0
@@ -94,12 +104,51 @@ def test_a_stage_beside_raw_sql(place: Place) -> None:
 )
 def test_a_store_that_has_grown(place: Place, fill: Any, count: int) -> None:
     """What is written in bulk is what the service would have written: every law holds over it."""
-    before = outcome_of(place, [], UNSEEN)
+    before = allocated(place)
     assert list(fill(place.url, count))[-1] == count
-    after = outcome_of(place, [], UNSEEN)
-    assert after["violations"] == 0
+    found = Proof()
+    found.check(place.server.address, 0)
+    assert found.violations == []
     held = grown.RESERVATIONS_PER_PRODUCT * count if fill is grown.fill_catalogue else 0
-    assert after["units_allocated"] - before["units_allocated"] == held
+    assert found.allocated - before == held
+
+
+def test_an_import_beside_copy(place: Place) -> None:
+    """Both write the same rows into stores of their own, and every law holds over either."""
+    stage = imports.stage(place.server.address, place.settled, place.copy, rows=1_500)
+    result = suite.run(dataclasses.replace(stage, rounds=1), lambda _: None)
+    assert {name: sample.count for name, sample in result.rounds[0].items()} == {
+        "import_rows": 1_500, "copy_rows": 1_500,
+    }  # fmt: skip
+    stocks = []
+    for store in (imports.FIRST_STORE, "copy-0"):
+        with inventory_client.connect(place.server.address, store=store) as client:
+            assert proof.violations(client) == []
+            stocks.append([(each.product_id, each.total) for each in client.inventory.ListStock(
+                v1.ListStockRequest(page_size=1_000)).stocks])  # fmt: skip
+    assert stocks[0] == stocks[1] != []
+
+
+def test_what_a_wanted_product_does_to_its_table(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables before and after its changes are told, and what was acknowledged is there."""
+    monkeypatch.setattr(bench_bloat, "SLICE_S", 1)
+    found = Proof()
+    figures = bench_bloat.measure_bloat(place, 1, found, UNSEEN)
+    assert (found.missing, found.violations) == (0, [])
+    raw = figures["bloat"]["raw"]
+    assert raw["changes"] > 0
+    assert raw["after"]["reservation"]["inserts"] >= raw["changes"]
+    assert figures["bloat"]["median"] >= 1
+    assert 0 <= figures["hot_share"]["median"] <= 1
+
+
+def test_a_load_beside_another(place: Place) -> None:
+    """It runs when the block begins, and ends with it."""
+    before = allocated(place)
+    with place.load.beside(callers=2):
+        during = allocated(place)
+    assert during > before
+    assert allocated(place) == allocated(place)
 
 
 MACHINE = {
@@ -114,29 +163,5 @@ MACHINE = {
 
 def test_a_load_that_fails_says_why(place: Place) -> None:
     """A load that can't be run is one line with its last word."""
-    with pytest.raises(suite.BenchError, match=r"^load reserve: .*INSUFFICIENT_STOCK"):
+    with pytest.raises(suite.BenchError, match=r"^load: .*INSUFFICIENT_STOCK"):
         place.load(1, callers=1, product="unknown")
-
-
-@pytest.mark.parametrize(
-    ("values", "goal", "met"),
-    [
-        ([3.0, 1.0, 2.0], at_least(2.0), True),
-        ([3.0, 1.0, 2.0], at_least(2.01), False),
-        ([3.0, 1.0, 2.0], at_most(2.0), True),
-        ([3.0, 1.0, 2.0], at_most(1.99), False),
-        ([3.0, 1.0, 2.0], None, None),
-    ],
-)
-def test_a_figure_is_judged_by_its_median(values: list[float], goal: object, met: bool | None) -> None:
-    """The median meets a goal or not, whatever the best and the worst round did."""
-    found = Found(Figure("key", "what", goal, lambda _: 0.0), values)  # type: ignore[arg-type]
-    assert found.met is met
-    assert found.as_json({})["median"] == 2.0
-
-
-def test_a_sample_of_latencies() -> None:
-    """Percentiles are of the sorted latencies, in milliseconds; the rate counts items, not calls."""
-    sample = Sample.of(500, 2.0, [n / 1000 for n in range(100, 0, -1)], cpu_s=1.0)
-    assert (sample.per_s, sample.p50_ms, sample.p99_ms, sample.max_ms) == (250.0, 51.0, 100.0, 100.0)
-    assert sample.generator_cpu_share == 0.5

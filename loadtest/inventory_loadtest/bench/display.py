@@ -1,11 +1,21 @@
-"""What a bench looks like in a terminal: a table of its figures when it is over."""
+"""What a bench looks like in a terminal: bars while it runs, a table of its figures when it is over."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+
+def bars(console: Console) -> Progress:
+    """Bars of what is done of what; each task has a text `now`."""
+    columns = (
+        TextColumn("  {task.description:<16}"), BarColumn(bar_width=40), MofNCompleteColumn(),
+        TimeElapsedColumn(), TextColumn("{task.fields[now]}"),
+    )  # fmt: skip
+    return Progress(*columns, console=console)
 
 
 def print_table(outcome: dict[str, Any], console: Console) -> None:

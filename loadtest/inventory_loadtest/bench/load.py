@@ -4,7 +4,8 @@
 
 Closed loop: every caller waits for its answer before it asks again. With `--rate` an open loop: calls are
 sent at fixed times whatever became of those before, and a latency counts from the time that was meant.
-Prints one line of JSON: a `Sample`.
+Prints `running` once every caller is connected, and at its end one line of JSON: a `Sample`. SIGTERM ends it
+early.
 """
 
 from __future__ import annotations
@@ -12,185 +13,80 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import random
+import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+
+import grpc
 
 import inventory_client
-from inventory_client import v1
+from inventory_client.calls import CallDefaults
+from inventory_client.channel import AioChannel
+from inventory_client.client import channel_options
+from inventory_loadtest.bench.asks import KINDS, Ask, Products
 from inventory_loadtest.bench.sample import Sample
 
 CHANNELS = 4  # one connection's flow control would be the limit before the server is
 TIMEOUT_S = 30.0
-BATCH_ITEMS = 1_000
-PRICE_MINOR = 100
-ECHO = "/inventory.bench.v1.EchoService/Echo"
-BARE_ECHO = "/inventory.bench.v1.EchoService/BareEcho"
-
-Ask = Callable[[], Awaitable[int]]
-"""One call; returns how many reservations or orders it was."""
 
 
-class Products:
-    """Which product a caller wants: always the same, or any of many.
+class Tally:
+    """What became of a load's calls.
 
     Args:
-        name: of the product; of many, what their names begin with.
-        count: how many; 1 = `name` itself.
+        is_tolerant: whether a refusal for want of room, and a deadline that passed, are counted; else the
+            first of them ends the load.
     """
 
-    def __init__(self, name: str, count: int) -> None:
-        self._name = name
-        self._count = count
-        self._random = random.Random(1)
+    def __init__(self, is_tolerant: bool = False) -> None:
+        self._is_tolerant = is_tolerant
+        self.units = 0
+        self.latencies_s: list[float] = []
+        self.refusals_s: list[float] = []
+        self.late = 0
 
-    def next(self) -> str:
-        return self._name if self._count == 1 else f"{self._name}-{self._random.randrange(self._count)}"
+    async def one(self, ask: Ask, since: float) -> None:
+        """Make a call; its latency counts from a time. Raises: InventoryError."""
+        try:
+            units = await ask()
+        except inventory_client.Overloaded:
+            if not self._is_tolerant:
+                raise
+            self.refusals_s.append(time.perf_counter() - since)
+        except inventory_client.DeadlineExceeded:
+            if not self._is_tolerant:
+                raise
+            self.late += 1
+        else:
+            self.units += units
+            self.latencies_s.append(time.perf_counter() - since)
 
-
-def _request(products: Products) -> v1.ReserveStockRequest:
-    line = v1.LineRequest(product_id=products.next(), quantity=1)
-    return v1.ReserveStockRequest(reservation_id=inventory_client.new_id(), lines=[line], never_expires=True)
-
-
-def reserve(client: inventory_client.AioClient, products: Products) -> Ask:
-    async def ask() -> int:
-        await client.inventory.ReserveStock(_request(products), timeout=TIMEOUT_S)
-        return 1
-
-    return ask
-
-
-def echo(client: inventory_client.AioClient, products: Products, path: str = ECHO) -> Ask:
-    """The bench server's echo: the same request, an answer of the same size, nothing in between."""
-    method: Any = client.channel.unary_unary(
-        path,
-        request_serializer=v1.ReserveStockRequest.SerializeToString,
-        response_deserializer=v1.ReserveStockResponse.FromString,
-    )
-
-    async def ask() -> int:
-        await method(_request(products), timeout=TIMEOUT_S)
-        return 1
-
-    return ask
+    @property
+    def count(self) -> int:
+        return len(self.latencies_s) + len(self.refusals_s) + self.late
 
 
-def bare_echo(client: inventory_client.AioClient, products: Products) -> Ask:
-    return echo(client, products, BARE_ECHO)
+async def closed_loop(asks: list[Ask], tally: Tally, seconds: float, stop: asyncio.Event) -> None:
+    """Let every caller ask, wait, and ask again, until the time is over or somebody says stop."""
+    until = time.perf_counter() + seconds
+
+    async def caller(ask: Ask) -> None:
+        while (asked := time.perf_counter()) < until and not stop.is_set():
+            await tally.one(ask, asked)
+
+    await asyncio.gather(*map(caller, asks))
 
 
-def batch(client: inventory_client.AioClient, products: Products) -> Ask:
-    """BatchReserveStock of BATCH_ITEMS reservations of one unit."""
-
-    async def ask() -> int:
-        items = [
-            v1.ReserveStockItem(
-                item_id=str(number),
-                reservation_id=inventory_client.new_id(),
-                lines=[v1.LineRequest(product_id=products.next(), quantity=1)],
-                never_expires=True,
-            )
-            for number in range(BATCH_ITEMS)
-        ]
-        answer = await client.inventory.BatchReserveStock(
-            v1.BatchReserveStockRequest(items=items), timeout=TIMEOUT_S
-        )
-        held = sum(verdict.HasField("result") for verdict in answer.verdicts)
-        if held != BATCH_ITEMS:
-            refused = next(verdict.error for verdict in answer.verdicts if verdict.HasField("error"))
-            raise RuntimeError(f"{BATCH_ITEMS - held} refused: {refused.message}")
-        return held
-
-    return ask
-
-
-def stream(client: inventory_client.AioClient, products: Products) -> Ask:
-    """ReserveStock in a session that all callers of the client share."""
-    session = client.reserve_session()
-
-    async def ask() -> int:
-        await session.reserve(_request(products), timeout_s=TIMEOUT_S)
-        return 1
-
-    return ask
-
-
-def flow(client: inventory_client.AioClient, products: Products) -> Ask:
-    """A whole order: cart, item, checkout, payment."""
-
-    async def ask() -> int:
-        order_id, checkout = inventory_client.new_id(), client.checkout
-        await checkout.CreateCart(v1.CreateCartRequest(cart_id=order_id, currency="EUR"), timeout=TIMEOUT_S)
-        item = v1.CartItemRequest(product_id=products.next(), quantity=1, unit_price_minor=PRICE_MINOR)
-        await checkout.AddCartItems(v1.AddCartItemsRequest(cart_id=order_id, items=[item]), timeout=TIMEOUT_S)
-        await checkout.Checkout(v1.CheckoutRequest(cart_id=order_id, order_id=order_id), timeout=TIMEOUT_S)
-        payment = v1.PayOrderRequest(order_id=order_id, payment_id=order_id, amount_minor=PRICE_MINOR)
-        paid = await checkout.PayOrder(payment, timeout=TIMEOUT_S)
-        if paid.payment.state != v1.PaymentState.PAYMENT_STATE_CAPTURED:
-            raise RuntimeError(f"a payment is {v1.PaymentState.Name(paid.payment.state)}")
-        return 1
-
-    return ask
-
-
-KINDS: dict[str, Callable[[inventory_client.AioClient, Products], Ask]] = {
-    "reserve": reserve,
-    "echo": echo,
-    "bare-echo": bare_echo,
-    "batch": batch,
-    "stream": stream,
-    "flow": flow,
-}
-
-
-async def closed_loop(asks: list[Ask], seconds: float) -> Sample:
-    """Let every caller ask, wait, and ask again. Each one's first call, which connects, isn't counted."""
-    first = await asyncio.gather(*(ask() for ask in asks))
-    latencies_s: list[float] = []
-    cpu_begun_s, begun = time.process_time(), time.perf_counter()
-    until = begun + seconds
-
-    async def caller(ask: Ask) -> int:
-        count = 0
-        while (asked := time.perf_counter()) < until:
-            count += await ask()
-            latencies_s.append(time.perf_counter() - asked)
-        return count
-
-    counts = await asyncio.gather(*map(caller, asks))
-    took_s = time.perf_counter() - begun
-    return Sample.of(
-        sum(counts), took_s, latencies_s, cpu_s=time.process_time() - cpu_begun_s,
-        units_held=sum(first) + sum(counts),
-    )  # fmt: skip
-
-
-async def open_loop(asks: list[Ask], seconds: float, per_s: float) -> Sample:
+async def open_loop(asks: list[Ask], tally: Tally, seconds: float, per_s: float) -> None:
     """Send `per_s` calls a second, come what may; a latency counts from when the call was meant to go."""
-    first = await asyncio.gather(*(ask() for ask in asks))
-    latencies_s: list[float] = []
-    cpu_begun_s, begun = time.process_time(), time.perf_counter()
-
-    async def call(ask: Ask, meant: float) -> int:
-        count = await ask()
-        latencies_s.append(time.perf_counter() - meant)
-        return count
-
+    begun = time.perf_counter()
     calls = []
     for number in range(int(seconds * per_s)):
         meant = begun + number / per_s
-        if (early_s := meant - time.perf_counter()) > 0:
-            await asyncio.sleep(early_s)
-        calls.append(asyncio.create_task(call(asks[number % len(asks)], meant)))
-    counts = await asyncio.gather(*calls)
-    took_s = time.perf_counter() - begun
-    return Sample.of(
-        sum(counts), took_s, latencies_s, cpu_s=time.process_time() - cpu_begun_s,
-        units_held=sum(first) + sum(counts),
-    )  # fmt: skip
+        # Behind the time too, so that answers are seen and not sending alone goes on.
+        await asyncio.sleep(max(0.0, meant - time.perf_counter()))
+        calls.append(asyncio.create_task(tally.one(asks[number % len(asks)], meant)))
+    await asyncio.gather(*calls)
 
 
 async def load(
@@ -201,29 +97,61 @@ async def load(
     callers: int,
     seconds: float,
     channels: int = CHANNELS,
-    per_s: float | None = None,
+    rate: float | None = None,
+    store: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+    is_tolerant: bool = False,
 ) -> Sample:
     """Ask a server for a bounded time.
 
     Args:
         target: `host:port` of the bench's server.
         kind: one of KINDS.
-        products: must have ample stock: a refusal ends the run.
+        products: must have ample stock: a refusal for lack of it ends the run.
         callers: how many ask at once, 1 and up.
         seconds: how long, > 0.
         channels: connections, at most one for each caller; a session has one.
-        per_s: for an open loop, calls a second; None = closed.
-    Returns: what was answered OK. Raises: InventoryError with the first refusal.
+        rate: for an open loop, calls a second; None = closed.
+        store: whose products they are; None = `default`.
+        timeout_s: of a call, > 0.
+        is_tolerant: count calls that are refused for want of room, which are then not sent again, and those
+            that are late.
+    Returns: what was answered. Each caller's first call, which connects, is in its units alone.
+    Raises: InventoryError with the first refusal.
+    Effects: prints `running` when all are connected.
     """
     count = 1 if kind == "stream" else min(channels, callers)
-    clients = [inventory_client.connect_aio(target) for _ in range(count)]
+    clients = [_client(target, store, timeout_s, retries=not is_tolerant) for _ in range(count)]
     each = [KINDS[kind](client, products) for client in clients]
     asks = [each[number % count] for number in range(callers)]
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    first, tally = Tally(is_tolerant), Tally(is_tolerant)
     try:
-        return await (closed_loop(asks, seconds) if per_s is None else open_loop(asks, seconds, per_s))
+        await asyncio.gather(*(first.one(ask, 0.0) for ask in asks))
+        sys.stdout.write("running\n")
+        sys.stdout.flush()
+        cpu_begun_s, begun = time.process_time(), time.perf_counter()
+        if rate is None:
+            await closed_loop(asks, tally, seconds, stop)
+        else:
+            await open_loop(asks, tally, seconds, rate)
+        took_s, cpu_s = time.perf_counter() - begun, time.process_time() - cpu_begun_s
     finally:
         for client in clients:
             await client.close()
+    return Sample.of(
+        tally.units, took_s, tally.latencies_s, cpu_s=cpu_s, units_held=first.units + tally.units,
+        asked=tally.count, refusals_s=tally.refusals_s, late=first.late + tally.late,
+    )  # fmt: skip
+
+
+def _client(target: str, store: str | None, timeout_s: float, *, retries: bool) -> inventory_client.AioClient:
+    if retries:
+        return inventory_client.connect_aio(target, store=store, timeout_s=timeout_s)
+    options = [*channel_options(), ("grpc.enable_retries", 0)]
+    channel = AioChannel(grpc.aio.insecure_channel(target, options), CallDefaults(store, timeout_s))
+    return inventory_client.AioClient(channel, timeout_s)  # type: ignore[arg-type]
 
 
 def main() -> None:
@@ -236,13 +164,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--channels", type=int, default=CHANNELS)
     parser.add_argument("--rate", type=float)
-    options = parser.parse_args()
-    products = Products(options.product, options.products)
-    found = load(
-        options.target, options.kind, products, callers=options.callers, seconds=options.seconds,
-        channels=options.channels, per_s=options.rate,
-    )  # fmt: skip
-    sys.stdout.write(json.dumps(asyncio.run(found).as_json()) + "\n")
+    parser.add_argument("--store")
+    parser.add_argument("--timeout-s", type=float, default=TIMEOUT_S)
+    parser.add_argument("--is-tolerant", action="store_true")
+    options = vars(parser.parse_args())
+    products = Products(options.pop("product"), options.pop("products"))
+    sample = asyncio.run(load(options.pop("target"), options.pop("kind"), products, **options))
+    sys.stdout.write(json.dumps(sample.as_json()) + "\n")
 
 
 if __name__ == "__main__":

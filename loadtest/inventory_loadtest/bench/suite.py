@@ -1,33 +1,28 @@
-"""What is measured beside what: the stages of `inventory bench`, and running them."""
+"""Measurements in turn, round after round: the stages of `inventory bench`, and running them."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
-from inventory_loadtest.bench.figures import Figure, Found, Round, at_least, at_most, rates
+from inventory_loadtest.bench.figures import Figure, Found, Round
 from inventory_loadtest.bench.sample import Sample
 
 HOT = "hot"
 COLD = "cold"
 COLD_PRODUCTS = 10_000
-CARTS = (64, 256, 1_024, 2_048)
 ROUNDS = 5
-CHANNELS_MANY = 16
-"""So many connections that the kernel spreads them over all processes of a port."""
-BATCH_CALLERS = 2
-"""One batch is made while the other is decided."""
+
+# A load beside another ends with that; never later than this, should it be forgotten.
+_BESIDE_S_MAX = 600
 
 Measure = Callable[[int], Sample]
 """Takes seconds."""
-
-
-_GROWN = "_grown"
 
 
 class BenchError(Exception):
@@ -37,7 +32,7 @@ class BenchError(Exception):
 class Raw(Protocol):
     """The reference that runs beside the server, on the same database: raw SQL."""
 
-    def __call__(self, *, clients: int, seconds: int, products: int) -> Sample: ...
+    def __call__(self, *, clients: int, seconds: int, products: int, rate: float | None = None) -> Sample: ...
 
 
 @dataclass(frozen=True)
@@ -50,6 +45,7 @@ class Stage:
         figures: of each round.
         seconds: of each measurement.
         rounds: how often all of them are made.
+        elsewhere: the measures whose units are not in the bench's own database and store.
     """
 
     title: str
@@ -57,6 +53,7 @@ class Stage:
     figures: Sequence[Figure]
     seconds: int
     rounds: int = ROUNDS
+    elsewhere: Collection[str] = ()
 
 
 @dataclass
@@ -67,13 +64,13 @@ class StageResult:
     def found(self) -> list[Found]:
         return [Found(figure, [figure.of(round_) for round_ in self.rounds]) for figure in self.stage.figures]
 
-    def units_held(self, *, grown: bool = False) -> int:
-        """What was acknowledged in all of it, on the database that has grown or on the one that hasn't."""
+    def units_held(self, *, elsewhere: bool = False) -> int:
+        """What was acknowledged in all of it, in the bench's own database and store or elsewhere."""
         return sum(
             sample.units_held
             for round_ in self.rounds
             for name, sample in round_.items()
-            if "echo" not in name and name.endswith(_GROWN) is grown
+            if "echo" not in name and (name in self.stage.elsewhere) is elsewhere
         )
 
 
@@ -104,143 +101,39 @@ class Load:
 
     target: str
 
-    def __call__(
-        self,
-        seconds: int,
-        *,
-        kind: str = "reserve",
-        callers: int = 64,
-        product: str = HOT,
-        products: int = 1,
-        channels: int | None = None,
-        rate: float | None = None,
-    ) -> Sample:
-        """Run a load for some seconds. Raises: BenchError with its last word."""
-        argv = [
-            sys.executable, "-m", "inventory_loadtest.bench.load", f"--target={self.target}",
-            f"--kind={kind}", f"--callers={callers}", f"--product={product}", f"--products={products}",
-            f"--seconds={seconds}", *([f"--rate={rate}"] if rate else []),
-            *([f"--channels={channels}"] if channels else []),
-        ]  # fmt: skip
-        done = subprocess.run(argv, check=False, capture_output=True, text=True)
-        if done.returncode:
-            said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise BenchError(f"load {kind}: {said[-1]}")
-        return Sample(**json.loads(done.stdout))
+    def __call__(self, seconds: int, **options: object) -> Sample:
+        """Run a load for some seconds. Args: options: those of `load.load`. Raises: BenchError."""
+        with self._process(seconds, options) as process:
+            return _sample_of(process)
+
+    @contextmanager
+    def beside(self, **options: object) -> Iterator[None]:
+        """Keep a load running for the block, from when all its callers are connected. Raises: BenchError."""
+        with self._process(_BESIDE_S_MAX, options) as process:
+            assert process.stdout is not None
+            if process.stdout.readline():
+                yield
+                process.terminate()
+            _sample_of(process)
+
+    @contextmanager
+    def _process(self, seconds: int, options: Mapping[str, object]) -> Iterator[subprocess.Popen[str]]:
+        options = {"target": self.target, "seconds": seconds, "product": HOT, **options}
+        argv = [sys.executable, "-m", "inventory_loadtest.bench.load"]
+        for name, value in options.items():
+            option = f"--{name.replace('_', '-')}"
+            argv += [option] if value is True else [f"{option}={value}"]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
 
-def headline(load: Load, raw: Raw, *, seconds: int) -> list[Stage]:
-    """The figures that matter most, in under three minutes with `seconds` = 1."""
-    return [
-        Stage(
-            "64 carts",
-            {
-                "raw_hot_64": partial(_raw, raw, 64, 1),
-                "reserve_hot_64": load,
-                "reserve_cold_64": partial(load, product=COLD, products=COLD_PRODUCTS),
-                "echo_64": partial(load, kind="echo"),
-                "bare_echo_64": partial(load, kind="bare-echo"),
-                "batch_1000": partial(load, kind="batch", callers=BATCH_CALLERS),
-                "stream_64": partial(load, kind="stream"),
-                "flow_64": partial(load, kind="flow"),
-            },
-            [
-                Figure("contention_64", "ReserveStock, one hot product, 64 carts / raw SQL, 64 clients",
-                       at_least(10), rates("reserve_hot_64", "raw_hot_64")),
-                Figure("flatness", "one hot product / 10,000 products, 64 carts",
-                       at_least(0.95), rates("reserve_hot_64", "reserve_cold_64")),
-                Figure("ceiling", "ReserveStock, hot, 64 carts / echo through the same door, 64 callers",
-                       at_least(0.8), rates("reserve_hot_64", "echo_64")),
-                Figure("stream", "64 callers sharing one session (a packed stream) / 64 unary callers",
-                       at_least(3), rates("stream_64", "reserve_hot_64")),
-                Figure("batch", "reservations in BatchReserveStock of 1,000, hot / raw SQL, hot, 64 clients",
-                       at_least(100), rates("batch_1000", "raw_hot_64")),
-                Figure("flow", "full orders (cart, item, checkout, payment) / ReserveStock, 64 carts",
-                       None, rates("flow_64", "reserve_hot_64")),
-                Figure("door", "echo through the door / bare echo, 64 callers",
-                       None, rates("echo_64", "bare_echo_64")),
-            ],
-            seconds,
-        ),
-        Stage(
-            "256 carts",
-            {"raw_hot_256": partial(_raw, raw, 256, 1), "reserve_hot_256": partial(load, callers=256)},
-            [
-                Figure("contention_256", "ReserveStock, one hot product, 256 carts / raw SQL, 256 clients",
-                       at_least(30), rates("reserve_hot_256", "raw_hot_256")),
-                Figure("tail_256", "p99 / p50 of ReserveStock, 256 carts", at_most(2.5), _tail),
-            ],
-            seconds,
-        ),
-        Stage(
-            "one caller",
-            {
-                "raw_hot_1": partial(_raw, raw, 1, 1),
-                "echo_1": partial(load, kind="echo", callers=1),
-                "reserve_hot_1": partial(load, callers=1),
-            },
-            [Figure("idle", "p50 of ReserveStock / (raw SQL's p50 + echo's p50), one caller",
-                    at_most(1.3), _idle)],
-            seconds,
-        ),
-    ]  # fmt: skip
-
-
-def carts_growth(load: Load, *, seconds: int) -> Stage:
-    """Ours beside the echo at ever more carts."""
-    measures: dict[str, Measure] = {}
-    for carts in CARTS:
-        measures[f"reserve_hot_{carts}"] = partial(load, callers=carts)
-        measures[f"echo_{carts}"] = partial(load, kind="echo", callers=carts)
-
-    def growth(round_: Round) -> float:
-        shares = [rates(f"reserve_hot_{carts}", f"echo_{carts}")(round_) for carts in CARTS]
-        return min(shares) / max(shares)
-
-    what = (
-        f"lowest / highest of (ReserveStock / echo) over {', '.join(f'{carts:,}' for carts in CARTS)} carts"
-    )
-    return Stage("ever more carts", measures, [Figure("carts_growth", what, at_least(0.9), growth)], seconds)
-
-
-def workers(one: Load, several: Load, count: int, *, seconds: int) -> Stage:
-    """Several server processes on one port beside one, on the same database."""
-    measures = {
-        "reserve_workers_1": partial(one, channels=CHANNELS_MANY),
-        f"reserve_workers_{count}": partial(several, channels=CHANNELS_MANY),
-        "echo_workers_1": partial(one, kind="echo", channels=CHANNELS_MANY),
-        f"echo_workers_{count}": partial(several, kind="echo", channels=CHANNELS_MANY),
-    }
-    figures = [
-        Figure(f"workers_{count}", f"ReserveStock, hot, 64 carts: {count} server processes / 1",
-               None, rates(f"reserve_workers_{count}", "reserve_workers_1")),
-        Figure(f"workers_{count}_echo", f"echo, 64 callers: {count} server processes / 1",
-               None, rates(f"echo_workers_{count}", "echo_workers_1")),
-    ]  # fmt: skip
-    return Stage(f"{count} workers", measures, figures, seconds)
-
-
-def memory(peak_mb: float) -> Found:
-    """The server's largest resident size, after all stages."""
-    what = "MB, the server's largest resident size, after all of this"
-    return Found(Figure("memory_mb", what, at_most(250), lambda _: peak_mb), [peak_mb])
-
-
-def growth(key: str, what: str, plain: Load, grown: Load, *, seconds: int) -> Stage:
-    """A server whose database has grown beside one whose hasn't."""
-    ours, reference = f"{key}{_GROWN}", f"{key}_plain"
-    figure = Figure(key, f"ReserveStock, hot, 64 carts: {what}", at_least(0.9), rates(ours, reference))
-    return Stage(key.replace("_", " "), {reference: plain, ours: grown}, [figure], seconds)
-
-
-def _raw(raw: Raw, clients: int, products: int, seconds: int) -> Sample:
-    return raw(clients=clients, seconds=seconds, products=products)
-
-
-def _tail(round_: Round) -> float:
-    sample = round_["reserve_hot_256"]
-    return sample.p99_ms / sample.p50_ms
-
-
-def _idle(round_: Round) -> float:
-    return round_["reserve_hot_1"].p50_ms / (round_["raw_hot_1"].p50_ms + round_["echo_1"].p50_ms)
+def _sample_of(process: subprocess.Popen[str]) -> Sample:
+    """Wait for a load's end. Raises: BenchError with its last word."""
+    said, errors = process.communicate()
+    if process.returncode:
+        lines = errors.strip().splitlines() or [f"exit status {process.returncode}"]
+        raise BenchError(f"load: {lines[-1]}")
+    return Sample(**json.loads(said.splitlines()[-1]))

@@ -41,7 +41,7 @@ class RawOrders(NamedTuple):
     latencies_s: list[float]
 
 
-def run(url: str, *, clients: int, seconds: int, products: int = 1) -> RawOrders:
+def run(url: str, *, clients: int, seconds: int, products: int = 1, rate: float | None = None) -> RawOrders:
     """Let pgbench's clients place orders, each again and again, for a bounded time.
 
     Args:
@@ -49,6 +49,7 @@ def run(url: str, *, clients: int, seconds: int, products: int = 1) -> RawOrders
         clients: connections, 1 and up; the server must allow as many.
         seconds: > 0.
         products: any of so many, at most COLD_PRODUCTS; 1 = all want the same.
+        rate: for an open loop, orders a second on average; a latency counts from when one was meant to begin.
     Raises: OperatorError with pgbench's own words.
     """
     with tempfile.TemporaryDirectory(prefix="inventory-pgbench-") as folder:
@@ -58,6 +59,7 @@ def run(url: str, *, clients: int, seconds: int, products: int = 1) -> RawOrders
             [
                 embedded.program("pgbench"), "--no-vacuum", "--protocol=prepared", "--max-tries=0",
                 f"--client={clients}", f"--jobs={min(clients, 2)}", f"--time={seconds}",
+                *([f"--rate={rate}"] if rate else []),
                 "--log", f"--log-prefix={folder}/log", f"--file={script}", url,
             ],
             check=False, capture_output=True, text=True,

@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 _READ_SETTINGS = {
     **POINT_LOOKUPS,
-    "statement_timeout": "10s",
     "idle_in_transaction_session_timeout": "30s",
 }
+STATEMENT_TIMEOUT_S = 10
 _ATTEMPTS_MAX = 5
 _WAITING_MAX = 1_000
 # Past it a read is UNAVAILABLE, well before most callers' deadlines.
@@ -67,15 +67,22 @@ class ReadPool:
 
     Args:
         snapshot: how reads begin that do not say it.
+        statement_timeout_s: seconds that one statement may take.
     """
 
     def __init__(
-        self, database_url: str, size_max: int, *, snapshot: Snapshot = Snapshot.SERIALIZABLE
+        self,
+        database_url: str,
+        size_max: int,
+        *,
+        snapshot: Snapshot = Snapshot.SERIALIZABLE,
+        statement_timeout_s: int = STATEMENT_TIMEOUT_S,
     ) -> None:
+        settings = {**_READ_SETTINGS, "statement_timeout": f"{statement_timeout_s}s"}
         self._snapshot = snapshot
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pool = AsyncConnectionPool(
-            connection_string(database_url, _READ_SETTINGS, "inventory reads"),
+            connection_string(database_url, settings, "inventory reads"),
             min_size=1,
             max_size=size_max,
             max_waiting=_WAITING_MAX,

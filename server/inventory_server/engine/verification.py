@@ -97,10 +97,11 @@ async def _levels(transaction: ReadTransaction, place: Place, product_ids: Seque
     after_all = None if product_ids else Place(RESERVATIONS)
     if not stretches:
         return Chunk([], after_all)
-    products = sorted({stretch.product_id for stretch in stretches})
+    # Once for a level: the sum goes through every open line of its product, however long its log is.
+    begun = sorted({stretch.product_id for stretch in stretches if stretch.first_version == 1})
     held_rows, log_rows = await transaction.fetch(
         [
-            ("verify_held", {"products": products}),
+            ("verify_held", {"products": begun}),
             (
                 "verify_log",
                 {

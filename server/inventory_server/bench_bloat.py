@@ -1,0 +1,71 @@
+"""What a product that everybody wants does to its tables: their sizes before and after a million changes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+
+from inventory_loadtest.bench.display import bars
+from inventory_loadtest.bench.figures import Figure, Found
+from inventory_server.bench_outcome import Proof
+from inventory_server.bench_place import Place
+from inventory_server.db import measured
+
+CALLERS = 64
+SLICE_S = 5
+_COUNTED_TIMEOUT_S = 60.0
+_HOT_TABLE = "stock_level"
+_COUNTED_BY = "reservation"
+
+
+def measure_bloat(place: Place, changes: int, proof: Proof, console: Console) -> dict[str, Any]:
+    """Let callers of one session change one product so often, in a place where nobody has yet.
+
+    Returns: the figures, by key; the raw of the first has the tables before and after.
+    """
+    before = measured.tables(place.url)
+    done = _change(place, changes, console)
+    after = _counted(place, before, done)
+    with console.status("verifying"):
+        proof.check(place.server.address, done)
+    hot_before, hot = before[_HOT_TABLE], after[_HOT_TABLE]
+    updates = hot["updates"] - hot_before["updates"]
+    raw = {"changes": done, "updates_of_the_row": updates, "before": before, "after": after}
+    figures = {
+        "bloat": (
+            f"{_HOT_TABLE} with its indexes, after {done:,} changes of one of 10,001 products / before",
+            hot["size_kib"] / hot_before["size_kib"],
+        ),
+        "hot_share": (
+            f"of {updates:,} updates of that row, those that touched no index (HOT)",
+            (hot["hot_updates"] - hot_before["hot_updates"]) / max(1, updates),
+        ),
+    }
+    return {
+        key: Found(Figure(key, what, None, lambda _: 0.0), [value]).as_json(raw if key == "bloat" else {})
+        for key, (what, value) in figures.items()
+    }
+
+
+def _change(place: Place, changes: int, console: Console) -> int:
+    """Make changes until there are so many. Returns: how many are acknowledged."""
+    done = 0
+    with bars(console) as shown:
+        task = shown.add_task("bloat", total=changes, now="changes of one product")
+        while done < changes:
+            done += place.load(SLICE_S, kind="stream", callers=CALLERS).units_held
+            shown.update(task, completed=min(done, changes))
+    return done
+
+
+def _counted(place: Place, before: dict[str, Any], changes: int) -> dict[str, dict[str, Any]]:
+    """The tables, once PostgreSQL has counted all of it; it does so seconds later."""
+    already = before[_COUNTED_BY]["inserts"] if _COUNTED_BY in before else 0
+    until = time.monotonic() + _COUNTED_TIMEOUT_S
+    while True:
+        tables = measured.tables(place.url)
+        if tables.get(_COUNTED_BY, {}).get("inserts", 0) >= already + changes or time.monotonic() > until:
+            return tables
+        time.sleep(0.5)

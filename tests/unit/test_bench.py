@@ -1,0 +1,121 @@
+"""The bench's figures and samples, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import pytest
+
+import inventory_client
+from inventory_loadtest.bench import pressure
+from inventory_loadtest.bench.figures import Figure, Found, at_least, at_most
+from inventory_loadtest.bench.load import Tally, closed_loop, open_loop
+from inventory_loadtest.bench.sample import Sample
+
+
+@pytest.mark.parametrize(
+    ("values", "goal", "met"),
+    [
+        ([3.0, 1.0, 2.0], at_least(2.0), True),
+        ([3.0, 1.0, 2.0], at_least(2.01), False),
+        ([3.0, 1.0, 2.0], at_most(2.0), True),
+        ([3.0, 1.0, 2.0], at_most(1.99), False),
+        ([3.0, 1.0, 2.0], None, None),
+    ],
+)
+def test_a_figure_is_judged_by_its_median(values: list[float], goal: object, met: bool | None) -> None:
+    """The median meets a goal or not, whatever the best and the worst round did."""
+    found = Found(Figure("key", "what", goal, lambda _: 0.0), values)  # type: ignore[arg-type]
+    assert found.met is met
+    assert found.as_json({})["median"] == 2.0
+
+
+def test_a_sample_of_latencies() -> None:
+    """Percentiles are of the sorted latencies, in milliseconds; the rate counts items, not calls."""
+    sample = Sample.of(500, 2.0, [n / 1000 for n in range(100, 0, -1)], cpu_s=1.0)
+    assert (sample.per_s, sample.p50_ms, sample.p99_ms, sample.max_ms) == (250.0, 51.0, 100.0, 100.0)
+    assert sample.generator_cpu_share == 0.5
+
+
+def refusing(error: type[inventory_client.InventoryError]) -> Callable[[], object]:
+    async def ask() -> int:
+        raise error("no", code=grpc.StatusCode.UNAVAILABLE)
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("error", "refused", "late"),
+    [(inventory_client.Overloaded, 1, 0), (inventory_client.DeadlineExceeded, 0, 1)],
+)
+async def test_a_refusal_ends_a_load_or_is_counted(error: Any, refused: int, late: int) -> None:
+    """Who measures throughput wants none; under a flood each is counted, apart from what was answered."""
+    ask: Any = refusing(error)
+    with pytest.raises(error):
+        await Tally().one(ask, 0.0)
+    tally = Tally(is_tolerant=True)
+    await tally.one(ask, 0.0)
+    assert (tally.count, tally.units, len(tally.refusals_s), tally.late) == (1, 0, refused, late)
+
+
+async def test_an_open_loop_waits_for_nobody() -> None:
+    """Every call goes out, though none is answered before the last one is sent."""
+    sent, last = 0, asyncio.Event()
+
+    async def ask() -> int:
+        nonlocal sent
+        sent += 1
+        if sent == 20:
+            last.set()
+        await last.wait()
+        return 1
+
+    tally = Tally()
+    async with asyncio.timeout(30):
+        await open_loop([ask], tally, 0.02, 1_000)
+    assert tally.units == 20
+
+
+async def test_a_latency_counts_from_when_a_call_was_meant() -> None:
+    """A generator that was held up doesn't hide it: what it sent late was waited for all the time."""
+
+    async def ask() -> int:
+        if not tally.count:
+            time.sleep(0.05)  # noqa: ASYNC251
+        return 1
+
+    tally = Tally()
+    await open_loop([ask], tally, 0.005, 1_000)
+    assert len(tally.latencies_s) == 5
+    assert min(tally.latencies_s) >= 0.045
+
+
+async def test_a_closed_loop_ends_when_it_is_told() -> None:
+    """Whoever keeps a load running beside something ends it with that."""
+    stop, tally = asyncio.Event(), Tally()
+
+    async def ask() -> int:
+        stop.set()
+        return 1
+
+    await closed_loop([ask], tally, 3600, stop)
+    assert tally.units == 1
+
+
+def test_a_share_of_the_peak() -> None:
+    """A rate that is named as a share is one of what the same round has reached before."""
+    asked: list[object] = []
+
+    def load(seconds: int, **options: object) -> Sample:
+        asked.append(options.get("rate"))
+        return Sample.of(200, seconds, [0.1])
+
+    peak = pressure.Peak(load)
+    half = peak.share_of(load, 0.5)
+    peak(2)
+    half(2)
+    assert asked == [None, 50.0]
