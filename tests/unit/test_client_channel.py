@@ -6,6 +6,7 @@ The server here answers what a test has scripted; the real one is met in tests/c
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 import subprocess
 import sys
@@ -28,6 +29,8 @@ import inventory_client
 from inventory_client import v1
 
 AT_ONCE = ("grpc-retry-pushback-ms", "1")  # so that five attempts don't take their 1.5 s
+# Not the client's own 5 s: a machine that others use may pause us for longer.
+TIMEOUT_S = 200.0
 REQUEST = v1.CreateStockTransactionRequest(product_id="tea", quantity=1)
 
 
@@ -106,10 +109,11 @@ class Callers:
         self, target: str, request: Any = REQUEST, *, store: str | None = None, **given: Any
     ) -> Any:
         if self.kind == "aio":
-            aio = inventory_client.connect_aio(target, store=store)
+            aio = inventory_client.connect_aio(target, store=store, timeout_s=TIMEOUT_S)
             self._aio.append(aio)
             return await aio.inventory.CreateStockTransaction(request, **given)
-        sync = self._sync.enter_context(inventory_client.connect(target, store=store))
+        client = inventory_client.connect(target, store=store, timeout_s=TIMEOUT_S)
+        sync = self._sync.enter_context(client)
         return await asyncio.to_thread(sync.inventory.CreateStockTransaction, request, **given)
 
     async def close(self) -> None:
@@ -126,14 +130,16 @@ async def call(request: pytest.FixtureRequest) -> AsyncIterator[Callers]:
 
 
 async def test_a_call_without_a_deadline_gets_one(call: Callers, scripted: Server) -> None:
-    """The server sees the client's 5 s where the call names none, and the call's own otherwise."""
+    """The server sees the client's, 5 s unless it is told, where the call names none; else the call's own."""
     assert (await call(scripted.target)).replayed
     await call(scripted.target, timeout=60)
 
     by_default, own = scripted.servicer.attempts
     # Rounded up on the wire: 60 s arrived as 60.1 s.
-    assert 3 < by_default.time_remaining_s < 6
-    assert 50 < own.time_remaining_s < 62
+    assert 100 < by_default.time_remaining_s < 210
+    assert 0 < own.time_remaining_s < 62
+    for connect in (inventory_client.connect, inventory_client.connect_aio):
+        assert inspect.signature(connect).parameters["timeout_s"].default == 5
 
 
 async def test_the_store_reaches_the_server(call: Callers, scripted: Server) -> None:
@@ -223,10 +229,13 @@ async def test_a_final_refusal_is_not_repeated(call: Callers, scripted: Server) 
 async def test_a_deadline_is_not_retried(call: Callers, scripted: Server) -> None:
     """No answer in time is DeadlineExceeded, after one attempt, with the request to send again."""
     done = threading.Event()
-    scripted.servicer.script.append(lambda _: done.wait(10))
+    scripted.servicer.script.append(lambda _: done.wait(60))
     try:
-        with pytest.raises(inventory_client.DeadlineExceeded) as raised:
-            await call(scripted.target, timeout=0.3)
+        for timeout_s in (0.3, 1, 5):  # the first may be over before it is there
+            with pytest.raises(inventory_client.DeadlineExceeded) as raised:
+                await call(scripted.target, timeout=timeout_s)
+            if scripted.servicer.attempts:
+                break
     finally:
         done.set()
 
@@ -237,13 +246,16 @@ async def test_a_deadline_is_not_retried(call: Callers, scripted: Server) -> Non
 
 async def test_the_deadline_is_for_all_attempts_together(call: Callers, scripted: Server) -> None:
     """Retries don't prolong a call: the caller has its error when the time is over."""
-    scripted.servicer.script.extend([refuse(grpc.StatusCode.UNAVAILABLE)] * 9)
-    start_s = time.monotonic()
-    with pytest.raises((inventory_client.DeadlineExceeded, inventory_client.Unavailable)):
-        await call(scripted.target, timeout=0.3)
+    in_an_hour = ("grpc-retry-pushback-ms", "3600000")
+    scripted.servicer.script.extend([refuse(grpc.StatusCode.UNAVAILABLE, trailing=(in_an_hour,))] * 9)
+    async with asyncio.timeout(60):
+        for timeout_s in (0.3, 1, 5):  # the first may be over before it is there
+            with pytest.raises(inventory_client.DeadlineExceeded):
+                await call(scripted.target, timeout=timeout_s)
+            if scripted.servicer.attempts:
+                break
 
-    assert time.monotonic() - start_s < 1.2
-    assert len(scripted.servicer.attempts) < 5
+    assert len(scripted.servicer.attempts) == 1
 
 
 async def test_a_server_that_is_not_there(call: Callers) -> None:
@@ -252,7 +264,7 @@ async def test_a_server_that_is_not_there(call: Callers) -> None:
         free.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(inventory_client.Unavailable) as raised:
-            await call(target, timeout=3)
+            await call(target, timeout=60)
 
     assert raised.value.reason_name == ""
     assert raised.value.retryable
@@ -281,7 +293,7 @@ async def test_a_server_of_grpc_aio_is_retried_too() -> None:
     v1.add_InventoryServiceServicer_to_server(Busy(), listening)
     port = listening.add_insecure_port("127.0.0.1:0")
     await listening.start()
-    async with inventory_client.connect_aio(f"127.0.0.1:{port}") as client:
+    async with inventory_client.connect_aio(f"127.0.0.1:{port}", timeout_s=TIMEOUT_S) as client:
         await client.inventory.CreateStockTransaction(REQUEST)
     await listening.stop(grace=None)
 
@@ -293,7 +305,7 @@ async def test_an_aio_call_can_be_asked_and_cancelled(scripted: Server) -> None:
     """What a call object of grpc.aio offers is there, the raw status included."""
     details = [info("STOCK_NOT_FOUND")]
     scripted.servicer.script.append(refuse(grpc.StatusCode.NOT_FOUND, *details))
-    async with inventory_client.connect_aio(scripted.target) as client:
+    async with inventory_client.connect_aio(scripted.target, timeout_s=TIMEOUT_S) as client:
         refused = client.inventory.CreateStockTransaction(REQUEST)
         assert await refused.code() is grpc.StatusCode.NOT_FOUND
         assert await refused.details() == "refused"
@@ -302,10 +314,10 @@ async def test_an_aio_call_can_be_asked_and_cancelled(scripted: Server) -> None:
                 await refused
 
         reached, done = threading.Event(), threading.Event()
-        scripted.servicer.script.append(lambda _: (reached.set(), done.wait(10)))
+        scripted.servicer.script.append(lambda _: (reached.set(), done.wait(60)))
         try:
             waiting = asyncio.ensure_future(client.inventory.CreateStockTransaction(REQUEST))
-            await asyncio.to_thread(reached.wait, 5)
+            await asyncio.to_thread(reached.wait, 60)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
@@ -320,29 +332,29 @@ async def test_an_aio_call_can_be_asked_and_cancelled(scripted: Server) -> None:
 def test_a_sync_call_as_a_future(scripted: Server) -> None:
     """`.future()` doesn't wait; its result, exception and callback know the InventoryError."""
     scripted.servicer.script.append(refuse(grpc.StatusCode.NOT_FOUND, info("STOCK_NOT_FOUND")))
-    with inventory_client.connect(scripted.target) as client:
+    with inventory_client.connect(scripted.target, timeout_s=TIMEOUT_S) as client:
         refused = client.inventory.CreateStockTransaction.future(REQUEST)
         called_back: list[Any] = []
         heard = threading.Event()
         refused.add_done_callback(lambda done: (called_back.append(done), heard.set()))
         with pytest.raises(inventory_client.StockNotFound):
-            refused.result(5)
+            refused.result(60)
         error = refused.exception()
         assert isinstance(error, inventory_client.StockNotFound)
         assert isinstance(error.__cause__, grpc.RpcError)
         assert refused.code() is grpc.StatusCode.NOT_FOUND
-        assert heard.wait(5)
+        assert heard.wait(60)
         assert called_back == [refused]
 
         answered = client.inventory.CreateStockTransaction.future(REQUEST)
-        assert answered.result(5).replayed
+        assert answered.result(60).replayed
         assert answered.exception() is None
 
 
 def test_a_sync_call_with_its_call(scripted: Server) -> None:
     """`.with_call()` answers the response and the call, and raises as the plain call does."""
     scripted.servicer.script.append(refuse(grpc.StatusCode.NOT_FOUND, info("STOCK_NOT_FOUND")))
-    with inventory_client.connect(scripted.target) as client:
+    with inventory_client.connect(scripted.target, timeout_s=TIMEOUT_S) as client:
         with pytest.raises(inventory_client.StockNotFound):
             client.inventory.CreateStockTransaction.with_call(REQUEST)
         response, call = client.inventory.CreateStockTransaction.with_call(REQUEST)
@@ -352,24 +364,25 @@ def test_a_sync_call_with_its_call(scripted: Server) -> None:
 
 def test_a_closed_client_says_so(scripted: Server) -> None:
     """A call after close() is a mistake of the program, not an InventoryError."""
-    with inventory_client.connect(scripted.target) as client:
+    with inventory_client.connect(scripted.target, timeout_s=TIMEOUT_S) as client:
         pass
     with pytest.raises(ValueError, match="closed channel"):
         client.inventory.CreateStockTransaction(REQUEST)
 
 
 def test_under_gevent(scripted: Server) -> None:
-    """With gevent, 50 waiting calls share one thread: together they take little longer than one."""
+    """With gevent waiting calls share one thread: eight are with the server at once, or none is answered."""
     pytest.importorskip("gevent")
-    scripted.servicer.script.extend([lambda _: time.sleep(0.2)] * 8)
+    together = threading.Barrier(8)
+    scripted.servicer.script.extend([lambda _: together.wait(60)] * 8)
     scripted.servicer.script.append(refuse(grpc.StatusCode.NOT_FOUND, info("STOCK_NOT_FOUND")))
     program = Path(__file__).with_name("client_under_gevent.py")
     ended = subprocess.run(
         [sys.executable, str(program), scripted.target],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.split() == ["8", "answered", "together", "StockNotFound"]
+    assert ended.stdout.split() == ["8", "answered", "StockNotFound"]

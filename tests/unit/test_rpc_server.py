@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -69,7 +68,7 @@ def check(channel: grpc.aio.Channel, service: str = "") -> Any:
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
         response_deserializer=health_pb2.HealthCheckResponse.FromString,
     )
-    return ask(health_pb2.HealthCheckRequest(service=service), timeout=5)
+    return ask(health_pb2.HealthCheckRequest(service=service), timeout=60)
 
 
 def watch(channel: grpc.aio.Channel, service: str = "") -> Any:
@@ -78,7 +77,7 @@ def watch(channel: grpc.aio.Channel, service: str = "") -> Any:
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
         response_deserializer=health_pb2.HealthCheckResponse.FromString,
     )
-    return ask(health_pb2.HealthCheckRequest(service=service), timeout=10)
+    return ask(health_pb2.HealthCheckRequest(service=service), timeout=60)
 
 
 # --- address -------------------------------------------------------------------------------------
@@ -146,7 +145,7 @@ async def test_health_knows_its_services(channel: grpc.aio.Channel) -> None:
 async def test_health_of_bytes_that_are_no_message(channel: grpc.aio.Channel, method: str) -> None:
     """Malformed bytes are the caller's fault, without a word of the inside."""
     call: Any = getattr(channel, "unary_unary" if method == "Check" else "unary_stream")
-    answer = call(f"/grpc.health.v1.Health/{method}")(b"\x0a\x7fx", timeout=5)
+    answer = call(f"/grpc.health.v1.Health/{method}")(b"\x0a\x7fx", timeout=60)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await (answer if method == "Check" else answer.read())
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -166,9 +165,8 @@ async def test_watchers_are_told_and_let_go(built: Built, channel: grpc.aio.Chan
     watching = watch(channel)
     assert (await watching.read()).status == NOT_SERVING
     assert await watching.read() is grpc.aio.EOF
-    began_s = time.monotonic()
-    await built.server.stop(30)
-    assert time.monotonic() - began_s < 10
+    async with asyncio.timeout(60):
+        await built.server.stop(3600)
 
 
 # --- reflection and limits -----------------------------------------------------------------------
@@ -179,7 +177,7 @@ async def services_of(made: Built) -> set[str]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{made.port}") as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         asked = [reflection_pb2.ServerReflectionRequest(list_services="")]
-        async for answer in stub.ServerReflectionInfo(iter(asked), timeout=5):
+        async for answer in stub.ServerReflectionInfo(iter(asked), timeout=60):
             return {service.name for service in answer.list_services_response.service}
     return set()
 
@@ -206,7 +204,7 @@ async def test_the_greatest_message(
     """A message of 4 MiB is read (and then judged); one byte more is refused unread."""
     ask: Any = channel.unary_unary(f"/{SERVICES[0]}/GetStock")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await ask(b"\xff" * (MESSAGE_BYTES_MAX + extra_bytes), timeout=10)
+        await ask(b"\xff" * (MESSAGE_BYTES_MAX + extra_bytes), timeout=60)
     assert caught.value.code() is code
 
 
@@ -215,7 +213,7 @@ async def test_the_greatest_message(
 async def test_the_greatest_metadata(channel: grpc.aio.Channel, value_bytes: int, is_taken: bool) -> None:
     """Metadata past their limit are refused by the transport."""
     ask: Any = channel.unary_unary(f"/{SERVICES[0]}/GetStock")
-    called = ask(b"\x0a\x01p", timeout=5, metadata=(("x-long", "v" * value_bytes),))
+    called = ask(b"\x0a\x01p", timeout=60, metadata=(("x-long", "v" * value_bytes),))
     if is_taken:
         await called
         return
@@ -232,14 +230,14 @@ async def test_as_many_calls_as_a_connection_carries(monkeypatch: pytest.MonkeyP
     await built.server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{built.port}") as channel:
         ask: Any = channel.unary_unary(f"/{SERVICES[0]}/GetStock")
-        await ask(b"\x0a\x01p", timeout=10)  # the client has heard of the limit now
+        await ask(b"\x0a\x01p", timeout=60)  # the client has heard of the limit now
         servicer.leave.clear()
-        inside = [asyncio.ensure_future(ask(b"\x0a\x01p", timeout=10)) for _ in range(2)]
+        inside = [asyncio.ensure_future(ask(b"\x0a\x01p", timeout=60)) for _ in range(2)]
         await eventually(lambda: servicer.count == 3, "both are in")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await ask(b"\x0a\x01p", timeout=0.3)
         assert (caught.value.code(), servicer.count) == (grpc.StatusCode.DEADLINE_EXCEEDED, 3)
-        waiting = asyncio.ensure_future(ask(b"\x0a\x01p", timeout=10))
+        waiting = asyncio.ensure_future(ask(b"\x0a\x01p", timeout=60))
         servicer.leave.set()
         assert await asyncio.gather(*inside, waiting) == [b""] * 3
     await built.server.stop(None)
@@ -253,12 +251,12 @@ async def test_a_stopping_server_finishes_what_it_began() -> None:
     await built.server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{built.port}") as channel:
         ask: Any = channel.unary_unary(f"/{SERVICES[0]}/GetStock")
-        begun = asyncio.ensure_future(ask(b"\x0a\x01p", timeout=10))
+        begun = asyncio.ensure_future(ask(b"\x0a\x01p", timeout=60))
         await servicer.came.wait()
-        stopping = asyncio.ensure_future(built.server.stop(10))
+        stopping = asyncio.ensure_future(built.server.stop(60))
         await asyncio.sleep(0.05)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await ask(b"\x0a\x01p", timeout=10)
+            await ask(b"\x0a\x01p", timeout=60)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         servicer.leave.set()
         assert await begun == b""
