@@ -64,7 +64,13 @@ def server(database_url: str) -> Iterator[LaunchedProcess]:
     """The real server as a process of its own, with the payment gateway simulator; see its `address`."""
     with start_process(
         [*INVENTORY_COMMAND, "serve", "--port", "0", UNTIL_STDIN_CLOSES],
-        env={**os.environ, "INVENTORY_DATABASE_URL": database_url},
+        # A gateway that is busy is none that is not there, nor one whose reply is lost.
+        env={
+            **os.environ,
+            "INVENTORY_DATABASE_URL": database_url,
+            "INVENTORY_GATEWAY_CONNECT_TIMEOUT_S": "60",
+            "INVENTORY_GATEWAY_TIMEOUT_S": "60",
+        },
     ) as started:
         yield started
 
@@ -80,5 +86,5 @@ def store(database_url: str) -> str:
 @pytest.fixture
 def client(server: LaunchedProcess, store: str) -> Iterator[inventory_client.Client]:
     """A client of `server`, in `store`."""
-    with inventory_client.connect(server.address, store=store) as connected:
+    with inventory_client.connect(server.address, store=store, timeout_s=60) as connected:
         yield connected

@@ -18,6 +18,7 @@ from inventory_loadtest.plan import RacePlan
 from inventory_loadtest.progress import Progress
 from inventory_loadtest.reading import read_final_state
 from inventory_loadtest.result import RaceResult
+from inventory_loadtest.shopper import CALL_TIMEOUT_S
 
 
 class RaceError(Exception):
@@ -90,7 +91,7 @@ def run_race(
 def _knock(target: str, store: str | None) -> None:
     """See that the server and the store are there, before a thousand carts find out."""
     try:
-        with connect(target, store=store) as client:
+        with connect(target, store=store, timeout_s=CALL_TIMEOUT_S) as client:
             client.inventory.ListStock(v1.ListStockRequest(page_size=1))
     except (InventoryError, ValueError) as error:
         raise RaceError(f"{target}: {error}") from error

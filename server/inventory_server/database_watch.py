@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 import structlog
 
@@ -23,8 +22,10 @@ INTERVAL_S = 1.0
 DEADLINE_S = 3.0
 BACKOFF_S_MIN = 0.25
 BACKOFF_S_MAX = 5.0
-# A database that answers at once is waited for before we say that we are ready.
-FIRST_LOOK_S = 3.0
+# Before we say that we are ready the database is waited for: while it is being looked at, however busy the
+# machine is, and for a moment where it can't be had.
+FIRST_LOOK_S = 30.0
+ABSENCE_S = 3.0
 
 
 class DatabaseWatch:
@@ -49,13 +50,16 @@ class DatabaseWatch:
         self._pools = pools
         self._reader = reader
         self._health = health
-        self._seen = asyncio.Event()
+        self._seen, self._missed = asyncio.Event(), asyncio.Event()
 
     async def first_look(self) -> None:
-        """Wait until the database was seen for the first time, at most FIRST_LOOK_S."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_LOOK_S):
-                await self._seen.wait()
+        """Wait until the database was seen for the first time, or ABSENCE_S after it was not to be had."""
+        looks = [asyncio.create_task(event.wait()) for event in (self._seen, self._missed)]
+        await asyncio.wait(looks, timeout=FIRST_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+        if not self._seen.is_set():
+            await asyncio.wait(looks[:1], timeout=ABSENCE_S)
+        for look in looks:
+            look.cancel()
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -91,6 +95,7 @@ class DatabaseWatch:
                     log.warning("database_setting", advice=advice)
                 return
             except (OperatorError, DatabaseError) as error:
+                self._missed.set()
                 if str(error) != complaint:
                     log.error("database_unavailable", error=str(error))
                     complaint = str(error)

@@ -21,9 +21,10 @@ from typing import IO, Self
 from inventory_server.operator_error import OperatorError
 
 READY_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 15.0  # above the server's own grace time, stop_grace_s
+STOP_TIMEOUT_S = 60.0  # above the server's own grace time, stop_grace_s, on a machine that is busy
 UNTIL_STDIN_CLOSES = "--until-stdin-closes"
 KEPT_LINES = 200
+LAST_WORDS_TIMEOUT_S = 10.0  # a grandchild may keep the pipe of a child that has ended
 INVENTORY_COMMAND = (sys.executable, "-c", "from inventory_client.command import main; main()")
 
 
@@ -127,7 +128,7 @@ def start_process(
     if process.stdin is not None:
         process.stdin.close()
     for reader in readers:
-        reader.join(1.0)
+        reader.join(LAST_WORDS_TIMEOUT_S)
     name = _name(argv)
     if not in_time:
         raise LaunchError(f"{name}: not ready after {ready_timeout_s:g} s")

@@ -91,7 +91,7 @@ def test_a_request_id_with_other_content(client: inventory_client.Client) -> Non
 def test_stores_do_not_see_each_other(client: inventory_client.Client, server: LaunchedProcess) -> None:
     """A product of one store is unmanaged in another; a store that doesn't exist is said not to."""
     client.inventory.CreateStock(units("tea", 1))
-    with inventory_client.connect(server.address) as default:
+    with inventory_client.connect(server.address, timeout_s=60) as default:
         with pytest.raises(inventory_client.StockNotFound):
             default.inventory.GetStock(v1.GetStockRequest(product_id="tea"))
         with pytest.raises(inventory_client.StoreNotFound):
@@ -102,7 +102,7 @@ def test_stores_do_not_see_each_other(client: inventory_client.Client, server: L
 
 async def test_the_aio_client(server: LaunchedProcess, store: str) -> None:
     """connect_aio() means the same: stubs to await, the store, the exceptions."""
-    async with inventory_client.connect_aio(server.address, store=store) as client:
+    async with inventory_client.connect_aio(server.address, store=store, timeout_s=60) as client:
         await client.inventory.CreateStock(units("tea", 1))
         with pytest.raises(inventory_client.StockExists):
             await client.inventory.CreateStock(units("tea", 1))

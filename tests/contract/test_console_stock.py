@@ -209,7 +209,7 @@ def stores(server: LaunchedProcess, database_url: str, shop: Shop) -> Iterator[C
         with psycopg.connect(database_url) as connection:
             for slug in ("north", "south"):
                 connection.execute("INSERT INTO location (store_id, slug) VALUES (%s, %s)", (name, slug))
-        clients.append(inventory_client.connect(server.address, store=name))
+        clients.append(inventory_client.connect(server.address, store=name, timeout_s=60))
         return Shop(clients[-1], name, shop.observer)
 
     yield make

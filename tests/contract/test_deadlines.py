@@ -10,7 +10,7 @@ import pytest
 
 import inventory_client
 from inventory_client import v1
-from support.polling import until
+from support.polling import under_way, until
 from support.shop import Shop, StagedShop, word
 from support.sites import Site
 
@@ -24,10 +24,6 @@ def give_up(call: Any, how: str) -> None:
 
 
 GIVING_UP = pytest.mark.parametrize("how", ["cancel", "deadline"])
-
-
-def timeout_of(how: str) -> float | None:
-    return 1.0 if how == "deadline" else None
 
 
 @pytest.mark.fault(34)
@@ -52,7 +48,8 @@ def test_giving_up_while_queued(shop: Shop, how: str) -> None:
     """A call that waits for its batch is not begun any more once its caller is gone."""
     shop.stock("a", 5)
     with shop.batch_held():
-        call = shop.inventory.ReserveStock.future(shop.reserve_request("gone", ("a", 2)), timeout_of(how))
+        timeout_s = 1.0 if how == "deadline" else None
+        call = shop.inventory.ReserveStock.future(shop.reserve_request("gone", ("a", 2)), timeout_s)
         shop.settle_in()
         give_up(call, how)
         shop.settle_in()
@@ -67,7 +64,7 @@ def test_giving_up_in_the_batch(shop: Shop, how: str) -> None:
     """A call whose transaction runs takes effect; sent again it answers so, and nothing happens twice."""
     shop.stock("gate", 5)
     lead = shop.change_request("gate", "DECREMENT", 2, request_id="mine")
-    with shop.batch_held(lead, timeout_of(how)) as call:
+    with shop.batch_held(lead, deadline=how == "deadline") as call:
         neighbour = shop.inventory.CreateStock.future(v1.CreateStockRequest(product_id="b", quantity=1))
         shop.settle_in()
         give_up(call, how)
@@ -99,7 +96,12 @@ def test_giving_up_while_the_gateway_is_called(staged: StagedShop, how: str, acc
     """The payment goes on without its caller, and its outcome is there to be read."""
     staged.stock("a", 2)
     staged.order("o", ("a", 2))
-    call = staged.checkout.PayOrder.future(staged.pay_request("o", "p", 200), timeout_of(how))
+    request = staged.pay_request("o", "p", 200)
+    call = under_way(
+        lambda deadline_s: staged.checkout.PayOrder.future(request, deadline_s),
+        lambda: staged.purchases,
+        how == "deadline",
+    )
     visit = staged.at_gateway()
     give_up(call, how)
     assert word(staged.pay("o", "p", 200)) == "PROCESSING"
@@ -130,8 +132,12 @@ def test_giving_up_while_a_payment_allocates(hasty: Shop, how: str) -> None:
     hasty.stock("a", 2)
     hasty.order("o", ("a", 2))
     with hasty.observer.level_locked(hasty.store, "a") as holder:
-        call = hasty.checkout.PayOrder.future(hasty.pay_request("o", "p", 200), timeout_of(how))
-        hasty.observer.wait_for_one_blocked_by(holder)
+        request = hasty.pay_request("o", "p", 200)
+        call = under_way(
+            lambda deadline_s: hasty.checkout.PayOrder.future(request, deadline_s),
+            lambda: hasty.observer.is_blocking(holder),
+            how == "deadline",
+        )
         give_up(call, how)
     hasty.wait_for_payment("p", "CAPTURED")
     assert hasty.actions("a") == [("RESERVE", 2)]
@@ -142,16 +148,19 @@ def test_giving_up_while_a_payment_allocates(hasty: Shop, how: str) -> None:
 def test_a_call_without_a_deadline_gets_the_servers(hasty: Shop, hasty_site: Site) -> None:
     """The server's own (0.4 s here) ends a call that would wait for ever, and nothing of it was begun."""
     hasty.stock("a", 5)
+    took_s = []
     with grpc.insecure_channel(hasty_site.address) as channel, hasty.batch_held():
         stub = v1.InventoryServiceStub(channel)
-        began = time.monotonic()
-        with pytest.raises(grpc.RpcError) as raised:
-            stub.ReserveStock(
-                hasty.reserve_request("gone", ("a", 2)), metadata=(("x-inventory-store", hasty.store),)
-            )
+        while not took_s or (min(took_s) > 4 and len(took_s) < 5):  # a pause of the machine is none of ours
+            began = time.monotonic()
+            with pytest.raises(grpc.RpcError) as raised:
+                stub.ReserveStock(
+                    hasty.reserve_request("gone", ("a", 2)), metadata=(("x-inventory-store", hasty.store),)
+                )
+            took_s.append(time.monotonic() - began)
         assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert raised.value.details() == "The deadline passed; send the same call again to learn its outcome."
-        assert 0.35 < time.monotonic() - began < 4.5
+        assert 0.35 < min(took_s) < 4.5
     hasty.change("a", "INCREMENT", 1)
     with hasty.refused("RESERVATION_NOT_FOUND"):
         hasty.reservation("gone")

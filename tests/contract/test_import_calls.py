@@ -302,7 +302,7 @@ def test_an_upload_that_breaks_off(shop: Shop) -> None:
     def half() -> Iterator[v1.ImportStockRequest]:
         for message in messages([row(f"p-{number}", 1) for number in range(1_500)]):
             if message.is_last:
-                gone.wait(20)
+                gone.wait(60)
             yield message
 
     call = shop.inventory.ImportStock.future(half())

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from inventory_client import v1
 from inventory_server.db.embedded import EmbeddedPostgres
 from support.gateway import StagedGateway, serving
 from support.shop import Shop, StagedShop, word
-from support.sites import started
+from support.sites import reserved_address, started
 
 
 def books(ledger: Path, shop: Shop) -> list[tuple[str, str, str]]:
@@ -70,7 +69,8 @@ def test_the_reconciler_finds_out(
 ) -> None:
     """In doubt the payment is PROCESSING and its units are held; the gateway's word ends it, once."""
     answer = begin(hasty, how)
-    assert answer is None or word(answer) == "PROCESSING"
+    # A server that was paused for as long as the gateway is slow finds the answer there.
+    assert answer is None or word(answer) == "PROCESSING" or (how.startswith("slow") and word(answer) == end)
     seen = hasty.numbers("a")
     assert seen == (2, 0, 2) or word(hasty.payment("p")) != "PROCESSING"
 
@@ -94,17 +94,14 @@ def test_a_gateway_that_is_down_keeps_the_units_held(hasty: Shop, ledger: Path) 
     assert hasty.actions("a") == [("RESERVE", 2)]
 
 
-def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return f"127.0.0.1:{found.getsockname()[1]}"
-
-
 @pytest.mark.fault(14)
 def test_a_gateway_that_is_not_there(postgres: EmbeddedPostgres) -> None:
     """Provably never sent: FAILED and released, also when the gateway is back; a new id is a new try."""
-    address = free_address()
-    site = started(postgres, payment_gateway=address, gateway_connect_timeout_s=0.2)
-    with site as up, up.new_store() as (client, store):
+    with (
+        reserved_address() as address,
+        started(postgres, payment_gateway=address, gateway_connect_timeout_s=0.2) as up,
+        up.new_store() as (client, store),
+    ):
         gateway = StagedGateway()
         shop = StagedShop(client, store, up.observer, gateway)
         shop.stock("a", 2)
@@ -118,7 +115,7 @@ def test_a_gateway_that_is_not_there(postgres: EmbeddedPostgres) -> None:
         assert shop.get_order("o").balance_minor == 200
         with serving(gateway, address):
             assert shop.pay("o", "p-1", 200) == failed
-            for number in range(2, 50):  # until the channel has found it
+            for number in range(2, 1_000):  # until the channel has found it
                 call = shop.start_paying("o", f"p-{number}", 200)
                 while not call.done() and not shop.purchases:
                     shop.settle_in()
@@ -173,7 +170,7 @@ def test_what_is_no_answer_is_doubt(postgres: EmbeddedPostgres) -> None:
     gateway = OddGateway()
     with (
         serving(gateway) as address,
-        started(postgres, payment_gateway=address, gateway_timeout_s=0.5, reconcile_interval_s=0.1) as site,
+        started(postgres, payment_gateway=address, reconcile_interval_s=0.1) as site,
         site.shop() as shop,
     ):
         shop.stock("a", 3)

@@ -22,7 +22,7 @@ def asking(reservation_id: str, product_id: str = "a", quantity: int = 1) -> v1.
 
 @pytest.fixture
 async def aio(server: LaunchedProcess, store: str) -> AsyncIterator[AioClient]:
-    async with inventory_client.connect_aio(server.address, store=store, timeout_s=20) as client:
+    async with inventory_client.connect_aio(server.address, store=store, timeout_s=60) as client:
         yield client
 
 
@@ -83,15 +83,16 @@ async def test_a_stream_that_breaks_is_opened_again(shop: Shop, server: Launched
     shop.stock("a", 1_000)
     async with (
         Cuttable.before(server.address) as door,
-        inventory_client.connect_aio(door.address, store=shop.store, timeout_s=20) as client,
+        inventory_client.connect_aio(door.address, store=shop.store, timeout_s=60) as client,
         client.reserve_session() as session,
     ):
         asked = [asyncio.create_task(session.reserve(asking("r-0")))]
         await asyncio.wait(asked)
         for cut in range(3):
-            with shop.observer.level_locked(shop.store, "a"):
+            with shop.observer.level_locked(shop.store, "a") as holder:
                 asked += [asyncio.create_task(session.reserve(asking(f"r-{cut}-{n}"))) for n in range(20)]
-                await asyncio.sleep(0.1)  # they are sent; nobody can be answered
+                # They are sent; nobody can be answered.
+                await asyncio.to_thread(shop.observer.wait_for_one_blocked_by, holder)
                 door.cut()
         answers = await asyncio.gather(*asked)
     assert len({answer.reservation_id for answer in answers}) == 61
@@ -128,7 +129,7 @@ async def test_a_caller_with_more_time_than_an_item_may_have(
 async def test_a_store_that_is_not_there(server: LaunchedProcess) -> None:
     """What is wrong with the stream is told to everybody on it, and a later caller is told anew."""
     async with (
-        inventory_client.connect_aio(server.address, store="nowhere", timeout_s=20) as client,
+        inventory_client.connect_aio(server.address, store="nowhere", timeout_s=60) as client,
         client.reserve_session() as session,
     ):
         for _ in range(2):
@@ -140,9 +141,9 @@ async def test_a_session_that_is_closed(shop: Shop, aio: AioClient) -> None:
     """A close leaves nobody waiting, and nobody comes in after it; the client's close is the session's."""
     shop.stock("a", 1)
     session, other = aio.reserve_session(), aio.reserve_session()
-    with shop.observer.level_locked(shop.store, "a"):
+    with shop.observer.level_locked(shop.store, "a") as holder:
         waiting = asyncio.create_task(told(session.reserve(asking("r"))))
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(shop.observer.wait_for_one_blocked_by, holder)
         await session.close()
         assert await waiting == "UNAVAILABLE"
     await session.close()

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
 
 from inventory_client import v1
 from inventory_server.db.embedded import EmbeddedPostgres
-from inventory_server.launch import INVENTORY_COMMAND
+from inventory_server.launch import INVENTORY_COMMAND, LaunchedProcess
 from support.polling import until
 from support.shop import Shop, StagedShop
 from support.sites import Site, serving_on, started
@@ -23,10 +23,10 @@ from support.sites import Site, serving_on, started
 
 def verify(shop: Shop, *product_ids: str) -> tuple[list[v1.StockViolation], list[v1.VerifyStockResponse]]:
     """Verify page by page; return the violations, and the pages."""
-    pages = [shop.inventory.VerifyStock(v1.VerifyStockRequest(product_ids=product_ids), timeout=30)]
+    pages = [shop.inventory.VerifyStock(v1.VerifyStockRequest(product_ids=product_ids), timeout=60)]
     while pages[-1].next_page_token:
         request = v1.VerifyStockRequest(product_ids=product_ids, page_token=pages[-1].next_page_token)
-        pages.append(shop.inventory.VerifyStock(request, timeout=30))
+        pages.append(shop.inventory.VerifyStock(request, timeout=60))
     return [violation for page in pages for violation in page.violations], pages
 
 
@@ -106,7 +106,7 @@ def test_the_command_line(corrupt_site: Site) -> None:
         options = ["--address", corrupt_site.address, "--store", shop.store]
         return subprocess.run(
             [*INVENTORY_COMMAND, "verify", *options, *arguments],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
     with corrupted(corrupt_site) as shop:
@@ -131,24 +131,25 @@ def test_the_command_line(corrupt_site: Site) -> None:
 
 def test_the_continuous_verification(corrupt_site: Site) -> None:
     """It finds by itself what is broken: one line in the log, and a metric until it is mended."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+
+    def said(server: LaunchedProcess, event: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in server.last_errors if f'"{event}"' in line]
 
     def violation_count(store: str) -> float | None:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{metrics['address']}/metrics", timeout=60) as answer:
             text = answer.read().decode()
         found = re.search(rf'^inventory_invariant_violations{{store="{store}"}} (\S+)$', text, re.MULTILINE)
         return float(found[1]) if found else None
 
     with (
         corrupted(corrupt_site) as shop,
-        serving_on(corrupt_site.database_url, verify_interval_s=0.01, metrics_port=port) as server,
+        serving_on(corrupt_site.database_url, verify_interval_s=0.01, metrics_port=0) as server,
     ):
+        (metrics,) = until(lambda: said(server, "serving_metrics"), "it says where its metrics are")
         until(lambda: violation_count(shop.store) == 1, "the violation is found")
         _rewrite(corrupt_site, shop, 1)
         until(lambda: violation_count(shop.store) == 0, "a round does not find it any more")
-        lines = [json.loads(line) for line in server.last_errors if "invariant_violated" in line]
+        lines = until(lambda: said(server, "invariant_violated"), "it stands in the log")
         (told,) = [line for line in lines if line["store"] == shop.store]
         assert (told["level"], told["law"], told["product_id"], told["version"]) == (
             "error", "log-replays", "a", 2,

@@ -8,9 +8,18 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from inventory_server.db import embedded
+from inventory_server.db import connection, embedded
 from inventory_server.db.stores import create_store
+from inventory_server.engine import batcher
 from support.engine import Database, sabotaged
+
+
+@pytest.fixture(autouse=True)
+def _locks_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that a test holds for as long as its machine likes ends no batch that waits for it."""
+    monkeypatch.setitem(connection._ENGINE_SETTINGS, "lock_timeout", "60s")
+    monkeypatch.setitem(connection._ENGINE_SETTINGS, "statement_timeout", "60s")
+    monkeypatch.setattr(batcher, "BATCH_TIMEOUT_S", 60.0)
 
 
 @pytest.fixture(scope="session")

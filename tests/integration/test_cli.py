@@ -32,7 +32,7 @@ def inventory(*args: str, **settings: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -126,7 +126,7 @@ def test_sigterm_ends_a_server_with_status_0(database_url: str) -> None:
     """SIGTERM is the order to stop, and stopping in order is success."""
     argv = [*INVENTORY_COMMAND, "serve", "--port", "0", "--payment-gateway", "none", UNTIL_STDIN_CLOSES]
     started = start_process(argv, env={**os.environ, "INVENTORY_DATABASE_URL": database_url})
-    with inventory_client.connect(started.address) as client:
+    with inventory_client.connect(started.address, timeout_s=60) as client:
         client.inventory.ListStock(v1.ListStockRequest())
     assert started.stop() == 0
 
@@ -141,7 +141,7 @@ def test_port_in_use_is_one_line(server: LaunchedProcess, database_url: str) -> 
 
 def test_ephemeral_server_is_a_whole_one() -> None:
     """`ephemeral_server` gives an address that answers, with stock of nobody else, and takes payments."""
-    with ephemeral_server() as address, inventory_client.connect(address) as client:
+    with ephemeral_server() as address, inventory_client.connect(address, timeout_s=60) as client:
         product = f"p-{uuid.uuid4().hex}"
         client.inventory.CreateStock(v1.CreateStockRequest(product_id=product, quantity=3))
         listed = client.inventory.ListStock(v1.ListStockRequest()).stocks
@@ -177,6 +177,6 @@ def test_a_hint_for_people_follows_the_ready_line(database_url: str, order: sign
         hint = "".join(said).partition("<<'END'\n")[2].partition("  END")[0].replace("\n  ", "\n").strip()
         tried = subprocess.run([sys.executable, "-c", hint], capture_output=True, text=True, check=False)
         process.send_signal(order)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert tried.returncode == 0, tried.stderr
     assert "HELD" in tried.stdout

@@ -338,7 +338,7 @@ def test_who_comes_second_waits(empty_database_url: str) -> None:
         assert not done.is_set()
         assert first.execute("SELECT to_regclass('stock')").fetchone() == (None,)
         first.execute("SELECT pg_advisory_unlock(%s)", [_LOCK_KEY])
-        waiting.result(20)
+        waiting.result(60)
         assert first.execute("SELECT to_regclass('stock')").fetchone() == ("stock",)
 
 

@@ -158,17 +158,17 @@ class Observer:
             self.wait_for_one_blocked_by(holder)
             holder.commit()
 
+    def is_blocking(self, holder: psycopg.Connection) -> bool:
+        """Whether a backend waits for a lock of `holder`."""
+        row = self._connection.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid)))",
+            (holder.info.backend_pid,),
+        ).fetchone()
+        return bool(row and row[0])
+
     def wait_for_one_blocked_by(self, holder: psycopg.Connection) -> None:
         """Wait until a backend waits for a lock of `holder`."""
-        pid = holder.info.backend_pid
-
-        def blocked() -> bool:
-            row = self._connection.execute(
-                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid)))", (pid,)
-            ).fetchone()
-            return bool(row and row[0])
-
-        until(blocked, "a batch waits for the lock")
+        until(lambda: self.is_blocking(holder), "a batch waits for the lock")
 
     def close(self) -> None:
         self._connection.close()

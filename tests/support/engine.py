@@ -18,9 +18,9 @@ from inventory_server.engine.batcher import BatchLimits
 from inventory_server.engine.engine import Engine
 from inventory_server.engine.reads import Reader
 from support.database import holding
+from support.polling import WAIT_S
 from support.world import replay
 
-WAIT_S = 20.0
 GATE = 4711
 
 # What a test makes the database do, told by the reason of a stock transaction or the order_id of a hold:

@@ -12,8 +12,8 @@ from typing import Any
 import grpc
 
 from inventory_client import v1
+from support.polling import WAIT_S
 
-WAIT_S = 20.0
 _R = v1.GatewayResult
 
 
@@ -137,9 +137,9 @@ class ToldGateway(StagedGateway):
 
 @contextmanager
 def serving(gateway: v1.PaymentGatewayServiceServicer, address: str = "127.0.0.1:0") -> Iterator[str]:
-    """Serve a gateway on the loopback; yield its address."""
+    """Serve a gateway on the loopback, also at an address that is reserved; yield its address."""
     with ThreadPoolExecutor(max_workers=32, thread_name_prefix="gateway") as pool:
-        server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
+        server = grpc.server(pool, options=[("grpc.so_reuseport", 1)])
         v1.add_PaymentGatewayServiceServicer_to_server(gateway, server)
         port = server.add_insecure_port(address)
         server.start()

@@ -15,7 +15,7 @@ import inventory_client
 from inventory_client import v1
 from support.database import GATE, Observer
 from support.gateway import StagedGateway, Visit
-from support.polling import until
+from support.polling import under_way, until
 from support.refusals import Refusal
 
 AUTHORIZE = v1.PaymentKind.PAYMENT_KIND_AUTHORIZE
@@ -465,13 +465,13 @@ class Shop:
         self.inventory.BatchGetStock(v1.BatchGetStockRequest(product_ids=["nothing"]))
 
     @contextmanager
-    def batch_held(self, lead: Any | None = None, timeout_s: float | None = None) -> Iterator[Any]:
+    def batch_held(self, lead: Any | None = None, *, deadline: bool = False) -> Iterator[Any]:
         """Stop the store's batches: what arrives in the block is decided together, in order, after it.
 
         Args:
             lead: a request to CreateStockTransaction for product `gate` that is in the batch held; None: one
                 that means nothing.
-            timeout_s: its deadline.
+            deadline: its call has one, which may be over at any time.
         Yields: its call.
         """
         product_ids = [GATE]
@@ -479,9 +479,11 @@ class Shop:
             self.stock(GATE, 1)
         with self.observer.level_locked(self.store, GATE) as holder:
             request = lead or self.change_request(GATE, "INCREMENT", 1)
-            call = self.inventory.CreateStockTransaction.future(request, timeout_s)
-            self.observer.wait_for_one_blocked_by(holder)
-            yield call
+            yield under_way(
+                lambda deadline_s: self.inventory.CreateStockTransaction.future(request, deadline_s),
+                lambda: self.observer.is_blocking(holder),
+                deadline,
+            )
             self.settle_in()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from inventory_server.db.stores import create_store
 from inventory_server.launch import INVENTORY_COMMAND, UNTIL_STDIN_CLOSES, LaunchedProcess, start_process
 from support.database import Observer
 from support.shop import Shop
+
+# A gateway that is busy is none that is not there, nor one whose reply is lost.
+PATIENT = {"gateway_connect_timeout_s": 60, "gateway_timeout_s": 60}
 
 
 class Site(NamedTuple):
@@ -56,7 +60,19 @@ def started(postgres: EmbeddedPostgres, **settings: object) -> Iterator[Site]:
 
 
 def serving_on(database_url: str, **settings: object) -> LaunchedProcess:
-    """Start a server, or one more, on a database; a context manager that stops it."""
-    given = {f"INVENTORY_{key.upper()}": str(value) for key, value in settings.items()}
+    """Start a server, or one more, on a database; a context manager that stops it.
+
+    It has all the time for its gateway unless a setting says otherwise.
+    """
+    given = {f"INVENTORY_{key.upper()}": str(value) for key, value in {**PATIENT, **settings}.items()}
     env = {**os.environ, "INVENTORY_DATABASE_URL": database_url, **given}
     return start_process([*INVENTORY_COMMAND, "serve", "--port", "0", UNTIL_STDIN_CLOSES], env=env)
+
+
+@contextmanager
+def reserved_address() -> Iterator[str]:
+    """Keep a port that nobody listens on; only a server that shares its port can take it meanwhile."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{kept.getsockname()[1]}"

@@ -36,6 +36,8 @@ BATCH_TIMEOUT_S = 15.0
 BACKOFF_S_MIN = 0.002
 BACKOFF_S_MAX = 0.25
 RESCUE_TIMEOUT_S = 2.0
+# So long before their deadline callers are told that the outcome can't be found out.
+ANSWER_MARGIN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ class Batcher:
         pg_xact_status is no way to ask: after a crash transaction ids are used again.
         """
         loop = asyncio.get_running_loop()
-        until = max(entry.deadline for entry in entries) - 0.1
+        until = max(entry.deadline for entry in entries) - ANSWER_MARGIN_S
         number = 0
         while True:
             left_s = until - loop.time()

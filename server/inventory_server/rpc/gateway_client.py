@@ -64,6 +64,8 @@ class GrpcGateway:
         need_loopback(address.rpartition(":")[0], "payment gateway")
         self._connect_timeout_s = connect_timeout_s
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        # The first payment need not wait for the connection, nor fail where the machine is slow to make it.
+        self._channel.get_state(try_to_connect=True)
         self._stub = PaymentGatewayServiceStub(self._channel)
         self._methods: dict[OperationKind, Callable[..., Awaitable[Any]]] = {
             kind: getattr(self._stub, kind.value.capitalize()) for kind in OperationKind
