@@ -8,6 +8,8 @@ INSTALLED := $(VENV)/.installed
 ORDERS ?=
 ARGS ?=
 WORKERS ?= auto
+# Where `make bench` writes; OUT=bench keeps the result in the repository.
+OUT ?= reports
 # Which fault cases `make test` runs: quick or all; which of them `make faults` does, and with what chance.
 FAULTS ?= quick
 CASE ?=
@@ -25,8 +27,8 @@ help: ## Show this list
 
 setup: $(INSTALLED) ## Make the environment in .venv, or bring it up to date
 
-bench: $(INSTALLED) ## Measure the service beside raw SQL and an empty call; ARGS=--quick takes 2 minutes
-	@$(BIN)/inventory bench --json reports/bench.json --report reports/bench.html $(ARGS)
+bench: $(INSTALLED) ## Measure the service beside raw SQL and an empty call; ARGS=--quick takes 2 minutes, all 30
+	@$(BIN)/inventory bench --json $(OUT)/bench.json --report $(OUT)/bench.html $(ARGS)
 
 demo: $(INSTALLED) ## Run the race and prove it; ORDERS=file.csv replays real orders
 	@$(BIN)/inventory demo $(if $(ORDERS),--orders "$(ORDERS)")

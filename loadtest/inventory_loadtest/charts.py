@@ -10,9 +10,15 @@ import html
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 SPAN = 1000
 """Width and height of the SVG's own coordinates."""
+_LABEL_SHARE = 0.13
+"""Of a narrow plot's width, what a label takes."""
+
+_Ticks = Sequence[tuple[float, str]]
+"""(where in 0..1, text)."""
 
 
 def ticks(least: float, most: float, count: int = 5) -> list[float]:
@@ -31,6 +37,27 @@ def log_ticks(least: float, most: float) -> list[float]:
     decades = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
     factors = (1,) if len(decades) > 5 else (1, 3)
     return [value for d in decades for f in factors if least <= (value := f * 10**d) <= most]
+
+
+class LogScale:
+    """A logarithmic scale over values, as shares of a track; what isn't above 0 stands at its begin."""
+
+    def __init__(self, values: Iterable[float]) -> None:
+        found = [value for value in values if value > 0] or [1.0]
+        self.least, self.most = min(found) / 1.1, max(found) * 1.1
+
+    def at(self, value: float) -> float:
+        if value <= 0:
+            return 0.0
+        return min(1.0, max(0.0, math.log(value / self.least) / math.log(self.most / self.least)))
+
+    @property
+    def ticks(self) -> list[float]:
+        return log_ticks(self.least, self.most)
+
+    def drawn(self, unit: str) -> str:
+        """The scale below the tracks of a `.rows`."""
+        return scale((self.at(tick), f"{number(tick)}{unit}") for tick in self.ticks)
 
 
 def number(value: float) -> str:
@@ -60,10 +87,14 @@ def stacked_steps(
         upper = [(x_at(x), sum(values[: index + 1]) / y_most) for x, values in points]
         lower = [(x_at(x), sum(values[:index]) / y_most) for x, values in points]
         outline = [*_corners(upper), *reversed(_corners(lower))]
-        shape = "L".join(f"{x * SPAN:.1f} {(1 - y) * SPAN:.1f}" for x, y in outline)
-        paths.append(f'<path class="area {name}" d="M{shape}Z"/>')
+        paths.append(f'<path class="area {name}" d="M{_path(outline)}Z"/>')
     y_ticks = [(value / y_most, number(value)) for value in ticks(0, y_most, 4)]
     x_ticks = [(x_at(value), number(value)) for value in ticks(x_least, x_most)]
+    return _plot("".join(paths), x_ticks, y_ticks, x_label, y_label)
+
+
+def _plot(shapes: str, x_ticks: _Ticks, y_ticks: _Ticks, x_label: str, y_label: str, dots: str = "") -> str:
+    """Shapes of the SVG's coordinates between two axes, with HTML over them."""
     grid = "".join(
         f'<line x1="0" x2="{SPAN}" y1="{(1 - y) * SPAN:.1f}" y2="{(1 - y) * SPAN:.1f}"/>' for y, _ in y_ticks
     )
@@ -74,8 +105,48 @@ def stacked_steps(
     return (
         f'<figure><figcaption>{html.escape(y_label)}</figcaption><div class="plot">'
         f'<svg viewBox="0 0 {SPAN} {SPAN}" preserveAspectRatio="none" aria-hidden="true">'
-        f"{''.join(paths)}{grid}</svg>{labels}</div><figcaption>{html.escape(x_label)}</figcaption></figure>"
+        f"{shapes}{grid}</svg>{dots}{labels}</div><figcaption>{html.escape(x_label)}</figcaption></figure>"
     )
+
+
+class Curve(NamedTuple):
+    """A line of a plot.
+
+    Attributes:
+        name: text.
+        css: a class.
+        points: (x, lowest, middle, highest), by x, above 0.
+    """
+
+    name: str
+    css: str
+    points: Sequence[tuple[float, float, float, float]]
+
+
+def curves(lines: Sequence[Curve], *, x_label: str, y_label: str) -> str:
+    """Draw lines with their bands over two logarithmic axes, and a legend. Returns: HTML."""
+    x_scale = LogScale(point[0] for line in lines for point in line.points)
+    y_scale = LogScale(value for line in lines for point in line.points for value in point[1:])
+    shapes, dots, legend = [], [], []
+    for name, css, points in lines:
+        middle = [(x_scale.at(x), y_scale.at(mid)) for x, _, mid, _ in points]
+        band = [(x_scale.at(x), y_scale.at(low)) for x, low, _, _ in points]
+        band += [(x_scale.at(x), y_scale.at(high)) for x, _, _, high in reversed(points)]
+        shapes.append(f'<path class="band {css}" d="M{_path(band)}Z"/>')
+        shapes.append(f'<path class="curve {css}" d="M{_path(middle)}"/>')
+        dots += [f'<i class="dot {css}" style="left:{x:.2%};bottom:{y:.2%}"></i>' for x, y in middle]
+        legend.append(f'<li><i class="{css}"></i>{html.escape(name)}</li>')
+    x_ticks: list[tuple[float, str]] = []
+    for x in sorted({point[0] for line in lines for point in line.points}):
+        if not x_ticks or x_scale.at(x) - x_ticks[-1][0] >= _LABEL_SHARE:
+            x_ticks.append((x_scale.at(x), number(x)))
+    y_ticks = [(y_scale.at(value), number(value)) for value in y_scale.ticks]
+    plot = _plot("".join(shapes), x_ticks, y_ticks, x_label, y_label, "".join(dots))
+    return f'<ul class="legend">{"".join(legend)}</ul>{plot}'
+
+
+def _path(points: Iterable[tuple[float, float]]) -> str:
+    return "L".join(f"{x * SPAN:.1f} {(1 - y) * SPAN:.1f}" for x, y in points)
 
 
 def _corners(line: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -22,6 +22,7 @@ _TEMPLATE = Path(__file__).with_name("report.html")
 _CARTS_DRAWN_MAX = 5_000
 _PRODUCTS_SHOWN = 12
 _VIOLATIONS_SHOWN = 20
+_SHOWN_MS_LEAST = 0.01
 _STEPS = (Step.CREATE_CART, Step.ADD_ITEMS, Step.CHECKOUT, Step.PAY, Step.POLL)
 _FATE_TEXTS = {
     Fate.PAID: "paid",
@@ -212,24 +213,19 @@ def _latency(history: Iterable[Event]) -> tuple[str, str]:
     shown = {step: sorted(by_step[step]) for step in _STEPS if step in by_step}
     if not shown:
         return "Nothing was called.", ""
-    least = max(0.01, min(ms[0] for ms in shown.values()))
-    most = max(least * 10, *(ms[-1] for ms in shown.values()))
-
-    def at(ms: float) -> float:
-        return math.log(max(ms, least) / least) / math.log(most / least)
-
+    scale = charts.LogScale(max(_SHOWN_MS_LEAST, ms[end]) for ms in shown.values() for end in (0, -1))
     rows = []
     for step, ms in shown.items():
         p50, p99 = percentile(ms, 50) or 0.0, percentile(ms, 99) or 0.0
         marks: list[tuple[str, float, float | None]] = [
-            ("whole", at(ms[0]), at(ms[-1])),
-            ("most", at(percentile(ms, 5) or 0.0), at(percentile(ms, 95) or 0.0)),
-            ("mid", at(p50), None),
-            ("tail", at(p99), None),
+            ("whole", scale.at(ms[0]), scale.at(ms[-1])),
+            ("most", scale.at(percentile(ms, 5) or 0.0), scale.at(percentile(ms, 95) or 0.0)),
+            ("mid", scale.at(p50), None),
+            ("tail", scale.at(p99), None),
         ]
         value = f"{charts.number(p50)} / {charts.number(p99)} ms, {len(ms):,} calls"
         rows.append(charts.row(step, marks, value))
-    rows.append(charts.scale((at(ms), f"{charts.number(ms)} ms") for ms in charts.log_ticks(least, most)))
+    rows.append(scale.drawn(" ms"))
     text = (
         "From a call's first attempt to its last answer, as the cart waited for it; PayOrder has the payment "
         "gateway's time in it. Band: 90 of 100 calls. Green: half of them were faster (p50); amber: 99 of "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -20,11 +20,18 @@ _HOT_TABLE = "stock_level"
 _COUNTED_BY = "reservation"
 
 
-def measure_bloat(place: Place, changes: int, proof: Proof, console: Console) -> dict[str, Any]:
-    """Let callers of one session change one product so often, in a place where nobody has yet.
+class Bloat(NamedTuple):
+    """The figures by key, and the tables before and after, as the bench's JSON has them."""
 
-    Returns: the figures, by key; the raw of the first has the tables before and after.
-    """
+    figures: dict[str, Any]
+    tables: dict[str, Any]
+
+
+NOT_MEASURED = Bloat({}, {})
+
+
+def measure_bloat(place: Place, changes: int, proof: Proof, console: Console) -> Bloat:
+    """Let callers of one session change one product so often, in a place where nobody has yet."""
     before = measured.tables(place.url)
     done = _change(place, changes, console)
     after = _counted(place, before, done)
@@ -32,7 +39,6 @@ def measure_bloat(place: Place, changes: int, proof: Proof, console: Console) ->
         proof.check(place.server.address, done)
     hot_before, hot = before[_HOT_TABLE], after[_HOT_TABLE]
     updates = hot["updates"] - hot_before["updates"]
-    raw = {"changes": done, "updates_of_the_row": updates, "before": before, "after": after}
     figures = {
         "bloat": (
             f"{_HOT_TABLE} with its indexes, after {done:,} changes of one of 10,001 products / before",
@@ -43,10 +49,11 @@ def measure_bloat(place: Place, changes: int, proof: Proof, console: Console) ->
             (hot["hot_updates"] - hot_before["hot_updates"]) / max(1, updates),
         ),
     }
-    return {
-        key: Found(Figure(key, what, None, lambda _: 0.0), [value]).as_json(raw if key == "bloat" else {})
+    found = {
+        key: Found(Figure(key, what, None, lambda _: 0.0), [value]).as_json({})
         for key, (what, value) in figures.items()
     }
+    return Bloat(found, {"changes": done, "row_updates": updates, "before": before, "after": after})
 
 
 def _change(place: Place, changes: int, console: Console) -> int:

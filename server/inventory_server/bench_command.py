@@ -13,7 +13,7 @@ from rich.console import Console
 from inventory_loadtest.bench import imports, pressure, stages, suite
 from inventory_loadtest.bench.display import bars, print_table
 from inventory_loadtest.bench.report import write_report
-from inventory_server.bench_bloat import measure_bloat
+from inventory_server.bench_bloat import NOT_MEASURED, measure_bloat
 from inventory_server.bench_outcome import Proof, begin, outcome_of
 from inventory_server.bench_place import Place, bench_place, bench_server, narrow_server
 from inventory_server.db import grown
@@ -46,7 +46,7 @@ def bench(
     for path in filter(None, (json_file, report)):
         need_writable(path)
     begun, proof = begin(quick=quick), Proof()
-    bloat: dict[str, Any] = {}
+    bloat = NOT_MEASURED
     with bench_place(console) as place:
         results = _run(stages.headline(place.load, place.raw, seconds=QUICK_S if quick else FULL_S), console)
         if not quick:
@@ -57,7 +57,8 @@ def bench(
                     bloat = measure_bloat(fresh, changes, proof, console)
         with console.status("verifying"):
             outcome = begun | outcome_of(place, results, proof)
-    outcome["figures"] |= bloat
+    outcome["figures"] |= bloat.figures
+    outcome["bloat"] = bloat.tables
     print_table(outcome, console)
     if json_file:
         json_file.write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")

@@ -353,6 +353,27 @@ async def test_all_queues_together_have_a_bound(database: Database) -> None:
             assert verdict.entry.level.available == 46
 
 
+async def test_a_flooded_store_keeps_no_other_waiting(database: Database) -> None:
+    """While one store's batch is held up and its queue is full, another is decided, batch after batch."""
+    quiet = f"{database.store}-quiet"
+    create_store(database.url, quiet)
+    async with running_engine(database.url, queue_commands_max=3) as (engine, _):
+        for store in (database.store, quiet):
+            await engine.change(store, CreateStock("a", 50), deadline_s=20)
+        with database.level_locked("a") as holder:
+            flood = [start(engine, database.store, minus("a"))]
+            await eventually(lambda: database.blocked(holder), "the flooded store's batch waits")
+            flood += [start(engine, database.store, minus("a")) for _ in range(3)]
+            await asyncio.sleep(0)
+            for left in (49, 48, 47):
+                verdict = await engine.change(quiet, minus("a"), deadline_s=20)
+                assert verdict.entry.level.available == left
+            with pytest.raises(Overloaded):
+                await engine.change(database.store, minus("a"), deadline_s=20)
+            assert not any(task.done() for task in flood)
+        await asyncio.gather(*flood)
+
+
 async def test_an_unknown_store_gets_no_queue(database: Database) -> None:
     """A store that does not exist is refused before anything is queued for it."""
     async with running_engine(database.url) as (engine, _):

@@ -28,7 +28,6 @@ PROVED = {
         "contract/test_order_lists.py::test_a_page_fits_into_a_message",
     "inventory_server.engine.reservation_reads.LINES_MAX":
         "contract/test_reservation_lists.py::test_a_page_of_many_lines_is_short",
-    "inventory_server.rpc.edge.CALLS_MAX": "unit/test_edge.py::test_the_door_holds_so_many_at_once",
     "inventory_server.rpc.gateway_client.ANSWER_BYTES_MAX":
         "unit/test_gateway_client.py::test_what_is_no_answer_is_doubt",
     "inventory_server.rpc.status.SHORTAGES_BYTES_MAX":

@@ -11,7 +11,8 @@ import grpc
 import pytest
 
 import inventory_client
-from inventory_loadtest.bench import pressure
+from inventory_loadtest import charts
+from inventory_loadtest.bench import curves, display, pressure
 from inventory_loadtest.bench.figures import Figure, Found, at_least, at_most
 from inventory_loadtest.bench.load import Tally, closed_loop, open_loop
 from inventory_loadtest.bench.sample import Sample
@@ -119,3 +120,41 @@ def test_a_share_of_the_peak() -> None:
     peak(2)
     half(2)
     assert asked == [None, 50.0]
+
+
+def rounds(per_s: float, p99_ms: float) -> list[dict[str, float]]:
+    sample = Sample.of(10, 1.0, [p99_ms / 1000]).as_json()
+    return [sample | {"per_s": per_s * factor, "asked_per_s": per_s} for factor in (1, 0.5, 2)]
+
+
+def test_the_curves_of_a_page() -> None:
+    """Measurements of one kind are a curve over their carts; one alone is none."""
+    samples = {
+        "reserve_hot_64": rounds(2_000, 50),
+        "reserve_hot_1": rounds(200, 5),
+        "raw_hot_64": rounds(90, 1),
+    }
+    page = curves.over_carts(samples)
+    assert page.count('class="curve ours"') == 2, "answers a second, and p99"
+    assert 'class="curve raw"' not in page
+    assert curves.over_rates(samples) == ""
+    samples = {"open_25": rounds(500, 4), "open_50": rounds(1_000, 9), "open_raw_50": rounds(45, 70)}
+    page = curves.over_rates(samples)
+    assert page.count('class="dot ours"') == 2 and page.count('class="dot raw"') == 1
+    assert curves.over_carts(samples) == ""
+
+
+def test_the_middle_of_batches() -> None:
+    """The bound that half of the batches are within; none of none."""
+    assert display.middle_size({"1": 5, "2": 0, "4": 4, "8": 1}) == 1
+    assert display.middle_size({"1": 4, "2": 0, "4": 5, "8": 1}) == 4
+    assert display.middle_size({}) == 0
+
+
+def test_a_logarithmic_scale() -> None:
+    """Equal ratios are equal distances; what isn't above 0 stands at the begin, what is beyond at the end."""
+    scale = charts.LogScale([1, 100])
+    assert scale.at(10) == pytest.approx(0.5)
+    assert scale.at(10) - scale.at(1) == pytest.approx(scale.at(100) - scale.at(10))
+    assert (scale.at(0), scale.at(-1), scale.at(10**9)) == (0, 0, 1)
+    assert charts.LogScale([]).at(1) == pytest.approx(0.5)

@@ -16,7 +16,16 @@ from inventory_client.v1 import inventory_service_pb2 as pb
 from inventory_client.v1 import stock_pb2
 from inventory_server.domain.errors import InsufficientStock, Shortage, StockNotFound
 from inventory_server.engine.errors import DatabaseUnavailable, DeadlinePassed
-from inventory_server.rpc.edge import CALL_TIMEOUT_S_MAX, QUIET_S, SETTLE_S_MAX, Call, Edge
+from inventory_server.rpc.edge import (
+    CALL_TIMEOUT_S_MAX,
+    CALLS_MAX,
+    QUIET_S,
+    SETTLE_S_MAX,
+    STORE_CALLS_MAX,
+    STORE_KEY,
+    Call,
+    Edge,
+)
 from inventory_server.rpc.status import DETAILS_KEY, INTERNAL_MESSAGE
 
 SERVICE = pb.DESCRIPTOR.services_by_name["InventoryService"]
@@ -316,6 +325,32 @@ async def test_the_door_holds_so_many_at_once() -> None:
         leave.set()
         assert len(await asyncio.gather(*inside)) == 2
         await door.call()
+
+
+async def test_a_store_takes_not_all_the_places() -> None:
+    """At store_calls_max a store's call is taken; one past it is OVERLOADED, another store's is answered."""
+    came, leave = asyncio.Semaphore(0), asyncio.Event()
+    assert STORE_CALLS_MAX < CALLS_MAX
+
+    async def wait(_request: Any, call: Call) -> Any:
+        came.release()
+        if call.store_id == "flooded":
+            await leave.wait()
+        return pb.GetStockResponse()
+
+    flooded = ((STORE_KEY, "flooded"),)
+    async with opened(Edge(store_calls_max=2)) as door:
+        door.servicer.act = wait
+        inside = [asyncio.ensure_future(door.call(metadata=flooded)) for _ in range(2)]
+        await came.acquire()
+        await came.acquire()
+        info, _ = details(await door.refused(metadata=flooded))
+        assert info.reason == "OVERLOADED"
+        await door.call(metadata=((STORE_KEY, "quiet"),))
+        leave.set()
+        await asyncio.gather(*inside)
+        await door.call(metadata=flooded)
+        assert not door.edge._inside_by_store, "who has left is forgotten"
 
 
 async def test_a_draining_door_lets_go_of_those_inside_and_refuses_the_rest(door: Door) -> None:

@@ -45,6 +45,12 @@ def print_table(outcome: dict[str, Any], console: Console) -> None:
         f"{outcome['generator_cpu_share_max']:.0%} of a core",
         soft_wrap=True,
     )
+    middle = middle_size(outcome["batch_sizes"])
+    console.print(
+        f"  {outcome['batches']:,} batches, half of them of {middle:,} commands or fewer; "
+        f"{outcome['retries']:,} run again; load {outcome['load_average_ended']:.1f} at the end",
+        soft_wrap=True,
+    )
     held, acknowledged = outcome["units_allocated"], outcome["units_acknowledged"]
     style = "red" if outcome["violations"] or outcome["acknowledged_missing"] else "green"
     console.print(
@@ -54,6 +60,16 @@ def print_table(outcome: dict[str, Any], console: Console) -> None:
     )
     for violation in outcome["violations_first"]:
         console.print(f"  {violation}", style="red", markup=False)
+
+
+def middle_size(sizes: dict[str, int]) -> int:
+    """The bound that half of the batches are within, of how many there are by bound; 0 of none."""
+    seen, half = 0, sum(sizes.values()) / 2
+    for bound, count in sizes.items():
+        seen += count
+        if seen >= half:
+            return int(bound)
+    return 0
 
 
 def number(value: float) -> str:

@@ -1,15 +1,15 @@
-"""The report of a bench: its figures beside their goals, throughput, latencies, batch sizes; one page."""
+"""The report of a bench: its figures beside their goals, curves, batch sizes, tables; one page."""
 
 from __future__ import annotations
 
 import html
-import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from inventory_loadtest import charts
+from inventory_loadtest.bench.curves import over_carts, over_rates
 from inventory_loadtest.bench.display import number
 from inventory_loadtest.page import render_page
 
@@ -23,6 +23,8 @@ _CARDS = {
     "batch": "times raw SQL: batches of 1,000",
     "tail_256": "p99 / p50, 256 carts",
     "idle": "times raw SQL and an empty call, one caller: p50",
+    "import": "of the rows/s of COPY: imports",
+    "overload": "of the peak at ten times as much",
     "memory_mb": "MB: the server at its largest",
 }
 
@@ -43,6 +45,9 @@ def render(outcome: dict[str, Any]) -> str:
         lead=_lead(outcome),
         cards=_cards(outcome),
         goals=_goals(outcome["figures"]),
+        curves=over_carts(samples),
+        open_loop=over_rates(samples),
+        bloat=_bloat(outcome.get("bloat") or {}),
         throughput=_throughput(samples),
         latency=_latency(samples),
         batches=f"{outcome['batches']:,} batches, {outcome['retries']:,} of them run again.",
@@ -86,7 +91,7 @@ def _goals(figures: dict[str, Any]) -> str:
         shown[key] = (low, median, high)
     if not shown:
         return ""
-    scale = _Scale([value for values in shown.values() for value in values] + [0.5, 2.0])
+    scale = charts.LogScale([value for values in shown.values() for value in values] + [0.5, 2.0])
     rows = []
     for key, (low, median, high) in shown.items():
         figure = figures[key]
@@ -102,7 +107,7 @@ def _goals(figures: dict[str, Any]) -> str:
 
 def _throughput(samples: dict[str, list[dict[str, float]]]) -> str:
     rates = {name: [each["per_s"] for each in rounds] for name, rounds in samples.items()}
-    scale = _Scale([value for values in rates.values() for value in values])
+    scale = charts.LogScale([value for values in rates.values() for value in values])
     rows = [
         charts.row(
             name,
@@ -117,7 +122,7 @@ def _throughput(samples: dict[str, list[dict[str, float]]]) -> str:
 
 def _latency(samples: dict[str, list[dict[str, float]]]) -> str:
     middle = {name: _median_round(rounds) for name, rounds in samples.items()}
-    scale = _Scale([each[key] for each in middle.values() for key in ("p50_ms", "p999_ms")])
+    scale = charts.LogScale([each[key] for each in middle.values() for key in ("p50_ms", "p999_ms")])
     rows = [
         charts.row(
             name,
@@ -140,11 +145,32 @@ def _sizes(sizes: dict[str, int]) -> str:
     return "".join(rows)
 
 
+def _bloat(found: dict[str, Any]) -> str:
+    if not found:
+        return ""
+    before, after = found["before"], found["after"]
+    shown = [name for name, table in after.items() if table["inserts"] or table["updates"]][:8]
+    scale = charts.LogScale([table["size_kib"] for tables in (before, after) for table in tables.values()])
+    rows = []
+    for name in shown:
+        was, now = before.get(name, {"size_kib": 0})["size_kib"], after[name]["size_kib"]
+        marks = [("wanted", 0.0, scale.at(now)), ("stocked", scale.at(was), None)]
+        rows.append(charts.row(name, marks, f"{was:,} to {now:,} KiB"))
+    return (
+        "<section><h2>What a product that everybody wants does to its tables</h2>"
+        f'<p class="muted">{found["changes"]:,} changes of one product, {found["row_updates"]:,} updates of '
+        "its row (a batch makes one). The line: with indexes before; the bar: after. stock_level is the "
+        'hot one; the others are the log and the reservations themselves. Logarithmic.</p><div class="rows">'
+        f"{''.join(rows)}{scale.drawn(' KiB')}</div></section>"
+    )
+
+
 def _place(outcome: dict[str, Any]) -> str:
     machine, settings = outcome["machine"], outcome["settings"]
     facts = {
         "machine": f"{machine['cores']} cores, {machine['processor']}; {machine['system']}",
-        "load average at the start": f"{machine['load_average_begun']:.2f}",
+        "load average": f"{machine['load_average_begun']:.2f} at the start, "
+        f"{outcome['load_average_ended']:.2f} at the end",
         "Python": machine["python"],
         **machine["packages"],
         **settings,
@@ -157,19 +183,3 @@ def _place(outcome: dict[str, Any]) -> str:
 def _median_round(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
     """The round whose rate is the middle one."""
     return sorted(rounds, key=lambda each: each["per_s"])[len(rounds) // 2]
-
-
-class _Scale:
-    """A logarithmic scale over values above 0."""
-
-    def __init__(self, values: Iterable[float]) -> None:
-        found = [value for value in values if value > 0]
-        self.least, self.most = min(found) / 1.1, max(found) * 1.1
-
-    def at(self, value: float) -> float:
-        span = math.log(self.most / self.least)
-        return min(1.0, max(0.0, math.log(value / self.least) / span)) if value > 0 else 0.0
-
-    def drawn(self, unit: str) -> str:
-        ticks = charts.log_ticks(self.least, self.most)
-        return charts.scale((self.at(tick), f"{charts.number(tick)}{unit}") for tick in ticks)

@@ -39,6 +39,8 @@ QUIET_S = 0.25
 SETTLE_S_MAX = 1.0
 # Calls inside the server at once; one more is OVERLOADED. The engine's queues have bounds of their own.
 CALLS_MAX = 8_192
+# Of one store's callers among them: however many call, others find room.
+STORE_CALLS_MAX = 6_144
 
 _log = structlog.get_logger("inventory_server.rpc")
 
@@ -104,6 +106,7 @@ class Edge:
         write_timeout_s: how long a stream's caller may take to make room for a message; then the answer is
             OVERLOADED.
         calls_max: calls inside at once.
+        store_calls_max: those of one store among them.
     """
 
     def __init__(
@@ -112,11 +115,14 @@ class Edge:
         call_timeout_s: float = CALL_TIMEOUT_S,
         write_timeout_s: float = WRITE_TIMEOUT_S,
         calls_max: int = CALLS_MAX,
+        store_calls_max: int = STORE_CALLS_MAX,
     ) -> None:
         self.call_timeout_s = call_timeout_s
         self.write_timeout_s = write_timeout_s
         self.calls_max = calls_max
+        self.store_calls_max = store_calls_max
         self.calls_inside = 0
+        self._inside_by_store: dict[str, int] = {}
         self._unary_inside = 0
         self._is_draining = False
         self._emptied = asyncio.Event()
@@ -142,6 +148,21 @@ class Edge:
         # No event tells that nothing has happened.
         while (wait_s := min(self._last_answered_s + QUIET_S, until_s) - now_s()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(wait_s)
+
+    def _enter(self, store_id: str) -> str:
+        """Take a place of a store's, to be left again. Raises: Overloaded."""
+        inside = self._inside_by_store.get(store_id, 0)
+        if inside >= self.store_calls_max:
+            raise Overloaded
+        self._inside_by_store[store_id] = inside + 1
+        return store_id
+
+    def _leave(self, store_id: str | None) -> None:
+        if store_id is None:
+            return
+        self._inside_by_store[store_id] -= 1
+        if not self._inside_by_store[store_id]:
+            del self._inside_by_store[store_id]
 
     def add_service(self, server: grpc.aio.Server, servicer: object, descriptor: ServiceDescriptor) -> None:
         """Let every method of a service be called.
@@ -170,7 +191,7 @@ class Edge:
         parse, violations, act = method.parse, method.violations, method.act
 
         async def handle(data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
-            timeout = None
+            timeout = entered = None
             self.calls_inside += 1
             self._unary_inside += 1
             try:
@@ -181,6 +202,7 @@ class Edge:
                 broken += violations(request)
                 if broken:
                     raise InvalidFields(broken)
+                entered = self._enter(store_id)
                 remaining_s = context.time_remaining()
                 deadline_s = self.call_timeout_s if remaining_s is None else _left_s(remaining_s)
                 call = Call(store_id, min(deadline_s, CALL_TIMEOUT_S_MAX), actor)
@@ -191,6 +213,7 @@ class Edge:
             except Exception as error:
                 refusal = _refusal(method.name, error, timeout)
             finally:
+                self._leave(entered)
                 self.calls_inside -= 1
                 self._unary_inside -= 1
                 self._last_answered_s = time.monotonic()
@@ -205,7 +228,7 @@ class Edge:
         """The same for a method with a stream on either side, or on both."""
 
         async def handle(given: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes | None:
-            timeout = None
+            timeout = entered = None
             self.calls_inside += 1
             try:
                 if self.calls_inside > self.calls_max or self._is_draining:
@@ -216,6 +239,7 @@ class Edge:
                     broken += method.violations(request)
                 if broken:
                     raise InvalidFields(broken)
+                entered = self._enter(store_id)
                 remaining_s = context.time_remaining()
                 deadline_s = math.inf if remaining_s is None else _left_s(remaining_s)
                 call = Call(store_id, deadline_s, actor, min(deadline_s, self.call_timeout_s))
@@ -230,6 +254,7 @@ class Edge:
             except Exception as error:
                 refusal = _refusal(method.name, error, timeout)
             finally:
+                self._leave(entered)
                 self.calls_inside -= 1
             return await context.abort(*refusal)
 
