@@ -7,13 +7,14 @@ import pytest
 from inventory_server.engine.closing import PATIENCE, Closing
 
 WAIT_S_MAX = 0.005
+ENOUGH_MAX = 512
 
 
 class Store:
     """Callers who come back `pace_s` apart, and batches that take `batch_s`."""
 
     def __init__(self, pace_s: float, batch_s: float) -> None:
-        self.closing = Closing(WAIT_S_MAX)
+        self.closing = Closing(WAIT_S_MAX, ENOUGH_MAX)
         self.now = 100.0
         self.pace_s, self.batch_s = pace_s, batch_s
 
@@ -39,7 +40,7 @@ class Store:
 
 def test_nobody_waits_where_nobody_was_answered() -> None:
     """The first caller of all starts a batch at once."""
-    assert Closing(WAIT_S_MAX).wait(1, 100.0)[1] == 0
+    assert Closing(WAIT_S_MAX, ENOUGH_MAX).wait(1, 100.0)[1] == 0
 
 
 def test_a_lone_caller_never_waits() -> None:
@@ -142,7 +143,17 @@ def test_callers_who_never_come_back_are_soon_not_waited_for() -> None:
 
 def test_a_bound_of_nothing_turns_it_off() -> None:
     """With a bound of 0 a batch takes what is there."""
-    closing = Closing(0.0)
+    closing = Closing(0.0, ENOUGH_MAX)
     closing.answered(64, 99.0, 100.0)
     closing.came(100.0)
     assert closing.wait(1, 100.0)[1] == 0
+
+
+def test_a_batch_that_holds_enough_waits_for_nobody() -> None:
+    """Two callers with a thousand items each: those of one do not wait for the other's, one less does."""
+    store = Store(pace_s=0.0, batch_s=0.050)
+    store.rounds(2 * ENOUGH_MAX)
+    store.come(ENOUGH_MAX - 1)
+    assert store.wait(ENOUGH_MAX - 1) == (ENOUGH_MAX, pytest.approx(WAIT_S_MAX))
+    store.come(1)
+    assert store.wait(ENOUGH_MAX) == (ENOUGH_MAX, 0)

@@ -88,7 +88,7 @@ class Batcher:
         self._task: asyncio.Task[None] | None = None
         self._enough = asyncio.Event()
         self._enough_count = 0
-        self._closing = Closing(limits.linger_s_max)
+        self._closing = Closing(limits.linger_s_max, -(-limits.commands_max // 2))
         self.taken_count = 0
         # How the next batch is loaded: right either way, and cheaper where it is as the last one was.
         self._is_wide = True
@@ -143,7 +143,7 @@ class Batcher:
         if wait_s <= 0:
             return
         self._enough.clear()
-        self._enough_count = min(enough, self._limits.commands_max)
+        self._enough_count = enough
         timer = loop.call_later(wait_s, self._enough.set)
         await self._enough.wait()
         timer.cancel()

@@ -18,10 +18,13 @@ class Closing:
 
     Args:
         wait_s_max: after an answer nobody waits longer than this for others.
+        enough_max: where so many wait, 1 and up, nobody waits for more: of what they cost in all, what a
+            batch costs by itself is little.
     """
 
-    def __init__(self, wait_s_max: float) -> None:
+    def __init__(self, wait_s_max: float, enough_max: int) -> None:
         self._wait_s_max = wait_s_max
+        self._enough_max = enough_max
         # Callers that were answered and may be back any moment.
         self._returning = 0
         self._answered_at = self._came_at = 0.0
@@ -58,6 +61,7 @@ class Closing:
         """
         everyone = waiting + self._returning
         enough = everyone if everyone * self._pace_s <= self._batch_s else (everyone + 1) // 2
+        enough = min(enough, self._enough_max)
         left_s = self._answered_at + self._wait_s_max - now
         return enough, left_s if enough > waiting and left_s > self._pace_s else 0.0
 
