@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,58 +12,52 @@ import pytest
 from inventory_loadtest.plan import synthetic_plan
 from inventory_loadtest.race import run_race
 from inventory_server.db.migrate import migrate
-from inventory_server.launch import (
-    INVENTORY_COMMAND,
-    UNTIL_STDIN_CLOSES,
-    LaunchedProcess,
-    gateway_simulator,
-    start_process,
-)
-
-
-def serve(database_url: str, gateway: str, port: str) -> LaunchedProcess:
-    options = ["--port", port, "--payment-gateway", gateway, UNTIL_STDIN_CLOSES]
-    # Where the gateway can't be reached in time a payment is FAILED; a slow machine takes long after a start.
-    patience = {"INVENTORY_GATEWAY_CONNECT_TIMEOUT_S": "8"}
-    env = {**os.environ, **patience, "INVENTORY_DATABASE_URL": database_url}
-    return start_process([*INVENTORY_COMMAND, "serve", *options], env=env)
-
-
-def wait_for_purchases(ledger: Path, count: int) -> None:
-    until = time.monotonic() + 60
-    while not ledger.exists() or len(ledger.read_text().splitlines()) < count:
-        assert time.monotonic() < until, f"the race came to no {count} purchases"
-        time.sleep(0.02)
+from inventory_server.launch import LaunchedProcess, gateway_simulator
+from support.gateway import GatedGateway, serving
+from support.sites import reserved_address, serving_on
 
 
 @pytest.mark.fault(6)
 def test_a_server_killed_in_a_race(empty_database_url: str, tmp_path: Path) -> None:
     """Killed twice in mid-race and started again: nothing acknowledged is lost, nothing is sold twice."""
     # A database of its own: another server's reconciler would ask its own gateway about our payments.
-    database_url = empty_database_url
-    migrate(database_url)
+    migrate(empty_database_url)
     ledger = tmp_path / "ledger.jsonl"
     plan = synthetic_plan("race", carts=300, stock=150, products=5, lines=2, split_share=0.3, carts_per_s=50)
-    with gateway_simulator(["--ledger", str(ledger), "--latency-ms", "100"]) as gateway:
-        servers = [serve(database_url, gateway.address, "0")]
-        address = servers[0].address
+    with (
+        gateway_simulator(["--ledger", str(ledger), "--latency-ms", "100"]) as simulator,
+        closing(GatedGateway(simulator.address)) as gate,
+        serving(gate) as gateway,
+        reserved_address() as address,
+        ThreadPoolExecutor(1) as killer,
+    ):
 
+        def serve() -> LaunchedProcess:
+            return serving_on(
+                empty_database_url,
+                payment_gateway=gateway,
+                gateway_timeout_s=10,
+                port=address.rpartition(":")[2],
+                reuse_port=True,
+            )
+
+        servers = [serve()]
         killed_at: list[float] = []
 
         def kill_and_start_again() -> None:
             for purchases in (10, 40):  # both in mid-race: payments are in flight, carts still arrive
-                wait_for_purchases(ledger, purchases)
-                killed_at.append(time.monotonic())
+                killed_at.append(gate.wait_for_one_kept(purchases))
                 servers[-1].process.kill()
                 servers[-1].stop()
-                servers.append(serve(database_url, gateway.address, address.rpartition(":")[2]))
+                servers.append(serve())
+            gate.open()
 
-        killer = threading.Thread(target=kill_and_start_again)
-        killer.start()
         try:
+            killing = killer.submit(kill_and_start_again)
             result = run_race(plan, address, ledger=ledger)
+            killing.result()
         finally:
-            killer.join()
+            gate.open()
             servers[-1].stop()
     figures = result.figures()
     assert result.violations == []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import queue
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -133,6 +136,48 @@ class ToldGateway(StagedGateway):
             "requires-action": _R.GATEWAY_RESULT_REQUIRES_ACTION,
         }.get(how, _R.GATEWAY_RESULT_ACCEPTED)
         return v1.Outcome(result=result, gateway_reference=request.payment_id)
+
+
+class GatedGateway(v1.PaymentGatewayServiceServicer):
+    """Hands what comes on to another gateway, but keeps purchases when so many have passed. Close it."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.insecure_channel(address)
+        self._behind = v1.PaymentGatewayServiceStub(self._channel)
+        self._changed = threading.Condition()
+        self._came_count = 0
+        self._passing_count: float = 0
+
+    def wait_for_one_kept(self, passing_count: int) -> float:
+        """Let so many purchases pass, and wait until there is one more; return when it was (monotonic)."""
+        with self._changed:
+            self._passing_count = passing_count
+            self._changed.notify_all()
+            is_there = self._changed.wait_for(lambda: self._came_count > passing_count, WAIT_S)
+            assert is_there, f"only {self._came_count} purchases came"
+            return time.monotonic()
+
+    def open(self) -> None:
+        """Let everything pass."""
+        with self._changed:
+            self._passing_count = math.inf
+            self._changed.notify_all()
+
+    def Purchase(self, request: v1.PurchaseRequest, context: Any) -> v1.PurchaseResponse:  # noqa: N802
+        with self._changed:
+            self._came_count += 1
+            number = self._came_count
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: number <= self._passing_count)
+        return self._behind.Purchase(request)
+
+    def GetOperation(  # noqa: N802
+        self, request: v1.GetOperationRequest, context: Any
+    ) -> v1.GetOperationResponse:
+        return self._behind.GetOperation(request)
+
+    def close(self) -> None:
+        self._channel.close()
 
 
 @contextmanager

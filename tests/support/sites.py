@@ -59,14 +59,14 @@ def started(postgres: EmbeddedPostgres, **settings: object) -> Iterator[Site]:
         observer.close()
 
 
-def serving_on(database_url: str, **settings: object) -> LaunchedProcess:
+def serving_on(database_url: str, *, port: str = "0", **settings: object) -> LaunchedProcess:
     """Start a server, or one more, on a database; a context manager that stops it.
 
     It has all the time for its gateway unless a setting says otherwise.
     """
     given = {f"INVENTORY_{key.upper()}": str(value) for key, value in {**PATIENT, **settings}.items()}
     env = {**os.environ, "INVENTORY_DATABASE_URL": database_url, **given}
-    return start_process([*INVENTORY_COMMAND, "serve", "--port", "0", UNTIL_STDIN_CLOSES], env=env)
+    return start_process([*INVENTORY_COMMAND, "serve", "--port", port, UNTIL_STDIN_CLOSES], env=env)
 
 
 @contextmanager
