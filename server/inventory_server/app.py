@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import structlog
+import uvloop
 
 from inventory_server import launch, welcome
 from inventory_server.config import Settings, without_password
@@ -51,7 +52,7 @@ def run(
             payment_gateway = gateway_address or settings.payment_gateway
             Workers(settings, database_url.result(), payment_gateway, worker_command).run()
             return 0
-        asyncio.run(_serve(settings, database_url.result(), gateway_address, beside))
+        uvloop.run(_serve(settings, database_url.result(), gateway_address, beside))
     return 0
 
 

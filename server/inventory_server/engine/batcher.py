@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ class Batcher:
 
     def put(self, entry: Entry) -> None:
         self._queue.append(entry)
-        self._closing.came(asyncio.get_running_loop().time())
+        self._closing.came(time.monotonic())
         if len(self._queue) >= self._enough_count:
             self._enough.set()
         if self._task is None:
@@ -116,15 +117,14 @@ class Batcher:
             self._task.cancel()
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while self._queue:
                 await self._linger()
                 entries = self._take()
                 if entries:
-                    begun = loop.time()
+                    begun = time.monotonic()
                     await self._decide_or_fail(entries)
-                    self._closing.answered(len(entries), begun, loop.time())
+                    self._closing.answered(len(entries), begun, time.monotonic())
         finally:
             self._task = None
 
@@ -139,7 +139,7 @@ class Batcher:
     async def _linger(self) -> None:
         """Wait for those who were just answered, a few milliseconds at most; a lone caller never waits."""
         loop = asyncio.get_running_loop()
-        enough, wait_s = self._closing.wait(len(self._queue), loop.time())
+        enough, wait_s = self._closing.wait(len(self._queue), time.monotonic())
         if wait_s <= 0:
             return
         self._enough.clear()
@@ -148,7 +148,7 @@ class Batcher:
         await self._enough.wait()
         timer.cancel()
         if len(self._queue) < self._enough_count:
-            self._closing.waited_in_vain(loop.time())
+            self._closing.waited_in_vain(time.monotonic())
 
     def _take(self) -> list[Entry]:
         """Take what one transaction may hold, in arrival order; those who gave up are passed over."""

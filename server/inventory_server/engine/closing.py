@@ -14,7 +14,9 @@ PATIENCE = 4
 
 
 class Closing:
-    """What one store's callers were seen to do. Times are the event loop's, in seconds.
+    """What one store's callers were seen to do.
+
+    Times are those of time.monotonic(), in seconds: the event loop's are whole milliseconds.
 
     Args:
         wait_s_max: after an answer nobody waits longer than this for others.
