@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from math import ceil
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 
 from inventory_client.errors import DeadlineExceeded, Internal, InventoryError, Unavailable, error_of
 from inventory_client.v1.inventory_service_pb2 import ReserveStockRequest
@@ -31,7 +31,7 @@ LINES_MAX = 10_000
 """Lines of one message's reservations together, as the server takes them."""
 BACKOFF_S_MIN = 0.1
 BACKOFF_S_MAX = 2.0
-ITEM_TIMEOUT_S_MAX = 300.0
+ITEM_TIMEOUT_S_MAX = 300
 
 
 def parts(requests: Iterable[ReserveStockRequest]) -> Iterator[list[ReserveStockRequest]]:
@@ -120,19 +120,16 @@ class ReserveSession:
             raise ValueError("the session is closed")
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         loop = asyncio.get_running_loop()
-        asked = _Asked(item_of("", request), loop.create_future(), loop.time() + timeout_s)
-        name = asked.item.item_id = next(self._names)
+        name = next(self._names)
+        asked = _Asked(item_of(name, request), loop.create_future(), loop.time() + timeout_s)
         self._asked[name] = asked
         self._send(name)
+        # A fraction of what asyncio.timeout costs.
+        timer = loop.call_later(timeout_s, _pass_deadline, asked, request, timeout_s)
         try:
-            async with asyncio.timeout(timeout_s):
-                return await asked.answer
-        except TimeoutError as error:
-            message = f"no verdict within {timeout_s:g} s"
-            raise DeadlineExceeded(
-                message, code=grpc.StatusCode.DEADLINE_EXCEEDED, request=request
-            ) from error
+            return await asked.answer
         finally:
+            timer.cancel()
             self._asked.pop(name, None)
             self._unsent.pop(name, None)
 
@@ -206,8 +203,11 @@ class ReserveSession:
                 break
             del self._unsent[name]
             line_count += len(asked.item.lines)
-            left_s = min(ITEM_TIMEOUT_S_MAX, max(0.001, asked.until_s - now_s))
-            asked.item.timeout.CopyFrom(Duration(seconds=int(left_s), nanos=int(left_s % 1 * 1e9)))
+            # Rounded up: those that are waited for equally long have a timer together at the server.
+            tenths = min(10 * ITEM_TIMEOUT_S_MAX, max(1, ceil(10 * (asked.until_s - now_s))))
+            timeout = asked.item.timeout
+            timeout.seconds, tenths = divmod(tenths, 10)
+            timeout.nanos = tenths * 100_000_000
             items.append(asked.item)
         return items
 
@@ -236,3 +236,11 @@ class ReserveSession:
         for asked in self._asked.values():
             if not asked.answer.done():
                 asked.answer.set_exception(error)
+
+
+def _pass_deadline(asked: _Asked, request: ReserveStockRequest, timeout_s: float) -> None:
+    if not asked.answer.done():
+        message = f"no verdict within {timeout_s:g} s"
+        asked.answer.set_exception(
+            DeadlineExceeded(message, code=grpc.StatusCode.DEADLINE_EXCEEDED, request=request)
+        )
