@@ -21,7 +21,7 @@ _COUNTED_BY = "reservation"
 
 
 class Bloat(NamedTuple):
-    """The figures by key, and the tables before and after, as the bench's JSON has them."""
+    """The figures by key; the tables before and after, and how fast it went, as the bench's JSON has them."""
 
     figures: dict[str, Any]
     tables: dict[str, Any]
@@ -33,7 +33,8 @@ NOT_MEASURED = Bloat({}, {})
 def measure_bloat(place: Place, changes: int, proof: Proof, console: Console) -> Bloat:
     """Let callers of one session change one product so often, in a place where nobody has yet."""
     before = measured.tables(place.url)
-    done = _change(place, changes, console)
+    slices = _change(place, changes, console)
+    done = slices[-1]["changes"]
     after = _counted(place, before, done)
     with console.status("verifying"):
         proof.check(place.server.address, done)
@@ -53,18 +54,21 @@ def measure_bloat(place: Place, changes: int, proof: Proof, console: Console) ->
         key: Found(Figure(key, what, None, lambda _: 0.0), [value]).as_json({})
         for key, (what, value) in figures.items()
     }
-    return Bloat(found, {"changes": done, "row_updates": updates, "before": before, "after": after})
+    tables = {"before": before, "after": after}
+    return Bloat(found, {"changes": done, "row_updates": updates, "slices": slices, **tables})
 
 
-def _change(place: Place, changes: int, console: Console) -> int:
-    """Make changes until there are so many. Returns: how many are acknowledged."""
-    done = 0
+def _change(place: Place, changes: int, console: Console) -> list[dict[str, Any]]:
+    """Make changes until there are so many. Returns: slice by slice how many were acknowledged by then."""
+    done, slices = 0, []
     with bars(console) as shown:
         task = shown.add_task("bloat", total=changes, now="changes of one product")
         while done < changes:
-            done += place.load(SLICE_S, kind="stream", callers=CALLERS).units_held
+            sample = place.load(SLICE_S, kind="stream", callers=CALLERS)
+            done += sample.units_held
+            slices.append({"changes": done, "per_s": round(sample.per_s), "p99_ms": sample.p99_ms})
             shown.update(task, completed=min(done, changes))
-    return done
+    return slices
 
 
 def _counted(place: Place, before: dict[str, Any], changes: int) -> dict[str, dict[str, Any]]:

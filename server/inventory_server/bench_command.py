@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from inventory_loadtest.bench import imports, pressure, stages, suite
+from inventory_loadtest.bench import h2load, imports, pressure, stages, suite
 from inventory_loadtest.bench.display import bars, print_table
 from inventory_loadtest.bench.report import write_report
 from inventory_server.bench_bloat import NOT_MEASURED, measure_bloat
@@ -56,7 +56,7 @@ def bench(
                 with bench_place(console) as fresh:
                     bloat = measure_bloat(fresh, changes, proof, console)
         with console.status("verifying"):
-            outcome = begun | outcome_of(place, results, proof)
+            outcome = begun | outcome_of(place, results, proof, quick=quick)
     outcome["figures"] |= bloat.figures
     outcome["bloat"] = bloat.tables
     print_table(outcome, console)
@@ -76,6 +76,7 @@ def _whole(place: Place, proof: Proof, console: Console) -> list[suite.StageResu
             stages.carts_growth(place.load, seconds=FULL_S),
             stages.orders(place.load, seconds=FULL_S),
             pressure.open_loop(place.load, place.raw, seconds=FULL_S),
+            *filter(None, [h2load.stage(place.load, seconds=FULL_S)]),
         ],
         console,
     )

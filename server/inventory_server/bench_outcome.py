@@ -60,7 +60,9 @@ def begin(*, quick: bool) -> dict[str, Any]:
     }
 
 
-def outcome_of(place: Place, results: Sequence[suite.StageResult], found: Proof) -> dict[str, Any]:
+def outcome_of(
+    place: Place, results: Sequence[suite.StageResult], found: Proof, *, quick: bool = False
+) -> dict[str, Any]:
     """The figures, and whether everything holds.
 
     Args:
@@ -74,7 +76,7 @@ def outcome_of(place: Place, results: Sequence[suite.StageResult], found: Proof)
         "settings": measured.settings(place.url),
         "figures": {
             **{key: figure for result in results for key, figure in _figures(result).items()},
-            "memory_mb": stages.memory(place.peak_mb()).as_json({}),
+            "memory_mb": stages.memory(place.peak_mb(), quick=quick).as_json({}),
         },
         "load_average_ended": os.getloadavg()[0],
         "generator_cpu_share_max": max((sample.generator_cpu_share for sample in samples), default=0.0),

@@ -12,7 +12,7 @@ import pytest
 
 import inventory_client
 from inventory_loadtest import charts
-from inventory_loadtest.bench import curves, display, pressure
+from inventory_loadtest.bench import curves, display, h2load, pressure
 from inventory_loadtest.bench.figures import Figure, Found, at_least, at_most
 from inventory_loadtest.bench.load import Tally, closed_loop, open_loop
 from inventory_loadtest.bench.sample import Sample
@@ -142,6 +142,14 @@ def test_the_curves_of_a_page() -> None:
     page = curves.over_rates(samples)
     assert page.count('class="dot ours"') == 2 and page.count('class="dot raw"') == 1
     assert curves.over_carts(samples) == ""
+    slices = [{"changes": n * 1_000, "per_s": 5_000, "p99_ms": 20} for n in (1, 2, 3)]
+    assert curves.over_changes(slices).count('class="dot ours"') == 3
+
+
+def test_what_h2load_is_given_and_says() -> None:
+    """A message is framed as gRPC does; an answer that was none has no latency."""
+    assert h2load.framed(b"abc") == b"\0\0\0\0\3abc"
+    assert h2load.latencies("17\t200\t1500\n18\t503\t10\n19\t200\t2000\n") == [0.0015, 0.002]
 
 
 def test_the_middle_of_batches() -> None:

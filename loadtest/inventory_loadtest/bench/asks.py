@@ -41,14 +41,15 @@ class Products:
         return [f"{self._name}-{number}" for number in self._random.sample(range(self._count), count)]
 
 
-def _request(products: Products) -> v1.ReserveStockRequest:
+def reservation(products: Products) -> v1.ReserveStockRequest:
+    """A request for one unit of one of them."""
     line = v1.LineRequest(product_id=products.next(), quantity=1)
     return v1.ReserveStockRequest(reservation_id=inventory_client.new_id(), lines=[line], never_expires=True)
 
 
 def reserve(client: inventory_client.AioClient, products: Products) -> Ask:
     async def ask() -> int:
-        await client.inventory.ReserveStock(_request(products))
+        await client.inventory.ReserveStock(reservation(products))
         return 1
 
     return ask
@@ -77,7 +78,7 @@ def echo(client: inventory_client.AioClient, products: Products, path: str = ECH
     )
 
     async def ask() -> int:
-        await method(_request(products))
+        await method(reservation(products))
         return 1
 
     return ask
@@ -115,7 +116,7 @@ def stream(client: inventory_client.AioClient, products: Products) -> Ask:
     session = client.reserve_session()
 
     async def ask() -> int:
-        await session.reserve(_request(products))
+        await session.reserve(reservation(products))
         return 1
 
     return ask

@@ -1,4 +1,4 @@
-"""The curves of a bench's page: throughput and latency over carts, and latency over the rate of arrival."""
+"""The curves of a bench's page: over carts, over the rate of arrival, over the changes of a product."""
 
 from __future__ import annotations
 
@@ -61,6 +61,16 @@ def over_rates(samples: Samples) -> str:
         '<section><h2>At a fixed rate of arrival</h2><p class="muted">At 25, 50, 75 and 90 of 100 of what '
         "closed loops reached in the same round. A latency counts from when the call was meant to go: "
         f"that it was sent late is counted.</p>{plot}</section>"
+    )
+
+
+def over_changes(slices: Sequence[Mapping[str, float]]) -> str:
+    """Draw how fast a product is reserved as its log grows, by 64 callers of one session."""
+    by_changes = {each["changes"]: [each] for each in slices}
+    line = charts.Curve("reservations a second", "ours", _points(by_changes, "per_s"))
+    tail = charts.Curve("p99, ms", "tail", _points(by_changes, "p99_ms"))
+    return charts.curves(
+        [line, tail], x_label="changes of the product so far", y_label="answers a second; milliseconds"
     )
 
 

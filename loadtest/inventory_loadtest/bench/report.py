@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inventory_loadtest import charts
-from inventory_loadtest.bench.curves import over_carts, over_rates
+from inventory_loadtest.bench.curves import over_carts, over_changes, over_rates
 from inventory_loadtest.bench.display import number
 from inventory_loadtest.page import render_page
 
@@ -161,7 +161,7 @@ def _bloat(found: dict[str, Any]) -> str:
         f'<p class="muted">{found["changes"]:,} changes of one product, {found["row_updates"]:,} updates of '
         "its row (a batch makes one). The line: with indexes before; the bar: after. stock_level is the "
         'hot one; the others are the log and the reservations themselves. Logarithmic.</p><div class="rows">'
-        f"{''.join(rows)}{scale.drawn(' KiB')}</div></section>"
+        f"{''.join(rows)}{scale.drawn(' KiB')}</div>{over_changes(found['slices'])}</section>"
     )
 
 

@@ -108,9 +108,10 @@ def workers(one: Load, several: Load, count: int, *, seconds: int) -> Stage:
     return Stage(f"{count} workers", measures, figures, seconds)
 
 
-def memory(peak_mb: float) -> Found:
+def memory(peak_mb: float, *, quick: bool) -> Found:
     """The server's largest resident size, after all stages."""
-    what = "MB, the server's largest resident size, after all of this"
+    carts = 256 if quick else max(CARTS)
+    what = f"MB, the server's largest resident size, after up to {carts:,} carts and all else of this run"
     return Found(Figure("memory_mb", what, at_most(250), lambda _: peak_mb), [peak_mb])
 
 
