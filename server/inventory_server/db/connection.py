@@ -39,6 +39,10 @@ _ROLLBACK: Step = (Statement.of("ROLLBACK", "ROLLBACK"), ())
 # before it, and then be aborted by what that one did.
 _LOCK = Statement.of("lock_store", "SELECT pg_advisory_lock(hashtextextended(%(store_id)s, 0))")
 _UNLOCK = Statement.of("unlock_store", "SELECT pg_advisory_unlock(hashtextextended(%(store_id)s, 0))")
+# A backend that is ended while its COMMIT waits for a synchronous standby leaves a transaction that everybody
+# sees and no standby has. Whoever finds it there may only read, and a read-only COMMIT waits for nobody; this
+# writes behind it, and so returns when all of it has arrived (docs/decisions/0032).
+_MARK = "SELECT pg_logical_emit_message(true, 'inventory', 'settled')"
 # "cached plan must not change result type", and a prepared statement that is gone: the next connection
 # prepares afresh.
 _STALE = frozenset({"0A000", "26000"})
@@ -262,10 +266,11 @@ class EngineConnections:
                     await connection.close()
 
     async def lay_to_rest(self, lost: EngineConnection, timeout_s: float) -> None:
-        """End the backend behind a lost connection, so that what it did is settled either way.
+        """End the backend behind a lost connection, so that what it did is settled either way, and durable.
 
         Its pid alone could by now be another's, so its start time is compared too. Done under the login's
-        own role: the service's may not end the login's backends. Raises: Unavailable where it still runs.
+        own role: the service's may not end the login's backends. Raises: Unavailable where it still runs, or
+        what was committed is not yet where it has to be.
         """
         await lost.close()
         conninfo = connection_string(self._database_url, {}, "inventory rescue")
@@ -279,6 +284,7 @@ class EngineConnections:
                         (max(1, int(timeout_s * 1000)), lost.pid, lost.backend_start),
                     )
                     row = await cursor.fetchone()
+                    await rescuer.execute(_MARK)
         except (psycopg.Error, TimeoutError) as error:
             raise Unavailable(f"the old backend could not be ended: {error}") from error
         if row is not None and not row[0]:

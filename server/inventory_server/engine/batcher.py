@@ -91,6 +91,8 @@ class Batcher:
         self._enough_count = 0
         self._closing = Closing(limits.linger_s_max, -(-limits.commands_max // 2))
         self.taken_count = 0
+        # A connection that was lost, while its backend may still run or what it committed be on its way.
+        self._lost: EngineConnection | None = None
         # How the next batch is loaded: right either way, and cheaper where it is as the last one was.
         self._is_wide = True
 
@@ -131,7 +133,10 @@ class Batcher:
     async def _decide_or_fail(self, entries: list[Entry]) -> None:
         """A defect of our own must leave nobody waiting, nor end the task that others wait for."""
         try:
-            await self._decide(entries)
+            if self._lost is None or await self._lay_to_rest(RESCUE_TIMEOUT_S):
+                await self._decide(entries)
+            else:
+                _fail(entries, DatabaseUnavailable())
         except Exception as defect:
             log.exception("batch_failed", store=self._store_id, commands=len(entries))
             _fail(entries, defect)
@@ -188,7 +193,8 @@ class Batcher:
                 in_doubt = in_doubt or attempt.commit_sent
                 _mark_in_doubt(entries, attempt)
                 log.warning("connection_lost", store=self._store_id, commit_sent=attempt.commit_sent)
-                if not await self._settle(lost.connection, entries):
+                self._lost = lost.connection
+                if not await self._settle(entries):
                     _fail(entries, CommitOutcomeUnknown() if in_doubt else DatabaseUnavailable())
                     return
             except Unavailable as unavailable:
@@ -222,10 +228,11 @@ class Batcher:
             finally:
                 timer.cancel()
 
-    async def _settle(self, lost: EngineConnection, entries: list[Entry]) -> bool:
+    async def _settle(self, entries: list[Entry]) -> bool:
         """End the lost connection's backend, so that a re-run under the same ids finds what it did.
 
         It is tried once at least, though every caller may have given up: the backend may sit on its locks.
+        What can't be settled while they wait is before the next batch, which must not take it for durable.
         pg_xact_status is no way to ask: after a crash transaction ids are used again.
         """
         loop = asyncio.get_running_loop()
@@ -233,19 +240,23 @@ class Batcher:
         number = 0
         while True:
             left_s = until - loop.time()
-            try:
-                await self._connections.lay_to_rest(
-                    lost, min(RESCUE_TIMEOUT_S, left_s) if left_s > 0 else RESCUE_TIMEOUT_S
-                )
-            except Unavailable as error:
-                log.warning("rescue_failed", store=self._store_id, error=str(error))
-            else:
+            if await self._lay_to_rest(min(RESCUE_TIMEOUT_S, left_s) if left_s > 0 else RESCUE_TIMEOUT_S):
                 return True
             pause_s = _backoff_s(number)
             if loop.time() + pause_s >= until:
                 return False
             await asyncio.sleep(pause_s)
             number += 1
+
+    async def _lay_to_rest(self, timeout_s: float) -> bool:
+        assert self._lost is not None
+        try:
+            await self._connections.lay_to_rest(self._lost, timeout_s)
+        except Unavailable as error:
+            log.warning("rescue_failed", store=self._store_id, error=str(error))
+            return False
+        self._lost = None
+        return True
 
     async def _split(self, entries: list[Entry], defect: Exception, in_doubt: bool) -> None:
         """Find the poisonous command: it fails alone, and the others are decided without it."""

@@ -115,8 +115,10 @@ class Place:
         until(lambda: not self.rows(running), "the batches of the dead are over", WAIT_S)
 
     def rows(self, query: str, *params: object) -> list[tuple[object, ...]]:
+        """Return the rows of a query, none of one that has none."""
         with psycopg.connect(self.postgres.url, autocommit=True) as connection:
-            return connection.execute(query.encode(), params).fetchall()
+            done = connection.execute(query.encode(), params)
+            return done.fetchall() if done.description is not None else []
 
     # --- the server --------------------------------------------------------------------------------
 
@@ -146,6 +148,10 @@ class Place:
     def wait_until_serving(self) -> None:
         serving = health_pb2.HealthCheckResponse.SERVING
         until(lambda: self.health() == serving, "the server says that it serves", WAIT_S)
+
+    def wait_until_not_serving(self) -> None:
+        not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
+        until(lambda: self.health() == not_serving, "the server says that it does not serve", WAIT_S)
 
     def stop(self) -> None:
         for server in self.servers:
