@@ -115,6 +115,7 @@ def complaints(server: LaunchedProcess) -> list[dict[str, Any]]:
     return [line for line in lines if line["level"] == "error"]
 
 
+@pytest.mark.fault(9)
 def test_a_database_that_comes_and_goes(folder: Path) -> None:
     """Not there: one line, NOT_SERVING, UNAVAILABLE. There: SERVING, by itself; again and again."""
     door = folder / "door"  # leads to the socket of whichever PostgreSQL runs

@@ -60,6 +60,7 @@ async def ask(engine: Engine, store: str, command: Any, request_id: str, deadlin
 # --- the backend is killed -----------------------------------------------------------------------
 
 
+@pytest.mark.fault(2)
 async def test_a_backend_killed_before_commit(database: Database) -> None:
     """The backend dies in mid-batch: the batch is run again, whole, and no caller sees it."""
     async with running_engine(database.url) as (engine, _):
@@ -74,6 +75,7 @@ async def test_a_backend_killed_before_commit(database: Database) -> None:
     assert len(database.entries("a")) == 3
 
 
+@pytest.mark.fault(2)
 async def test_a_backend_killed_in_commit(database: Database) -> None:
     """The backend dies while it commits: what it did not finish is done again, once."""
     async with running_engine(database.url) as (engine, _):
@@ -89,6 +91,7 @@ async def test_a_backend_killed_in_commit(database: Database) -> None:
     assert len(database.entries("a")) == 2
 
 
+@pytest.mark.fault(9)
 async def test_an_idle_connection_that_was_killed(database: Database) -> None:
     """A connection that died while it was idle costs nobody a call."""
     async with running_engine(database.url) as (engine, _):

@@ -199,6 +199,7 @@ async def test_prepared_statements_that_were_thrown_away(
     assert not engines_own.is_usable
 
 
+@pytest.mark.fault(13)
 async def test_a_plan_that_a_migration_made_stale(database: Database) -> None:
     """A column's type changes under a running server: one UNAVAILABLE, and the next connection knows it."""
     async with running_engine(database.url) as (engine, _):
