@@ -50,7 +50,7 @@ def source(
                 state.need_first(product_id, quantity, found[index] or None)
         if not found[index]:
             shortages[index] = Shortage(product_id, named, quantity, most, managed)
-    return found, tuple(shortages[index] for index in sorted(shortages))
+    return found, tuple(shortages[index] for index in sorted(shortages)) if shortages else ()
 
 
 def _named(state: State, slug: str) -> Sequence[str]:

@@ -175,14 +175,8 @@ def reserve_stock(
     request: inventory.ReserveStockRequest | reservation_calls_pb2.ReserveStockItem, within: str = ""
 ) -> commands.ReserveStock:
     """Decode a reservation; `within` is the path of an item, with its dot. Raises: see `_expiry`."""
-    ttl_s, expire_time, never_expires = _expiry(request, within)
     return commands.ReserveStock(
-        reservation_id=request.reservation_id,
-        lines=lines(request.lines),
-        order_id=request.order_id or None,
-        ttl_s=ttl_s,
-        expire_time=expire_time,
-        never_expires=never_expires,
+        request.reservation_id, lines(request.lines), request.order_id or None, *_expiry(request, within)
     )
 
 

@@ -49,12 +49,11 @@ class ReservationCalls:
     ) -> pb.BatchReserveStockResponse:
         asked = reserve_items.all_of(request.items, call)
         decided = await self._engine.change_each(call.store_id, asked, deadline_s=call.deadline_s)
-        return pb.BatchReserveStockResponse(
-            verdicts=[
-                reserve_items.verdict("BatchReserveStock", item.item_id, verdict)
-                for item, verdict in zip(request.items, decided, strict=True)
-            ]
-        )
+        response = pb.BatchReserveStockResponse()
+        for item, verdict in zip(request.items, decided, strict=True):
+            # In place: a message that is made first is copied by way of its bytes.
+            reserve_items.set_verdict(response.verdicts.add(), "BatchReserveStock", item.item_id, verdict)
+        return response
 
     async def reserve_stock_stream(
         self, requests: AsyncIterator[pb.ReserveStockStreamRequest], call: Call

@@ -55,12 +55,19 @@ def _need_few_lines(asked: Sequence[pb.ReserveStockItem]) -> None:
 
 
 def verdict(method: str, item_id: str, decided: Any) -> pb.ReserveStockVerdict:
-    """Return what an item is told: the reservation, or why there is none."""
-    if isinstance(decided, Exception):
-        return pb.ReserveStockVerdict(item_id=item_id, error=items.error(method, decided))
-    told = pb.ReserveStockVerdict(item_id=item_id)
-    answers.set_reservation(told.result, decided)
+    """Return what an item is told."""
+    told = pb.ReserveStockVerdict()
+    set_verdict(told, method, item_id, decided)
     return told
+
+
+def set_verdict(told: pb.ReserveStockVerdict, method: str, item_id: str, decided: Any) -> None:
+    """Fill an empty message with what an item is told: the reservation, or why there is none."""
+    told.item_id = item_id
+    if isinstance(decided, Exception):
+        told.error.CopyFrom(items.error(method, decided))
+    else:
+        answers.set_reservation(told.result, decided)
 
 
 def parts(verdicts: Sequence[pb.ReserveStockVerdict]) -> Iterator[list[pb.ReserveStockVerdict]]:
