@@ -122,7 +122,7 @@ def test_an_import_beside_copy(place: Place) -> None:
     }  # fmt: skip
     stocks = []
     for store in (imports.FIRST_STORE, "copy-0"):
-        with inventory_client.connect(place.server.address, store=store) as client:
+        with inventory_client.connect(place.server.address, store=store, timeout_s=60) as client:
             assert proof.violations(client) == []
             stocks.append([(each.product_id, each.total) for each in client.inventory.ListStock(
                 v1.ListStockRequest(page_size=1_000)).stocks])  # fmt: skip

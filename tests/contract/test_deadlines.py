@@ -117,7 +117,7 @@ def test_the_whole_connection_goes_away(staged: StagedShop, staged_site: Site) -
     """A caller's process that ends in the middle of a payment changes nothing about it."""
     staged.stock("a", 2)
     staged.order("o", ("a", 2))
-    with inventory_client.connect(staged_site.address, store=staged.store) as leaving:
+    with inventory_client.connect(staged_site.address, store=staged.store, timeout_s=60) as leaving:
         call = leaving.checkout.PayOrder.future(staged.pay_request("o", "p", 200))
         visit = staged.at_gateway()
         assert not call.done()

@@ -21,7 +21,7 @@ def elsewhere(server: LaunchedProcess, database_url: str, store: str, observer: 
     """Another new store on the shared server."""
     name = f"{store}-2"
     create_store(database_url, name)
-    with inventory_client.connect(server.address, store=name) as client:
+    with inventory_client.connect(server.address, store=name, timeout_s=60) as client:
         yield Shop(client, name, observer)
 
 

@@ -171,7 +171,7 @@ async def test_many_in_few_calls(shop: Shop, aio: AioClient) -> None:
 
 def test_a_call_that_fails_gives_its_error_to_all_in_it(server: LaunchedProcess) -> None:
     """Of many calls each stands for itself; an error is returned, never raised, so that none is lost."""
-    with inventory_client.connect(server.address, store="nowhere") as client:
+    with inventory_client.connect(server.address, store="nowhere", timeout_s=60) as client:
         answers = client.reserve_many([asking("r-1"), asking("r-2")])
     assert [type(answer) for answer in answers] == [inventory_client.StoreNotFound] * 2
     assert client.reserve_many([]) == []

@@ -21,7 +21,7 @@ from support.shop import Shop, word
 def neighbour(server: LaunchedProcess, database_url: str, store: str, observer: Observer) -> Iterator[Shop]:
     """Another store on the same server."""
     create_store(database_url, f"{store}-b")
-    with inventory_client.connect(server.address, store=f"{store}-b") as client:
+    with inventory_client.connect(server.address, store=f"{store}-b", timeout_s=60) as client:
         yield Shop(client, f"{store}-b", observer)
 
 
@@ -58,9 +58,9 @@ def test_a_store_named_twice(shop: Shop, server: LaunchedProcess) -> None:
 def test_no_store_named_is_the_default_one(shop: Shop, server: LaunchedProcess) -> None:
     """Without the metadata a call is about the store `default`, and about no other."""
     product_id = f"only-in-default-{shop.store}"
-    with inventory_client.connect(server.address) as bare:
+    with inventory_client.connect(server.address, timeout_s=60) as bare:
         bare.inventory.CreateStock(v1.CreateStockRequest(product_id=product_id, quantity=1))
-    with inventory_client.connect(server.address, store="default") as named:
+    with inventory_client.connect(server.address, store="default", timeout_s=60) as named:
         request = v1.GetStockRequest(product_id=product_id)
         assert named.inventory.GetStock(request).stock.total == 1
     with shop.refused("STOCK_NOT_FOUND"):

@@ -219,7 +219,7 @@ def read_slowly(address: str, shop: Shop, total: int) -> list[int]:
     token = ""
     with (
         _small_windows(address) as stub,
-        inventory_client.connect(address, store=shop.store) as client,
+        inventory_client.connect(address, store=shop.store, timeout_s=60) as client,
     ):
         while len(versions) < total:
             start: dict[str, Any] = {"resume_token": token} if token else {"from_beginning": True}
@@ -254,7 +254,7 @@ def _small_windows(address: str) -> Iterator[Any]:
 def test_a_watch_goes_on_at_the_next_server(narrow_site: Site) -> None:
     """A server that stops ends its watches with OVERLOADED at once; the token is good at another one."""
     with serving_on(narrow_site.database_url) as first, narrow_site.new_store() as (_, store):
-        with inventory_client.connect(first.address, store=store) as client:
+        with inventory_client.connect(first.address, store=store, timeout_s=60) as client:
             shop = Shop(client, store, narrow_site.observer)
             shop.stock("a", 5)
             with watching(shop, from_beginning=True) as call:
@@ -266,7 +266,7 @@ def test_a_watch_goes_on_at_the_next_server(narrow_site: Site) -> None:
                 assert ended.value.retry_after_s
         with (
             serving_on(narrow_site.database_url) as second,
-            inventory_client.connect(second.address, store=store) as client,
+            inventory_client.connect(second.address, store=store, timeout_s=60) as client,
         ):
             shop = Shop(client, store, narrow_site.observer)
             shop.change("a", "INCREMENT", 1)

@@ -18,6 +18,7 @@ from support.gateway import StagedGateway, serving
 from support.imports import messages, row
 from support.polling import until
 from support.shop import word
+from support.sites import PATIENT
 
 ROWS = 20
 
@@ -65,7 +66,7 @@ class Scene(NamedTuple):
 
     def start_again(self) -> None:
         self.place.wait_for_idle_backends()
-        self.place.start_server(gateway_timeout_s=1)
+        self.place.start_server(**PATIENT)
 
     def payment(self, payment_id: str) -> str:
         found = self.caller.send("GetPayment", v1.GetPaymentRequest(payment_id=payment_id)).payment
@@ -74,10 +75,13 @@ class Scene(NamedTuple):
     def asked_about(self, payment_id: str, result: str) -> None:
         """Let the gateway say this about the payment's operation, and let the reconciler ask now."""
         operation_id = self.database.one(
-            "UPDATE payment_operation SET lease_until = now() WHERE payment_id = %s RETURNING operation_id",
-            payment_id,
+            "SELECT operation_id FROM payment_operation WHERE payment_id = %s", payment_id
         )
         self.gateway.said[operation_id] = v1.GatewayResult.Value(f"GATEWAY_RESULT_{result}")
+        self.database.rows(
+            "UPDATE payment_operation SET lease_until = now() WHERE operation_id = %s RETURNING 1",
+            operation_id,
+        )
 
     def purchases(self, payment_id: str) -> int:
         return sum(visit.request.payment_id == payment_id for visit in self.gateway.seen["default"])
@@ -88,7 +92,7 @@ def scene() -> Iterator[Scene]:
     gateway = StagedGateway()
     with serving(gateway) as address, placed(address) as place:
         place.build_gate()
-        place.start_server(gateway_timeout_s=1)
+        place.start_server(**PATIENT)
         caller = Caller(lambda: place.server.address)
         with place.database() as database:
             yield Scene(place, caller, gateway, database)
@@ -215,7 +219,7 @@ def test_killed_while_it_imports(scene: Scene, step: str, tell: Callable[..., No
             call = scene.caller.start("ImportStock", upload_of(name, rows), WAIT_S)
         else:
             with scene.held_at_load(name) as holder:
-                scene.caller.try_once("ImportStock", upload_of(name, rows))
+                scene.caller.try_once("ImportStock", upload_of(name, rows), WAIT_S)
                 until(lambda: scene.database.blocked(holder), "a chunk is being loaded", WAIT_S)
                 if step == "load":
                     scene.place.kill_server()
@@ -226,7 +230,7 @@ def test_killed_while_it_imports(scene: Scene, step: str, tell: Callable[..., No
             scene.kill_when_blocked(holder)
     assert step != "job" or call.code().name == "UNAVAILABLE"
     scene.start_again()
-    scene.caller.try_once("ImportStock", upload_of(name, rows))
+    scene.caller.try_once("ImportStock", upload_of(name, rows), WAIT_S)
     look = v1.GetImportRequest(import_id=name)
 
     def is_applied() -> bool:

@@ -56,7 +56,7 @@ def test_a_server_killed_in_an_import(empty_database_url: str) -> None:
             closing(Observer(empty_database_url)) as observer,
             taken(empty_database_url, product(killed_at)) as holder,
             serve(empty_database_url) as server,
-            inventory_client.connect(server.address) as client,
+            inventory_client.connect(server.address, timeout_s=60) as client,
         ):
             # The same upload again each time, as a caller would who heard of no end.
             client.inventory.ImportStock(messages(rows, row_count=ROWS), timeout=60)
@@ -64,7 +64,10 @@ def test_a_server_killed_in_an_import(empty_database_url: str) -> None:
             assert job(client).applied_count == killed_at
             server.process.kill()
             assert server.stop() == -signal.SIGKILL
-    with serve(empty_database_url) as server, inventory_client.connect(server.address) as client:
+    with (
+        serve(empty_database_url) as server,
+        inventory_client.connect(server.address, timeout_s=60) as client,
+    ):
         client.inventory.ImportStock(messages(rows, row_count=ROWS), timeout=60)
         until(lambda: job(client).end_time.seconds, "the import ends", wait_s=60)
         assert (job(client).applied_count, job(client).failed_count) == (ROWS, 0)
