@@ -255,6 +255,9 @@ def test_the_reconciler_finds_out(hasty: Shop, ledger: Path, how: str, kind: str
         hasty.authorize("o", "p", 200, how)
     else:
         hasty.pay("o", "p", 200, how)
+    # So little patience may leave the first in doubt too, where the machine is busy.
+    begun = {"refund": "CAPTURED", "confirm": "REQUIRES_ACTION"}.get(kind, "AUTHORIZED")
+    hasty.wait_for_payment("p", begun)
     request = {
         "capture": lambda: hasty.checkout.CapturePayment.future(
             v1.CapturePaymentRequest(payment_id="p", amount_minor=200)
