@@ -8,15 +8,17 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from inventory_server.db import connection, embedded
+from inventory_server.db import connection, embedded, read_pool
 from inventory_server.db.stores import create_store
-from inventory_server.engine import batcher
+from inventory_server.engine import batcher, feed_reads
 from support.engine import Database, sabotaged
 
 
 @pytest.fixture(autouse=True)
-def _locks_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock that a test holds for as long as its machine likes ends no batch that waits for it."""
+def _nobody_is_in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that a test holds and a connection that is made may take as long as the machine likes."""
+    monkeypatch.setattr(read_pool, "CONNECTION_WAIT_S", 60.0)
+    monkeypatch.setattr(feed_reads, "READ_TIMEOUT_S", 60.0)
     monkeypatch.setitem(connection._ENGINE_SETTINGS, "lock_timeout", "60s")
     monkeypatch.setitem(connection._ENGINE_SETTINGS, "statement_timeout", "60s")
     monkeypatch.setattr(batcher, "BATCH_TIMEOUT_S", 60.0)

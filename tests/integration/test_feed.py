@@ -15,6 +15,7 @@ from inventory_server.domain.commands import CreateStock, ReserveStock
 from inventory_server.domain.errors import ResumeTokenExpired, StoreNotFound
 from inventory_server.domain.reservation import Line
 from inventory_server.engine import feed as feed_module
+from inventory_server.engine import feed_reads
 from inventory_server.engine.engine import Engine
 from inventory_server.engine.errors import DatabaseUnavailable, Overloaded
 from inventory_server.engine.feed import Feed, ResumePoint
@@ -403,6 +404,30 @@ async def test_a_database_that_is_gone_ends_the_watches(database: Database, post
             await watcher.take()
             await engine.change(database.store, CreateStock("a", 5), deadline_s=WAIT_S)
             await watcher.take_until(1)
+
+
+async def test_a_connection_that_is_slow_to_come(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment without a connection ends no watch; so long without one does."""
+    async with following(database) as (engine, feed):
+        await engine.change(database.store, CreateStock("a", 5), deadline_s=WAIT_S)
+        reader: Any = feed._reader
+        run, missing = reader._reader.run, 2
+
+        async def slow(*asked: Any, **how: Any) -> Any:
+            nonlocal missing
+            missing -= 1
+            if missing >= 0:
+                raise DatabaseUnavailable
+            return await run(*asked, **how)
+
+        reader._reader.run = slow
+        async with Watcher(feed, database.store, from_beginning=True) as watcher:
+            await watcher.take_until(1)
+            missing = 10**9
+            monkeypatch.setattr(feed_reads, "READ_TIMEOUT_S", 0.3)
+            with pytest.raises(DatabaseUnavailable):
+                await watcher.take()
+        assert missing < 10**9 - 1
 
 
 async def test_what_is_abandoned_is_let_go(database: Database) -> None:

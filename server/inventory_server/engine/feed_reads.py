@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -14,7 +15,9 @@ from inventory_server.engine.reads import Reader
 
 T = TypeVar("T")
 
+# A database that can't be read for so long ends the watches; a connection that is slow to come does not.
 READ_TIMEOUT_S = 5.0
+PAUSE_S = 0.1
 # Entries of one part, and so of one message: with every text at its longest they stay below 4 MiB.
 PART_ENTRIES_MAX = 1_000
 
@@ -105,12 +108,19 @@ class FeedReader:
         return await self._run(store_id, read)
 
     async def _run(self, store_id: str, read: Callable[[ReadTransaction], Awaitable[T]]) -> T:
-        try:
-            return await self._reader.run(
-                store_id, read, deadline_s=READ_TIMEOUT_S, snapshot=Snapshot.SETTLED
-            )
-        except DeadlinePassed as error:
-            raise DatabaseUnavailable("the feed could not be read in time") from error
+        loop = asyncio.get_running_loop()
+        until = loop.time() + READ_TIMEOUT_S
+        while True:
+            try:
+                return await self._reader.run(
+                    store_id, read, deadline_s=until - loop.time(), snapshot=Snapshot.SETTLED
+                )
+            except DeadlinePassed as error:
+                raise DatabaseUnavailable("the feed could not be read in time") from error
+            except DatabaseUnavailable:
+                if loop.time() + PAUSE_S >= until:
+                    raise
+                await asyncio.sleep(PAUSE_S)
 
 
 async def _page(transaction: ReadTransaction, after: Position) -> tuple[Part | None, float | None]:
