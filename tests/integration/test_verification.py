@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from inventory_server.db.migrate import migrate
+from inventory_server.db.read_pool import ReadTransaction
 from inventory_server.db.stores import create_store
 from inventory_server.domain.commands import (
     AddCartItems,
@@ -299,6 +300,27 @@ async def test_chunks_of_any_size_find_the_same(
             other = await verified(verifier, lawless.store, ("b", "c"))
             assert violations(other) == []
             assert sum(chunk.orders + chunk.reservations for chunk in other) == 0
+
+
+async def test_what_is_held_is_summed_once(lawless: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many chunks a product's log has, the sum over all its open lines is made in the first."""
+    monkeypatch.setattr(verification, "ENTRIES_MAX", 2)
+    summed: list[str] = []
+    fetch = ReadTransaction.fetch
+
+    async def told(self: ReadTransaction, calls: Any) -> Any:
+        for name, params in calls:
+            summed.extend(params["products"] if name == "verify_held" else ())
+        return await fetch(self, calls)
+
+    monkeypatch.setattr(ReadTransaction, "fetch", told)
+    async with running_engine(lawless.url) as (engine, reader):
+        await engine.change(lawless.store, CreateStock("a", 20), deadline_s=20)
+        for _ in range(6):
+            await engine.change(lawless.store, minus("a"), deadline_s=20)
+        chunks = await verified(Verifier(reader), lawless.store)
+    assert sum(chunk.levels > 0 for chunk in chunks) > 2
+    assert summed == ["a"]
 
 
 async def test_an_empty_store(lawless: Database) -> None:
