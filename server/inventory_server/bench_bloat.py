@@ -74,7 +74,7 @@ def _change(place: Place, changes: int, console: Console) -> list[dict[str, Any]
 
 def _counted(place: Place, before: dict[str, Any], changes: int) -> dict[str, dict[str, Any]]:
     """The tables, once PostgreSQL has counted all of it; it does so seconds later."""
-    already = before[_COUNTED_BY]["inserts"] if _COUNTED_BY in before else 0
+    already = before.get(_COUNTED_BY, {}).get("inserts", 0)
     until = time.monotonic() + _COUNTED_TIMEOUT_S
     while True:
         tables = measured.tables(place.url)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,6 +18,7 @@ from inventory_loadtest.bench import curves, display, h2load, pressure
 from inventory_loadtest.bench.figures import Figure, Found, at_least, at_most
 from inventory_loadtest.bench.load import Tally, closed_loop, open_loop
 from inventory_loadtest.bench.sample import Sample
+from inventory_server.db import raw_sql
 
 
 @pytest.mark.parametrize(
@@ -150,6 +153,24 @@ def test_what_h2load_is_given_and_says() -> None:
     """A message is framed as gRPC does; an answer that was none has no latency."""
     assert h2load.framed(b"abc") == b"\0\0\0\0\3abc"
     assert h2load.latencies("17\t200\t1500\n18\t503\t10\n19\t200\t2000\n") == [0.0015, 0.002]
+
+
+def test_raw_sql_that_commits_nothing_is_given_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds that abort each other may commit nothing in their time; then they get four times as long."""
+    times: list[str] = []
+
+    def pgbench(argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        option = dict(each.split("=", 1) for each in argv if "=" in each)
+        times.append(option["--time"])
+        if len(times) == 1:
+            return subprocess.CompletedProcess(argv, 0, "number of transactions actually processed: 0", "")
+        Path(f"{option['--log-prefix']}.1").write_text("0 1 1500 0 0 0\n")
+        return subprocess.CompletedProcess(argv, 0, "tps = 2.5 (without initial connection time)", "")
+
+    monkeypatch.setattr(raw_sql.embedded, "program", lambda name: name)
+    monkeypatch.setattr(raw_sql.subprocess, "run", pgbench)
+    assert raw_sql.run("postgresql://nowhere", clients=4, seconds=1) == (2.5, [0.0015])
+    assert times == ["1", "4"]
 
 
 def test_the_middle_of_batches() -> None:

@@ -37,12 +37,12 @@ def settings(url: str) -> dict[str, str]:
 
 
 def tables(url: str) -> dict[str, dict[str, Any]]:
-    """Return for each table its sizes, its rows written, and how many of its updates were HOT."""
+    """Return for each table that has rows its sizes, and what PostgreSQL has counted by now: it is late."""
     query = """
         SELECT relname, pg_total_relation_size(relid) / 1024, pg_relation_size(relid) / 1024,
                pg_indexes_size(relid) / 1024, n_tup_ins, n_tup_upd, n_tup_hot_upd, n_dead_tup,
                autovacuum_count
-        FROM pg_stat_user_tables WHERE n_tup_ins > 0 ORDER BY 2 DESC, 1
+        FROM pg_stat_user_tables WHERE pg_relation_size(relid) > 0 ORDER BY 2 DESC, 1
     """
     names = (
         "size_kib", "heap_kib", "indexes_kib", "inserts", "updates", "hot_updates", "dead_rows",
