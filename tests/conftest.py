@@ -2,7 +2,7 @@
 
 With pytest-xdist every worker has its own, made when its first test asks for it (about a second for the
 database, another for the server). Tests that need a database or a server in another state start their own
-with `inventory_server.db.embedded.ephemeral` and `inventory_server.launch.start_process`.
+with `inventory_server.db.embedded.ephemeral` and `support.sites`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import inventory_client
 from inventory_server.db import embedded
 from inventory_server.db.migrate import migrate
 from inventory_server.db.stores import create_store
-from inventory_server.launch import INVENTORY_COMMAND, UNTIL_STDIN_CLOSES, LaunchedProcess, start_process
+from inventory_server.launch import LaunchedProcess
+from support.sites import serving_on
 
 pytest_plugins = ["support.faults.plugin"]
 
@@ -62,16 +63,7 @@ def empty_database_url(postgres: embedded.EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def server(database_url: str) -> Iterator[LaunchedProcess]:
     """The real server as a process of its own, with the payment gateway simulator; see its `address`."""
-    with start_process(
-        [*INVENTORY_COMMAND, "serve", "--port", "0", UNTIL_STDIN_CLOSES],
-        # A gateway that is busy is none that is not there, nor one whose reply is lost.
-        env={
-            **os.environ,
-            "INVENTORY_DATABASE_URL": database_url,
-            "INVENTORY_GATEWAY_CONNECT_TIMEOUT_S": "60",
-            "INVENTORY_GATEWAY_TIMEOUT_S": "60",
-        },
-    ) as started:
+    with serving_on(database_url) as started:
         yield started
 
 

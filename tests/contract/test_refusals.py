@@ -275,9 +275,9 @@ def test_insufficient_stock_of_1000_lines(shop: Shop, id_bytes: int) -> None:
 @row("RESUME_TOKEN_EXPIRED")
 def test_resume_token_expired(shop: Shop, staged: StagedShop) -> None:
     """A token of another database: OUT_OF_RANGE, since the log has no such place."""
-    token = next(shop.inventory.WatchStock(v1.WatchStockRequest(), timeout=20)).resume_token
+    token = next(shop.inventory.WatchStock(v1.WatchStockRequest(), timeout=60)).resume_token
     with staged.refused("RESUME_TOKEN_EXPIRED") as refusal:
-        next(staged.inventory.WatchStock(v1.WatchStockRequest(resume_token=token), timeout=20))
+        next(staged.inventory.WatchStock(v1.WatchStockRequest(resume_token=token), timeout=60))
     assert refusal.metadata == {}
 
 

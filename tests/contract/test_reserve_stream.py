@@ -11,9 +11,8 @@ from google.rpc import code_pb2, error_details_pb2
 
 import inventory_client
 from inventory_client import v1
+from support.polling import WAIT_S
 from support.shop import Shop, StagedShop, word
-
-WAIT_S = 20.0
 
 
 def item(shop: Shop, item_id: str, *lines: Any, **more: Any) -> v1.ReserveStockItem:

@@ -16,6 +16,7 @@ from inventory_client.v1 import (
     options_pb2,
     stock_pb2,
 )
+from support.polling import WAIT_S
 
 METHODS: list[MethodDescriptor] = [
     method
@@ -23,8 +24,6 @@ METHODS: list[MethodDescriptor] = [
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
-# How long a stream of answers is listened to.
-STREAM_S = 2.0
 _BAD_TEXT = {
     options_pb2.TEXT_FORMAT_ID: ["x" * 129, "a b", "a\0", "caf\u00e9"],
     options_pb2.TEXT_FORMAT_SLUG: ["x" * 129, "a.b", "a\n"],
@@ -66,13 +65,17 @@ def raw_call_of(channel: grpc.Channel, method: MethodDescriptor) -> Callable[...
 
 
 def for_one_request(method: MethodDescriptor, call: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a method with streams be called like a unary one; a stream of answers ends after STREAM_S."""
+    """Let a method with streams be called like a unary one; of a stream the first answer is waited for."""
     if not method.client_streaming and not method.server_streaming:
         return call
 
     def ask(request: Any, **options: Any) -> Any:
-        answers = call(iter([request]) if method.client_streaming else request, timeout=STREAM_S, **options)
-        return list(answers) if method.server_streaming else answers
+        answers = call(iter([request]) if method.client_streaming else request, timeout=WAIT_S, **options)
+        if not method.server_streaming:
+            return answers
+        first = next(answers, None)
+        answers.cancel()
+        return first
 
     return ask
 

@@ -19,8 +19,9 @@ from inventory_server.launch import INVENTORY_COMMAND, UNTIL_STDIN_CLOSES, Launc
 from support.database import Observer
 from support.shop import Shop
 
-# A gateway that is busy is none that is not there, nor one whose reply is lost.
-PATIENT = {"gateway_connect_timeout_s": 60, "gateway_timeout_s": 60}
+# A gateway that is busy is none that is not there, nor one whose reply is lost; a call that is slow is none
+# that is given up.
+PATIENT = {"gateway_connect_timeout_s": 60, "gateway_timeout_s": 60, "call_timeout_s": 60}
 
 
 class Site(NamedTuple):
@@ -62,7 +63,7 @@ def started(postgres: EmbeddedPostgres, **settings: object) -> Iterator[Site]:
 def serving_on(database_url: str, *, port: str = "0", **settings: object) -> LaunchedProcess:
     """Start a server, or one more, on a database; a context manager that stops it.
 
-    It has all the time for its gateway unless a setting says otherwise.
+    It has all the time that a busy machine needs unless a setting says otherwise.
     """
     given = {f"INVENTORY_{key.upper()}": str(value) for key, value in {**PATIENT, **settings}.items()}
     env = {**os.environ, "INVENTORY_DATABASE_URL": database_url, **given}

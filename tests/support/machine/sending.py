@@ -93,7 +93,7 @@ class StockCalls:
     def import_rows(self, import_id: str, rows: tuple[Row, ...], request_id: str) -> Any:
         """Upload rows, wait for the import's end; answer (line, reason) of its errors."""
         uploaded = [row(product, *totals) for product, totals in rows]
-        self._inventory.ImportStock(messages(uploaded, import_id), timeout=20)
+        self._inventory.ImportStock(messages(uploaded, import_id), timeout=60)
         look = v1.GetImportRequest(import_id=import_id)
         running = ("PENDING", "RUNNING")
         until(lambda: word(self._inventory.GetImport(look).stock_import) not in running, "the import ends")
@@ -117,7 +117,7 @@ class ReservationCalls(StockCalls):
         """Reserve by items of one stream, each in a message of its own."""
         sent = [v1.ReserveStockStreamRequest(items=[item]) for item in _items(calls)]
         told = {}
-        for answer in self._inventory.ReserveStockStream(iter(sent), timeout=20):
+        for answer in self._inventory.ReserveStockStream(iter(sent), timeout=60):
             for verdict in answer.verdicts:
                 told[verdict.item_id] = _error(verdict) or f"OK:{word(verdict.result)}"
         return [told[item_id] for item_id in sorted(told)]
