@@ -75,10 +75,10 @@ def test_no_room_for_the_tables(small_disk: Path, chance: random.Random, tell: T
         reader = Caller(lambda: place.server.address)
         with Load(lambda: place.server.address, chance) as load:
             with filled(small_disk):
-                load.wait_for_doubt(4)
-                assert "DATABASE_UNAVAILABLE" in load.doubts
+                until(lambda: load.doubts["DATABASE_UNAVAILABLE"] >= 4, "writes are refused", WAIT_S)
                 for product_id in PRODUCTS:
-                    assert reader.try_once("GetStock", v1.GetStockRequest(product_id=product_id)).stock.total
+                    request = v1.GetStockRequest(product_id=product_id)
+                    assert reader.try_once("GetStock", request, WAIT_S).stock.total
             load.goes_on()
         reader.close()
         tell(check(place, load))
