@@ -42,7 +42,6 @@ def staged_site(postgres: EmbeddedPostgres, staged_gateway: StagedGateway) -> It
         started(
             postgres,
             payment_gateway=address,
-            gateway_timeout_s=15,
             sweep_interval_s=3600,
             reconcile_interval_s=0.1,
             resolved_poll_interval_s=0.1,
