@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from types import TracebackType
@@ -23,6 +23,8 @@ ROUNDS_MAX = 20_000
 PRODUCTS = tuple("abcdef")
 UNITS = 1_000_000
 PRICE_MINOR = 100
+# How orders are paid: one of these by chance, which steers the gateway simulator.
+PAYMENT_METHODS = ("sim:accept", "sim:accept", "sim:accept", "sim:decline")
 _STATE = v1.PaymentState
 
 
@@ -32,19 +34,29 @@ class Load:
     Args:
         address: tells where the server is now.
         pays: orders are made and paid for too.
+        payment_methods: how.
+        workers: how many callers at once.
     """
 
     def __init__(
-        self, address: Callable[[], str], chance: random.Random, *, store: str = "default", pays: bool = False
+        self,
+        address: Callable[[], str],
+        chance: random.Random,
+        *,
+        store: str = "default",
+        pays: bool = False,
+        payment_methods: Sequence[str] = PAYMENT_METHODS,
+        workers: int = WORKERS,
     ) -> None:
         self.store = store
         self.books = Books()
         self.sold_out_count = 0
         self._pays = pays
+        self._payment_methods = payment_methods
         self._stop = threading.Event()
-        self._callers = [Caller(address, store) for _ in range(WORKERS + 1)]
-        self._chances = [random.Random(chance.random()) for _ in range(WORKERS)]
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="load")
+        self._callers = [Caller(address, store) for _ in range(workers + 1)]
+        self._chances = [random.Random(chance.random()) for _ in range(workers)]
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="load")
         self._workers: list[Future[None]] = []
 
     def __enter__(self) -> Self:
@@ -52,7 +64,7 @@ class Load:
             request = v1.CreateStockRequest(product_id=product_id, quantity=UNITS, request_id=product_id)
             self._callers[-1].send("CreateStock", request)
             self.books.move({product_id: UNITS}, 1, 0)
-        for number in range(WORKERS):
+        for number in range(len(self._chances)):
             self._workers.append(self._pool.submit(self._work, number))
         self.goes_on()
         return self
@@ -175,7 +187,7 @@ class Load:
             order_id=name,
             payment_id=order.payment_id,
             amount_minor=PRICE_MINOR * sum(lines.values()),
-            payment_method=chance.choice(["sim:accept", "sim:accept", "sim:accept", "sim:decline"]),
+            payment_method=chance.choice(self._payment_methods),
         )
         payment = caller.send("PayOrder", request).payment
         if payment.state == _STATE.PAYMENT_STATE_PROCESSING:
