@@ -36,6 +36,7 @@ CASES = {
     28: "duplicate and conflicting lines",
     29: "forged, stale and foreign tokens and etags",
     30: "SQL and log metacharacters",
+    31: "any bytes to any method",
     34: "clients that cancel, give 1 ms, or never read their stream",
     35: "a handler that raises",
 }
