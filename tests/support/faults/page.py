@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from support.faults.cases import CASES
 
@@ -68,11 +68,6 @@ class Row:
         return told
 
 
-def write(path: Path, rows: Iterable[Row], ended_at: str, seed: int) -> None:
-    """Write the page of a whole run."""
-    path.write_text(page(rows, f"{ended_at} UTC, commit {_commit()}, seed {seed}, {_machine()}."))
-
-
 def page(rows: Iterable[Row], run: str) -> str:
     """Return the page's text.
 
@@ -91,14 +86,12 @@ def page(rows: Iterable[Row], run: str) -> str:
     return "".join(parts)
 
 
-def _commit() -> str:
+def commit() -> str:
     told = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=10"], capture_output=True, text=True, check=False
     )
     return told.stdout.strip() or "unknown"
 
 
-def _machine() -> str:
-    import os
-
+def machine() -> str:
     return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"

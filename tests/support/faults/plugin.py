@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support.faults.cases import CASES
-from support.faults.page import Row, write
+from support.faults.page import Row, commit, machine, page
 
 QUICK, ALL, LONG = "quick", "all", "long"
 MARK = "fault(*numbers, full=False): holds these cases of docs/robustness.md; see support/faults/cases.py"
@@ -73,6 +73,8 @@ class _Page:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._rows: dict[str, Row] = {}
+        # The page is to name what was run, not what the tree has become meanwhile.
+        self._commit = commit()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: Any) -> Iterator[None]:
@@ -87,7 +89,8 @@ class _Page:
 
     def pytest_sessionfinish(self) -> None:
         ended_at = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
-        write(self._config.option.robustness, self._rows.values(), ended_at, self._config.option.seed)
+        run = f"{ended_at} UTC, commit {self._commit}, seed {self._config.option.seed}, {machine()}."
+        self._config.option.robustness.write_text(page(self._rows.values(), run))
 
 
 def _reason(report: pytest.TestReport) -> str:
