@@ -20,7 +20,7 @@ def bars(console: Console) -> Progress:
 
 def print_table(outcome: dict[str, Any], console: Console) -> None:
     """Print the figures of a bench's JSON, and what they were measured on."""
-    table = Table(box=None, padding=(0, 2))
+    table = Table(box=None, padding=(0, 1))
     table.add_column("figure", no_wrap=True)
     for name in ("median", "spread", "goal"):
         table.add_column(name, justify="right", no_wrap=True)
