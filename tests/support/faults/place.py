@@ -25,9 +25,10 @@ from inventory_server.launch import (
 )
 from support.engine import GATE, Database
 from support.polling import until
+from support.sites import reserved_address
 
 # For what a starved machine may take long for: a start, a recovery.
-WAIT_S = 60.0
+WAIT_S = 180.0
 HEALTH_S = 60.0
 
 # Beside what a test says. Jobs look often, so that what they do shows soon.
@@ -66,6 +67,8 @@ class Place:
         # Whoever holds a lock for a test holds it for as long as the machine takes.
         self._postgres_settings = {"idle_in_transaction_session_timeout": "0", **postgres_settings}
         self.servers: list[LaunchedProcess] = []
+        # The ports of servers that are dead: their callers must not come to one of another test.
+        self._ports = ExitStack()
         self.start_postgres()
         migrate(self.url)
 
@@ -124,12 +127,14 @@ class Place:
 
     def start_server(self, url: str = "", **settings: object) -> LaunchedProcess:
         """Start a server, or one more, with settings by their names."""
+        port = self._ports.enter_context(reserved_address()).rpartition(":")[2]
         every = {
-            "database_url": url or self.url, "payment_gateway": self.gateway, **_SETTINGS, **settings,
+            "database_url": url or self.url, "payment_gateway": self.gateway, "reuse_port": True,
+            **_SETTINGS, **settings,
         }  # fmt: skip
         env = {**os.environ, **{f"INVENTORY_{name.upper()}": str(value) for name, value in every.items()}}
         self.servers.append(
-            start_process([*INVENTORY_COMMAND, "serve", "--port", "0", UNTIL_STDIN_CLOSES], env=env)
+            start_process([*INVENTORY_COMMAND, "serve", "--port", port, UNTIL_STDIN_CLOSES], env=env)
         )
         return self.server
 
@@ -156,6 +161,7 @@ class Place:
     def stop(self) -> None:
         for server in self.servers:
             server.stop()
+        self._ports.close()
         self.postgres.stop()
 
 
