@@ -27,7 +27,7 @@ help: ## Show this list
 
 setup: $(INSTALLED) ## Make the environment in .venv, or bring it up to date
 
-bench: $(INSTALLED) ## Measure the service beside raw SQL and an empty call; ARGS=--quick takes 2 minutes, all 30
+bench: $(INSTALLED) ## Measure the service beside raw SQL and an empty call; ARGS=--quick takes 2 minutes, all 25
 	@$(BIN)/inventory bench --json $(OUT)/bench.json --report $(OUT)/bench.html $(ARGS)
 
 demo: $(INSTALLED) ## Run the race and prove it; ORDERS=file.csv replays real orders
