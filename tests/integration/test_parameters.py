@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -10,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory_server.db.parameters import LONG, array
+from inventory_server.db.parameters import LONG, array, column, written
+from inventory_server.db.queries import Statement
 
 MOMENTS = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "text": st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
     "bigint": st.integers(-(2**63), 2**63 - 1),
     "boolean": st.booleans(),
-    "double precision": st.floats(allow_nan=False, allow_infinity=False),
+    "float8": st.floats(allow_nan=False, allow_infinity=False),
     "timestamptz": MOMENTS,
     "bytea": st.binary(),
 }
@@ -58,9 +60,48 @@ def test_a_column_of_one_type_comes_back_as_it_went(
         columns[0][number] = values[-1]
         row = connection.execute(sent, tuple(array(column) for column in columns)).fetchone()
         # 0.0 == -0.0, but they are not written alike.
-        assert repr(row) == repr(tuple(columns)) if kind == "double precision" else row == tuple(columns)
+        assert repr(row) == repr(tuple(columns)) if kind == "float8" else row == tuple(columns)
 
     check()
+
+
+@pytest.mark.parametrize("count", [1, 2, LONG])
+@pytest.mark.parametrize("kind", VALUES)
+def test_rows_are_written_as_they_are(connection: psycopg.Connection, kind: str, count: int) -> None:
+    """One or many, alike in a column or not, with NULL all the way down, at either end or nowhere."""
+    table: Any = f"CREATE TEMP TABLE written (store_id text, number int, value {kind})"
+    connection.execute(table)
+    made = Statement.of_rows(
+        "insert",
+        "INSERT INTO written (store_id, number, value)\n"
+        f"SELECT %(store_id)s, unnest(%(number)s::int[]), unnest(%(value)s::{kind}[])",
+    )
+    assert made.of_one is not None
+    one = made.of_one
+
+    @given(some=st.lists(st.none() | VALUES[kind], min_size=1, max_size=count), alike=st.booleans())
+    @settings(max_examples=20)
+    def check(some: list[Any], alike: bool) -> None:
+        values = some[:1] * count if alike else (some * count)[:count]
+        rows = list(enumerate(values))
+        params = {"number": column(range(count)), "value": column(values)}
+        text: Any = made.text
+        if count == 1:
+            params, text = {"number": written(0), "value": written(values[0])}, one.text
+        connection.execute(text, {"store_id": "s", **{key: _text(value) for key, value in params.items()}})
+        found = connection.execute("DELETE FROM written RETURNING number, value").fetchall()
+        found = sorted(found, key=itemgetter(0))
+        # 0.0 == -0.0, but they are not written alike.
+        assert repr(found) == repr(rows) if kind == "float8" else found == rows
+
+    try:
+        check()
+    finally:
+        connection.execute("DROP TABLE written")
+
+
+def _text(literal: bytes | None) -> str | None:
+    return None if literal is None else literal.decode()
 
 
 @pytest.mark.parametrize("count", [2, LONG])

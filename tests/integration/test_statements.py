@@ -119,10 +119,16 @@ def walks(connection: psycopg.Connection, text: str) -> set[str]:
     return found
 
 
+def forms(name: str) -> set[str]:
+    """Return every text in which a statement is run."""
+    found = statements()[name]
+    return {found.text, found.locking, *([found.of_one.text] if found.of_one else ())}
+
+
 @pytest.mark.parametrize("name", sorted(statements()))
 def test_every_statement_fits_the_schema(empty_tables: psycopg.Connection, name: str) -> None:
-    """Each statement, with and without its locks, can be prepared as the service's role."""
-    for text in (statements()[name].text, statements()[name].locking):
+    """Each statement, with and without its locks, for one row and for many, can be prepared as the role."""
+    for text in forms(name):
         result = empty_tables.pgconn.prepare(b"", numbered(text).encode())
         assert result.status == psycopg.pq.ExecStatus.COMMAND_OK, result.error_message.decode()
 
@@ -130,7 +136,7 @@ def test_every_statement_fits_the_schema(empty_tables: psycopg.Connection, name:
 @pytest.mark.parametrize("name", sorted(statements()))
 def test_no_plan_walks_a_store(empty_tables: psycopg.Connection, name: str) -> None:
     """Planned once, while the tables are empty, and kept for ever: each plan goes by more than the store."""
-    for text in (statements()[name].text, statements()[name].locking):
+    for text in forms(name):
         assert walks(empty_tables, text) == MAY_WALK.get(name, set())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from inventory_server.db.parameters import written
+from inventory_server.db.parameters import column, written
 from inventory_server.db.pipeline import Pipeline, Step
 from inventory_server.db.queries import Statement, statement
 from inventory_server.db.sqlstate import (
@@ -216,8 +216,15 @@ def _store_step(found: Statement, store_id: str) -> Step:
 def _step(name: str, params: dict[str, Any], store_id: str) -> Step:
     """Write a call's parameters, before anything is sent. Raises: StatementRefused."""
     found = statement(name)
+    write: Callable[[Any], bytes | None] = written
+    if found.of_one is not None:
+        if all(len(values) == 1 for values in params.values()):
+            found, params = found.of_one, {key: value for key, (value,) in params.items()}
+        else:
+            write = column
     try:
-        values = [written(store_id if key == "store_id" else params[key]) for key in found.parameters]
+        store = written(store_id)
+        values = [store if key == "store_id" else write(params[key]) for key in found.parameters]
     except ValueError as error:
         raise StatementRefused(f"{name}: {error}") from error
     return found, values

@@ -39,16 +39,23 @@ def array(values: Sequence[Any]) -> str:
 
 
 def _of_one_type(values: Sequence[Any], kind: type) -> str:
-    """Return the same for a column of many rows: most say one thing all the way down, or need no quoting."""
-    first = values[0]
-    # 0.0 equals -0.0, and is another number.
-    if first == values[-1] and kind is not float and values.count(first) == len(values):
-        return "{" + ",".join([_ELEMENTS[kind](first)] * len(values)) + "}"
+    """Return the same for many values of one type: most texts need no quoting."""
     if kind is str:
         joined = '","'.join(values)
         if "\\" not in joined and joined.count('"') == 2 * (len(values) - 1):
             return '{"' + joined + '"}'
     return "{" + ",".join(map(_ELEMENTS[kind], values)) + "}"
+
+
+def column(values: Sequence[Any]) -> bytes:
+    """Return a column of rows to write, 1 and up: what Statement.of_rows takes. Raises: as `written`."""
+    first = values[0]
+    # 0.0 equals -0.0, and is another number; and so is True, which equals 1.
+    if first == values[-1] and values.count(first) == len(values):
+        kinds = set(map(type, values))
+        if len(kinds) == 1 and float not in kinds:
+            return _encoded(f"[0:0]={{{_ELEMENTS[type(first)](first)}}}")
+    return _encoded(array(values))
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {
@@ -70,7 +77,11 @@ def written(value: Any) -> bytes | None:
     """
     if value is None:
         return None
-    data = _WRITERS[type(value)](value).encode()
+    return _encoded(_WRITERS[type(value)](value))
+
+
+def _encoded(literal: str) -> bytes:
+    data = literal.encode()
     if b"\0" in data:
         raise ValueError("a text with NUL")
     return data

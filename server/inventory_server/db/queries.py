@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 _BLOCK = re.compile(r"^-- name: (\w+)\n(.*?);\n", re.MULTILINE | re.DOTALL)
 _PARAMETER = re.compile(r"%\((\w+)\)s")
+# Rows to write: what is selected of the parameters, and a column of it.
+_ROWS = re.compile(r"SELECT (%\(store_id\)s,\s+unnest.*?)(?=\nON CONFLICT|\Z)", re.DOTALL)
+_COLUMN = re.compile(r"unnest\((%\((\w+)\)s::\w+)\[\]\)")
 
 
 class Statement(NamedTuple):
@@ -22,6 +25,8 @@ class Statement(NamedTuple):
         locking: the same with its row locks.
         numbered: that with $1, $2 ... for its parameters, as libpq takes it.
         parameters: their names, in this order.
+        of_one: of a statement that writes rows the form for a single one, whose parameters are its values;
+            the statement itself takes arrays of them (parameters.column).
     """
 
     name: str
@@ -29,6 +34,7 @@ class Statement(NamedTuple):
     locking: str
     numbered: bytes
     parameters: tuple[str, ...]
+    of_one: Statement | None = None
 
     @classmethod
     def of(cls, name: str, text: str, lock: str = "") -> Statement:
@@ -36,6 +42,26 @@ class Statement(NamedTuple):
         names = tuple(dict.fromkeys(_PARAMETER.findall(locking)))
         numbered = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", locking)
         return cls(name, text, locking, numbered.encode(), names)
+
+    @classmethod
+    def of_rows(cls, name: str, text: str) -> Statement:
+        """Return a statement that writes rows, in its two forms.
+
+        For many rows a column that says one thing all the way down comes as an array of that alone, at the
+        index 0. So `alike` has the value and `each` nothing from the second row on; with any other column it
+        is the other way round. Read once it costs nothing a row, where an array is read and gone through.
+        Rows have a key, so they are not alike in all columns.
+        """
+        found = _ROWS.search(text)
+        assert found is not None
+        columns = _COLUMN.findall(text)
+        each = ", ".join(f"unnest({array}[]) AS {column}" for array, column in columns)
+        alike = ", ".join(f"({array}[])[0] AS {column}" for array, column in columns)
+        # OFFSET 0 keeps the planner from taking the value out of its array for every row.
+        rows = f"\nFROM (SELECT {each}) AS each, (SELECT {alike} OFFSET 0) AS alike"
+        selected = _COLUMN.sub(r"coalesce(each.\2, alike.\2)", found[1])
+        many = cls.of(name, text[: found.start(1)] + selected + rows + text[found.end(1) :])
+        return many._replace(of_one=cls.of(f"{name}_of_one", _COLUMN.sub(r"\1", text)))
 
 
 @cache
@@ -47,7 +73,9 @@ def statements() -> dict[str, Statement]:
             if name in found:
                 raise ValueError(f"two statements are called {name}")
             text, _, lock = body.partition("-- lock: ")
-            found[name] = Statement.of(name, text.strip(), lock)
+            text = text.strip()
+            is_rows = _ROWS.search(text) is not None
+            found[name] = Statement.of_rows(name, text) if is_rows else Statement.of(name, text, lock)
     return found
 
 

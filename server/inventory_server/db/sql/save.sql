@@ -1,5 +1,7 @@
 -- What a batch saves: one statement for all rows of a kind, arrays through unnest. It stands in the list of what is
 -- selected, where all go on side by side, row by row; in FROM each would be put away as a table of its own first.
+-- These are run in one of two forms, which db/queries.py makes of them: for one row, without an array, and for many,
+-- where what is the same in all of them is read once.
 -- Rows that change are put by ON CONFLICT, which goes by the primary key whatever the planner thinks; a row that
 -- another writer made since our snapshot raises 40001 there. New stock and reservations are inserted: to look first
 -- takes a third more. There such a row raises 23505, which is run again all the same (db/sqlstate.py).
