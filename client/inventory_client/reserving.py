@@ -29,6 +29,10 @@ ITEMS_MAX = 1_000
 """Reservations in one message, as the server takes them."""
 LINES_MAX = 10_000
 """Lines of one message's reservations together, as the server takes them."""
+ITEM_BYTES_MAX = 1024 * 1024
+"""Above what any reservation has that the server takes: 1,000 lines of the longest names are a quarter."""
+MESSAGE_BYTES_MAX = 3 * 1024 * 1024
+"""A message of a session; the server takes 4 MiB."""
 BACKOFF_S_MIN = 0.1
 BACKOFF_S_MAX = 2.0
 ITEM_TIMEOUT_S_MAX = 300
@@ -79,10 +83,13 @@ def verdicts_of(answer: BatchReserveStockResponse) -> list[Reservation | Invento
 class _Asked:
     """A reservation that a caller waits for."""
 
-    __slots__ = ("answer", "item", "until_s")
+    __slots__ = ("answer", "byte_count", "item", "until_s")
 
-    def __init__(self, item: ReserveStockItem, answer: asyncio.Future[Reservation], until_s: float) -> None:
+    def __init__(
+        self, item: ReserveStockItem, byte_count: int, answer: asyncio.Future[Reservation], until_s: float
+    ) -> None:
         self.item = item
+        self.byte_count = byte_count
         self.answer = answer
         self.until_s = until_s
 
@@ -97,6 +104,7 @@ class ReserveSession:
     def __init__(self, stub: InventoryServiceAsyncStub, timeout_s: float) -> None:
         self._stub = stub
         self._timeout_s = timeout_s
+        self._loop = asyncio.get_running_loop()
         self._names = map(str, itertools.count())
         self._asked: dict[str, _Asked] = {}
         self._unsent: dict[str, None] = {}  # in the order in which they were asked
@@ -114,18 +122,25 @@ class ReserveSession:
             timeout_s: seconds, > 0, all attempts together; None = the client's.
         Returns: the reservation, HELD; or its current state where it was made before.
         Raises: InventoryError, as ReserveStock; DeadlineExceeded: its outcome is unknown. ValueError where
-            the session is closed.
+            the session is closed; RuntimeError in another event loop than the session's.
         """
         if self._is_closed:
             raise ValueError("the session is closed")
-        timeout_s = self._timeout_s if timeout_s is None else timeout_s
         loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            raise RuntimeError("the session belongs to another event loop")
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
         name = next(self._names)
-        asked = _Asked(item_of(name, request), loop.create_future(), loop.time() + timeout_s)
-        self._asked[name] = asked
-        self._send(name)
+        item = item_of(name, request)
+        byte_count = item.ByteSize()
+        if byte_count > ITEM_BYTES_MAX or len(item.lines) > LINES_MAX:
+            # No server takes it, and on the stream its refusal would be everybody's.
+            return (await self._stub.ReserveStock(request, timeout=timeout_s)).reservation
+        asked = _Asked(item, byte_count, loop.create_future(), loop.time() + timeout_s)
         # A fraction of what asyncio.timeout costs.
         timer = loop.call_later(timeout_s, _pass_deadline, asked, request, timeout_s)
+        self._asked[name] = asked
+        self._send(name)
         try:
             return await asked.answer
         finally:
@@ -193,18 +208,19 @@ class ReserveSession:
             await call.write(ReserveStockStreamRequest(items=self._take()))
 
     def _take(self) -> list[ReserveStockItem]:
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._loop.time()
         items: list[ReserveStockItem] = []
-        line_count = 0
+        line_count = byte_count = 0
         while self._unsent and len(items) < ITEMS_MAX:
             name = next(iter(self._unsent))
             asked = self._asked[name]
-            if items and line_count + len(asked.item.lines) > LINES_MAX:
+            line_count += len(asked.item.lines)
+            byte_count += asked.byte_count
+            if items and (line_count > LINES_MAX or byte_count > MESSAGE_BYTES_MAX):
                 break
             del self._unsent[name]
-            line_count += len(asked.item.lines)
             # Rounded up: those that are waited for equally long have a timer together at the server.
-            tenths = min(10 * ITEM_TIMEOUT_S_MAX, max(1, ceil(10 * (asked.until_s - now_s))))
+            tenths = max(1, ceil(10 * min(ITEM_TIMEOUT_S_MAX, asked.until_s - now_s)))
             timeout = asked.item.timeout
             timeout.seconds, tenths = divmod(tenths, 10)
             timeout.nanos = tenths * 100_000_000
@@ -222,7 +238,7 @@ class ReserveSession:
             error = error_of(verdict.error)
             if isinstance(error, Unavailable):
                 delay_s = error.retry_after_s or BACKOFF_S_MIN
-                asyncio.get_running_loop().call_later(delay_s, self._send, verdict.item_id)
+                self._loop.call_later(delay_s, self._send, verdict.item_id)
             else:
                 asked.answer.set_exception(error)
 

@@ -80,7 +80,9 @@ class Settings(BaseSettings):
     batch_lines_max: int = Field(10_000, ge=1_000, le=10_000, description="lines in one transaction")
     batch_attempts_max: int = Field(10, ge=1, le=100, description="runs of one batch on 40001 and 40P01")
     linger_ms_max: float = Field(5.0, ge=0, le=100, description="wait for callers just answered to return")
-    queue_commands_max: int = Field(10_000, ge=1, le=1_000_000, description="waiting commands of one store")
+    queue_commands_max: int = Field(
+        10_000, ge=1, le=1_000_000, description="waiting commands of a store that is alone"
+    )
     queue_commands_max_total: int = Field(20_000, ge=1, le=1_000_000, description="of all stores together")
 
     # Watching.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -10,7 +11,14 @@ import pytest
 
 import inventory_client
 from inventory_client import AioClient, v1
-from inventory_client.reserving import ITEM_TIMEOUT_S_MAX, ITEMS_MAX, LINES_MAX, parts
+from inventory_client.reserving import (
+    ITEM_BYTES_MAX,
+    ITEM_TIMEOUT_S_MAX,
+    ITEMS_MAX,
+    LINES_MAX,
+    MESSAGE_BYTES_MAX,
+    parts,
+)
 from inventory_server.launch import LaunchedProcess
 from support.shop import Shop
 
@@ -124,6 +132,47 @@ async def test_a_caller_with_more_time_than_an_item_may_have(
     shop.stock("a", 1)
     async with aio.reserve_session() as session:
         assert await told(session.reserve(asking("r"), timeout_s=timeout_s)) == "r"
+
+
+async def test_a_caller_who_waits_for_ever(shop: Shop, aio: AioClient) -> None:
+    """It is answered as the others of its session are."""
+    shop.stock("a", 2)
+    async with aio.reserve_session() as session:
+        assert await told(session.reserve(asking("r-patient"), timeout_s=math.inf)) == "r-patient"
+        assert await told(session.reserve(asking("r-other"))) == "r-other"
+
+
+async def test_what_no_message_may_hold(shop: Shop, aio: AioClient) -> None:
+    """Who asks more than a message may hold is told what a call would have; nobody else is disturbed."""
+    shop.stock("a", 1)
+    line = v1.LineRequest(product_id="a", quantity=1)
+    wide = v1.ReserveStockRequest(reservation_id="wide", lines=[line] * (LINES_MAX + 1))
+    async with aio.reserve_session() as session:
+        with shop.observer.level_locked(shop.store, "a") as holder:
+            waiting = asyncio.create_task(told(session.reserve(asking("r"))))
+            await asyncio.to_thread(shop.observer.wait_for_one_blocked_by, holder)
+            assert await told(session.reserve(asking("x" * 5 * 2**20))) == "RESOURCE_EXHAUSTED"
+            assert await told(session.reserve(wide)) == "INVALID_FIELD"
+            # At the limit of one, and together above that of a message.
+            long = [
+                asking("x" * (ITEM_BYTES_MAX - 100)) for _ in range(MESSAGE_BYTES_MAX // ITEM_BYTES_MAX * 2)
+            ]
+            answers = await asyncio.gather(*(told(session.reserve(each)) for each in long))
+            assert set(answers) == {"INVALID_FIELD"}
+        assert await waiting == "r"
+
+
+async def test_a_session_in_another_loop(shop: Shop, aio: AioClient) -> None:
+    """It says so, instead of letting its caller wait for an answer that its own loop has."""
+    shop.stock("a", 1)
+    async with aio.reserve_session() as session:
+
+        def elsewhere() -> None:
+            with pytest.raises(RuntimeError, match="another event loop"):
+                asyncio.run(session.reserve(asking("r-elsewhere")))
+
+        await asyncio.to_thread(elsewhere)
+        assert await told(session.reserve(asking("r"))) == "r"
 
 
 async def test_a_store_that_is_not_there(server: LaunchedProcess) -> None:

@@ -353,6 +353,32 @@ async def test_all_queues_together_have_a_bound(database: Database) -> None:
             assert verdict.entry.level.available == 46
 
 
+async def test_two_flooded_stores_leave_room_for_a_third(database: Database) -> None:
+    """Two stores whose callers take all the places they get are refused before all are gone."""
+    stores = [database.store, f"{database.store}-other", f"{database.store}-third"]
+    for store in stores[1:]:
+        create_store(database.url, store)
+    async with running_engine(database.url, queue_commands_max=12, queue_commands_max_total=16) as (
+        engine,
+        _,
+    ):
+        for store in stores:
+            await engine.change(store, CreateStock("a", 50), deadline_s=60)
+        with database.locked("LOCK TABLE stock_level") as holder:
+            tasks = [start(engine, store, minus("a")) for store in stores[:2]]
+            await eventually(lambda: len(database.blocked(holder)) == 2, "both first batches wait")
+            for store, room in zip(stores, (12, 3), strict=False):
+                tasks += [start(engine, store, minus("a")) for _ in range(room)]
+                await asyncio.sleep(0)
+                assert engine.waiting_count(store) == room
+                with pytest.raises(Overloaded):
+                    await engine.change(store, minus("a"), deadline_s=60)
+            tasks.append(start(engine, stores[2], minus("a")))
+            await asyncio.sleep(0)
+        lefts = [(await task).entry.level.available for task in tasks]
+        assert (min(lefts), lefts[-1]) == (37, 49)
+
+
 async def test_a_flooded_store_keeps_no_other_waiting(database: Database) -> None:
     """While one store's batch is held up and its queue is full, another is decided, batch after batch."""
     quiet = f"{database.store}-quiet"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,8 +23,9 @@ from inventory_server.jobs.reconciler import OPERATIONS_PER_RUN_MAX, Reconciler
 from inventory_server.jobs.sweeper import PER_ROUND_MAX, ROUNDS_MAX, Sweeper
 from inventory_server.jobs.verification import REMEMBERED_MAX, Progress
 from inventory_server.payments.processor import ORDERS_KNOWN_MAX, PaymentProcessor
-from inventory_server.rpc import pages
+from inventory_server.rpc import pages, reserve_items
 from inventory_server.rpc.convert import ITEM_TIMEOUT_S_MAX, item_timeout_s
+from inventory_server.rpc.edge import Call
 from inventory_server.rpc.rules import InvalidFields
 from inventory_server.verify.violation import Violation
 
@@ -174,10 +176,22 @@ def test_an_item_is_waited_for_no_longer() -> None:
     """At the limit its timeout counts; a microsecond past it is refused."""
     item = v1.ReserveStockItem()
     item.timeout.seconds = int(ITEM_TIMEOUT_S_MAX)
-    assert item_timeout_s(item, 10**6) == ITEM_TIMEOUT_S_MAX
+    assert item_timeout_s(item, 5, math.inf) == ITEM_TIMEOUT_S_MAX
     item.timeout.nanos = 1000
     with pytest.raises(InvalidFields):
-        item_timeout_s(item, 10**6)
+        item_timeout_s(item, 5, math.inf)
+
+
+def test_whose_time_an_item_of_a_stream_has() -> None:
+    """What it says counts, though one that says nothing has less; no more than its stream has."""
+    line = v1.LineRequest(product_id="a", quantity=1)
+    silent = v1.ReserveStockItem(item_id="silent", reservation_id="r", lines=[line])
+    patient = v1.ReserveStockItem(item_id="patient", reservation_id="r", lines=[line])
+    patient.timeout.seconds = 60
+    for left_s, expected in ((math.inf, [5, 60]), (20, [5, 20]), (2, [2, 2])):
+        call = Call("store", left_s, item_deadline_s=min(5, left_s))
+        asked: list[Any] = reserve_items.each_of([silent, patient], call)
+        assert [timeout_s for _, timeout_s in asked] == expected
 
 
 def test_carts_arrive_no_faster() -> None:

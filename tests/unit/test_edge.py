@@ -353,6 +353,31 @@ async def test_a_store_takes_not_all_the_places() -> None:
         assert not door.edge._inside_by_store, "who has left is forgotten"
 
 
+async def test_two_stores_take_not_all_the_places() -> None:
+    """Two that are flooded together are refused before the door is full: a third's call is answered."""
+    came, leave = asyncio.Semaphore(0), asyncio.Event()
+
+    async def wait(_request: Any, call: Call) -> Any:
+        came.release()
+        if call.store_id != "quiet":
+            await leave.wait()
+        return pb.GetStockResponse()
+
+    async with opened(Edge(calls_max=40, store_calls_max=30)) as door:
+        door.servicer.act = wait
+        inside = []
+        for store, room in (("first", 30), ("second", 8)):
+            flooded = ((STORE_KEY, store),)
+            inside += [asyncio.ensure_future(door.call(metadata=flooded)) for _ in range(room)]
+            for _ in range(room):
+                await came.acquire()
+            info, _ = details(await door.refused(metadata=flooded))
+            assert info.reason == "OVERLOADED"
+        await door.call(metadata=((STORE_KEY, "quiet"),))
+        leave.set()
+        await asyncio.gather(*inside)
+
+
 async def test_a_draining_door_lets_go_of_those_inside_and_refuses_the_rest(door: Door) -> None:
     """Who is inside is answered, who comes is OVERLOADED, who comes again for ever holds nothing up."""
     came, leave = asyncio.Event(), asyncio.Event()

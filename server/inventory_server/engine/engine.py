@@ -14,6 +14,7 @@ from inventory_server.domain.decide import Request
 from inventory_server.engine.batcher import Batcher, BatchLimits, Entry
 from inventory_server.engine.errors import DeadlinePassed, Overloaded
 from inventory_server.engine.reads import Reader
+from inventory_server.engine.room import has_room
 from inventory_server.engine.statistics import StoreStatistics
 from inventory_server.engine.verdicts import Verdict, verdicts_of
 
@@ -186,10 +187,11 @@ class Engine:
         self, batcher: Batcher, request: Request, deadline: float, verdict: asyncio.Future[object] | Verdict
     ) -> None:
         """Let a command wait for its turn, until a time of the event loop."""
-        if (
-            self._stopping
-            or batcher.waiting_count >= self._queue_commands_max
-            or self._waiting_count >= self._queue_commands_max_total
+        if self._stopping or not has_room(
+            batcher.waiting_count,
+            self._waiting_count,
+            own_max=self._queue_commands_max,
+            together_max=self._queue_commands_max_total,
         ):
             verdict.set_exception(Overloaded())
         else:

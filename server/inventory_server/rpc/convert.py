@@ -199,10 +199,18 @@ def reservation_filters(request: reservation_calls_pb2.ListReservationsRequest) 
     )
 
 
-def item_timeout_s(item: reservation_calls_pb2.ReserveStockItem, most_s: float, within: str = "") -> float:
-    """Return how long an item's verdict is waited for. Raises: InvalidFields, for one out of its range."""
+def item_timeout_s(
+    item: reservation_calls_pb2.ReserveStockItem, unnamed_s: float, most_s: float, within: str = ""
+) -> float:
+    """Return how long an item's verdict is waited for.
+
+    Args:
+        unnamed_s: for an item that doesn't say it, seconds.
+        most_s: for one that does, seconds.
+    Raises: InvalidFields, for one out of its range.
+    """
     if not item.HasField("timeout"):
-        return most_s
+        return unnamed_s
     timeout_s = item.timeout.seconds + item.timeout.nanos / _NANOS_PER_S
     if not ITEM_TIMEOUT_S_MIN <= timeout_s <= ITEM_TIMEOUT_S_MAX:
         raise InvalidFields([Violation(f"{within}timeout", "must be 1 ms to 300 s")])

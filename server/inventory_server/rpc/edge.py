@@ -23,6 +23,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from inventory_server.domain.limits import DEFAULT_STORE
 from inventory_server.engine.errors import DeadlinePassed, Overloaded
+from inventory_server.engine.room import has_room
 from inventory_server.rpc import status
 from inventory_server.rpc.rules import ID_DESCRIPTION, InvalidFields, Violation, is_id, validator
 
@@ -39,7 +40,7 @@ QUIET_S = 0.25
 SETTLE_S_MAX = 1.0
 # Calls inside the server at once; one more is OVERLOADED. The engine's queues have bounds of their own.
 CALLS_MAX = 8_192
-# Of one store's callers among them: however many call, others find room.
+# Of one store's callers among them, where no other store's call: however many do, others find room.
 STORE_CALLS_MAX = 6_144
 
 _log = structlog.get_logger("inventory_server.rpc")
@@ -106,7 +107,7 @@ class Edge:
         write_timeout_s: how long a stream's caller may take to make room for a message; then the answer is
             OVERLOADED.
         calls_max: calls inside at once.
-        store_calls_max: those of one store among them.
+        store_calls_max: those of one store among them where it is alone; 1..calls_max. See engine/room.py.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Edge:
         self.call_timeout_s = call_timeout_s
         self.write_timeout_s = write_timeout_s
         self.calls_max = calls_max
-        self.store_calls_max = store_calls_max
+        self.store_calls_max = min(store_calls_max, calls_max)
         self.calls_inside = 0
         self._inside_by_store: dict[str, int] = {}
         self._unary_inside = 0
@@ -152,7 +153,10 @@ class Edge:
     def _enter(self, store_id: str) -> str:
         """Take a place of a store's, to be left again. Raises: Overloaded."""
         inside = self._inside_by_store.get(store_id, 0)
-        if inside >= self.store_calls_max:
+        # The call itself is counted among those inside.
+        if not has_room(
+            inside, self.calls_inside - 1, own_max=self.store_calls_max, together_max=self.calls_max
+        ):
             raise Overloaded
         self._inside_by_store[store_id] = inside + 1
         return store_id

@@ -22,7 +22,10 @@ def all_of(asked: Sequence[pb.ReserveStockItem], call: Call) -> list[Asked]:
     """Decode the items of a batch. Raises: InvalidFields, where one of them breaks a rule."""
     items.need_different_ids(item.item_id for item in asked)
     _need_few_lines(asked)
-    return [_asked(item, call, call.deadline_s, f"items[{index}].") for index, item in enumerate(asked)]
+    return [
+        _asked(item, call, call.deadline_s, call.deadline_s, f"items[{index}].")
+        for index, item in enumerate(asked)
+    ]
 
 
 def each_of(asked: Sequence[pb.ReserveStockItem], call: Call) -> list[Asked | InvalidFields]:
@@ -39,14 +42,14 @@ def _asked_or_refused(item: pb.ReserveStockItem, call: Call) -> Asked | InvalidF
     if broken := _violations(item):
         return InvalidFields(broken)
     try:
-        return _asked(item, call, call.item_deadline_s)
+        return _asked(item, call, call.item_deadline_s, call.deadline_s)
     except InvalidFields as refusal:
         return refusal
 
 
-def _asked(item: pb.ReserveStockItem, call: Call, most_s: float, within: str = "") -> Asked:
+def _asked(item: pb.ReserveStockItem, call: Call, unnamed_s: float, most_s: float, within: str = "") -> Asked:
     command = convert.reserve_stock(item, within)
-    return Request(command, actor=call.actor), convert.item_timeout_s(item, most_s, within)
+    return Request(command, actor=call.actor), convert.item_timeout_s(item, unnamed_s, most_s, within)
 
 
 def _need_few_lines(asked: Sequence[pb.ReserveStockItem]) -> None:
