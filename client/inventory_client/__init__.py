@@ -73,6 +73,7 @@ from inventory_client.errors import (
     Unavailable,
     error_of,
 )
+from inventory_client.tls import Tls
 
 __all__ = [
     "Aborted",
@@ -129,6 +130,7 @@ __all__ = [
     "StockNotFound",
     "StockTransactionNotFound",
     "StoreNotFound",
+    "Tls",
     "TotalBelowAllocated",
     "TransactionConflict",
     "Unavailable",

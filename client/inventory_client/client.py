@@ -15,6 +15,7 @@ from inventory_client.calls import CallDefaults
 from inventory_client.channel import AioChannel, SyncChannel
 from inventory_client.errors import InventoryError
 from inventory_client.reserving import ReserveSession, batch_of, parts, verdicts_of
+from inventory_client.tls import Tls
 from inventory_client.v1 import checkout_service_pb2, inventory_service_pb2
 from inventory_client.v1.checkout_service_pb2_grpc import CheckoutServiceStub
 from inventory_client.v1.inventory_service_pb2 import ReserveStockRequest
@@ -185,7 +186,12 @@ class AioClient:
 
 
 def connect(
-    target: str, *, store: str | None = None, timeout_s: float = TIMEOUT_S, actor: str | None = None
+    target: str,
+    *,
+    store: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+    actor: str | None = None,
+    tls: Tls | None = None,
 ) -> Client:
     """Connect to a server, for threads and for gevent.
 
@@ -196,24 +202,37 @@ def connect(
         timeout_s: seconds, > 0, for a call without a `timeout=` of its own, all its attempts together. Calls
             with a stream have no deadline but their own.
         actor: who acts, for the log: 1..128 visible ASCII characters; None = not said.
+        tls: how the server is known, and we to it; None = plaintext, which stays on one machine.
     Returns: the client, which has a connection of its own; close it, or use it in a `with`.
-    Raises: ValueError for a store, a timeout or an actor out of range. Its calls raise `InventoryError`.
+    Raises: ValueError for a store, a timeout or an actor out of range, OSError for a file of `tls` that
+        cannot be read. Its calls raise `InventoryError`.
     Effects: each call gets the deadline, the store, and a `request_id` where its request has that field and
         it is empty; UNAVAILABLE is tried again, up to 5 attempts, with the same request_id.
         With gevent, call `grpc.experimental.gevent.init_gevent()` first.
     """
     defaults = CallDefaults(store, timeout_s, actor)
-    channel = SyncChannel(grpc.insecure_channel(target, channel_options()), defaults)
-    return Client(cast(grpc.Channel, channel))
+    if tls is None:
+        channel = grpc.insecure_channel(target, channel_options())
+    else:
+        channel = grpc.secure_channel(target, tls.credentials(), channel_options() + tls.options())
+    return Client(cast(grpc.Channel, SyncChannel(channel, defaults)))
 
 
 def connect_aio(
-    target: str, *, store: str | None = None, timeout_s: float = TIMEOUT_S, actor: str | None = None
+    target: str,
+    *,
+    store: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+    actor: str | None = None,
+    tls: Tls | None = None,
 ) -> AioClient:
     """Connect to a server, for asyncio: as `connect()`, to be called in the running event loop.
 
     Returns: the client; `await` its close(), or use it in an `async with`.
     """
     defaults = CallDefaults(store, timeout_s, actor)
-    channel = AioChannel(grpc.aio.insecure_channel(target, channel_options()), defaults)
-    return AioClient(cast(grpc.aio.Channel, channel), timeout_s)
+    if tls is None:
+        channel = grpc.aio.insecure_channel(target, channel_options())
+    else:
+        channel = grpc.aio.secure_channel(target, tls.credentials(), channel_options() + tls.options())
+    return AioClient(cast(grpc.aio.Channel, AioChannel(channel, defaults)), timeout_s)

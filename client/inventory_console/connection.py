@@ -1,7 +1,13 @@
-"""Which server and which store: the two options that every subcommand takes."""
+"""Which server and which store: the two options that every subcommand takes; how they know each other.
+
+The latter comes from the environment alone: INVENTORY_CA_FILE, INVENTORY_CLIENT_CERTIFICATE_FILE and
+INVENTORY_CLIENT_KEY_FILE; with any of them the server is spoken to over TLS.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -22,11 +28,25 @@ Store = Annotated[
 
 
 def connect(address: str, store: str | None) -> inventory_client.Client:
-    """Connect as the options say. Raises: ConsoleError for a store that can be none."""
+    """Connect as the options and the environment say.
+
+    Raises: ConsoleError for a store that can be none, or a file that cannot be read.
+    """
     try:
-        return inventory_client.connect(address, store=store)
+        return inventory_client.connect(address, store=store, tls=tls_of(os.environ))
     except ValueError as error:
         raise ConsoleError(str(error), exit_status=2) from error
+    except OSError as error:
+        raise ConsoleError(f"cannot read {error.filename}: {error.strerror}", exit_status=2) from error
+
+
+def tls_of(environment: Mapping[str, str]) -> inventory_client.Tls | None:
+    """Return the TLS that the environment asks for; None = plaintext. Raises: ValueError as Tls."""
+    names = ("INVENTORY_CA_FILE", "INVENTORY_CLIENT_CERTIFICATE_FILE", "INVENTORY_CLIENT_KEY_FILE")
+    ca, certificate, key = (environment.get(name) or None for name in names)
+    if ca is certificate is key is None:
+        return None
+    return inventory_client.Tls(ca_file=ca, certificate_file=certificate, key_file=key)
 
 
 def refusal(error: inventory_client.InventoryError) -> ConsoleError:

@@ -93,7 +93,7 @@ async def _serve(
     await service.start()
     settle_memory()
     log.info("serving", address=service.address, database=without_password(database_url))
-    welcome.announce(service.address)
+    welcome.announce(service.address, is_open=settings.is_open)
     await stop.wait()
     log.info("stopping", grace_s=settings.stop_grace_s)
     await service.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -14,6 +15,8 @@ from inventory_server.operator_error import OperatorError
 
 # What the load generator and the plots are needed for; imported when one of them runs.
 _RACES = ("race", "demo")
+
+CERTIFICATE_DAYS_MAX = 825
 
 _cli = typer.Typer(
     add_completion=False,
@@ -34,7 +37,9 @@ _DataDir = Annotated[str | None, typer.Option("--data-dir", help="folder of the 
 
 @_cli.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="loopback address [127.0.0.1]")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="loopback address, unix:/PATH, with TLS any address [127.0.0.1]")
+    ] = None,
     port: Annotated[str | None, typer.Option(help="0 takes a free one [50051]")] = None,
     database_url: _DatabaseUrl = None,
     data_dir: _DataDir = None,
@@ -102,6 +107,28 @@ def list_stores(database_url: _DatabaseUrl = None) -> None:
 
     for name in stores.list_stores(_given_url(database_url)):
         typer.echo(name)
+
+
+@_cli.command()
+def certs(
+    folder: Annotated[Path, typer.Argument(help="made if absent; a CA that stands there is used again")],
+    server: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="the server's name or address; may be repeated")
+    ] = None,
+    client: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="a client's DNS name or URI; may be repeated")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=CERTIFICATE_DAYS_MAX, help="how long they are valid")] = 90,
+) -> None:
+    """Make a CA for development, and certificates of a server and of clients; print their files.
+
+    Without a name the server's is for localhost, 127.0.0.1 and ::1. A key stands beside its certificate.
+    """
+    from inventory_server.access.authority import make_certificates
+
+    names = server or ([] if client else ["localhost", "127.0.0.1", "::1"])
+    for path in make_certificates(folder, server_names=names, client_names=client or [], days=days):
+        typer.echo(str(path))
 
 
 def app(args: Sequence[str] | None = None, prog_name: str = "inventory") -> NoReturn:

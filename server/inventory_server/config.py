@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from inventory_server.operator_error import OperatorError
 
 PORT_MAX = 65_535
+# A socket's address has room for 107 bytes, the temporary folders of macOS for few more.
+SOCKET_PATH = r"unix:/[!-~]{1,100}"
 
 
 class SettingsError(OperatorError):
@@ -45,8 +47,18 @@ class Settings(BaseSettings):
         env_prefix="INVENTORY_", env_ignore_empty=True, frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
-    # Where it listens. Plaintext, so nobody but this machine may reach it.
-    host: str = Field("127.0.0.1", description="loopback address: 127.0.0.1, ::1, localhost")
+    # Where it listens. In plaintext nobody but this machine may reach it.
+    tls_certificate_file: Path | None = Field(
+        None, description="PEM of the server's certificate and those up to its CA; none: plaintext"
+    )
+    tls_key_file: Path | None = Field(None, description="PEM of its private key, not encrypted")
+    tls_client_ca_file: Path | None = Field(
+        None, description="PEM of the CAs that vouch for clients, who must then show a certificate"
+    )
+    host: str = Field(
+        "127.0.0.1",
+        description="a loopback address (127.0.0.1, ::1, localhost) or unix:/PATH; with TLS any address",
+    )
     port: int = Field(50051, ge=0, le=PORT_MAX, description="0 takes a free one")
     workers: int = Field(1, ge=1, le=64, description="server processes on the port; each uses one core")
     reuse_port: bool = Field(False, description="let other servers that say so listen on the same port")
@@ -118,8 +130,15 @@ class Settings(BaseSettings):
 
     @property
     def address(self) -> str:
-        """What clients connect to: HOST:PORT, or [HOST]:PORT."""
+        """What clients connect to: HOST:PORT, [HOST]:PORT, or unix:/PATH."""
+        if self.host.startswith("unix:"):
+            return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a call needs no more than the address."""
+        return self.tls_certificate_file is None
 
     @model_validator(mode="before")
     @classmethod
@@ -129,10 +148,19 @@ class Settings(BaseSettings):
 
     @field_validator("host")
     @classmethod
-    def _loopback_only(cls, host: str) -> str:
-        if _is_loopback(host):
+    def _plaintext_stays_here(cls, host: str, info: ValidationInfo) -> str:
+        if _is_loopback(host) or re.fullmatch(SOCKET_PATH, host):
             return host
-        raise ValueError("plaintext is served on loopback only: give 127.0.0.1, ::1 or localhost")
+        if info.data.get("tls_certificate_file") is None:
+            raise ValueError(
+                "plaintext is served on the loopback (127.0.0.1, ::1, localhost) and on unix:/PATH only:"
+                " give one of them, or set tls_certificate_file and tls_key_file"
+            )
+        if info.data.get("tls_client_ca_file") is None:
+            raise ValueError("beyond the loopback callers must prove who they are: set tls_client_ca_file")
+        if not re.fullmatch(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:]+", host):
+            raise ValueError("give an IP address or a name")
+        return host
 
     @field_validator("database_url")
     @classmethod
@@ -164,6 +192,12 @@ class Settings(BaseSettings):
             raise ValueError("ephemeral takes neither database_url nor data_dir")
         if self.database_url and self.data_dir:
             raise ValueError("database_url and data_dir exclude each other")
+        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_certificate_file and tls_key_file come together")
+        if self.tls_client_ca_file and not self.tls_certificate_file:
+            raise ValueError("tls_client_ca_file is of no use without tls_certificate_file")
+        if self.host.startswith("unix:") and (self.tls_certificate_file or self.workers > 1):
+            raise ValueError("a unix socket takes neither TLS nor several workers")
         if (self.metrics_port or 0) + self.workers - 1 > PORT_MAX:
             raise ValueError(f"metrics_port leaves no room for that of the last worker below {PORT_MAX}")
         if self.gateway_args and self.payment_gateway != "simulator":

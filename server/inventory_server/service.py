@@ -9,6 +9,7 @@ from typing import Self
 
 import structlog
 
+from inventory_server.access.certificates import TlsFiles
 from inventory_server.config import Settings
 from inventory_server.database_watch import DatabaseWatch
 from inventory_server.db.connection import EngineConnections
@@ -113,7 +114,7 @@ class Service:
     async def build(cls, settings: Settings, database_url: str, gateway_address: str | None) -> Self:
         """Build every part and bind the address; nothing connects to the database yet.
 
-        Raises: AddressRefused, as `build_server`.
+        Raises: AddressRefused, CertificateRefused, as `build_server`.
         """
         pools = _Pools.of(settings, database_url)
         reader = Reader(pools.reads)
@@ -141,6 +142,7 @@ class Service:
             reuse_port=settings.reuse_port,
             call_timeout_s=settings.call_timeout_s,
             write_timeout_s=settings.stream_write_timeout_s,
+            tls=_tls(settings),
         )
         return cls(
             settings=settings, database_url=database_url, pools=pools, reader=reader, engine=engine,
@@ -220,6 +222,12 @@ class Service:
         )
         port, self._stop_metrics = serve_metrics(collector, self.settings.metrics_port)
         log.info("serving_metrics", address=f"127.0.0.1:{port}")
+
+
+def _tls(settings: Settings) -> TlsFiles | None:
+    if settings.tls_certificate_file is None or settings.tls_key_file is None:
+        return None
+    return TlsFiles(settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
 
 
 def _feed(settings: Settings, reader: Reader) -> Feed:

@@ -24,14 +24,16 @@ Ctrl-C stops the server.
 """
 
 
-def announce(address: str) -> None:
+def announce(address: str, *, is_open: bool) -> None:
     """Print `ready ADDRESS`, for whoever waits for the line, and a first call to try.
 
     Args:
         address: what clients connect to: HOST:PORT with the port that was bound.
+        is_open: whether a call needs no more than the address.
     """
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):
         python = python.relative_to(Path.cwd())
-    sys.stdout.write(f"ready {address}\n{_HINT.format(python=python, address=address)}\n")
+    hint = _HINT.format(python=python, address=address) if is_open else ""
+    sys.stdout.write(f"ready {address}\n{hint}\n")
     sys.stdout.flush()

@@ -82,7 +82,7 @@ class Workers:
                 if self._until(lambda: len(self._running) == count):
                     address = self._settings.model_copy(update={"port": port}).address
                     log.info("serving", address=address, workers=count)
-                    welcome.announce(address)
+                    welcome.announce(address, is_open=self._settings.is_open)
                 self._until(lambda: False)
             finally:
                 log.info("stopping", grace_s=self._settings.stop_grace_s)

@@ -18,16 +18,18 @@ FOR_EVERYBODY = {
     "config", "launch", "metrics", "observability", "operator_error", "output", "uuid7", "welcome",
 }  # fmt: skip
 MAY_IMPORT = {
+    "access": set[str](),
     "domain": set[str](),
     "db": {"domain"},
     "verify": set[str](),
     "engine": {"domain", "db", "verify"},
     "payments": {"domain", "engine"},
     "jobs": {"payments", "domain", "engine", "verify"},
-    "rpc": {"payments", "domain", "engine"},
+    "rpc": {"access", "payments", "domain", "engine"},
 }
 # The only part of the server that may name a package.
 HOMES = {
+    "cryptography": "access",
     "psycopg": "db",
     "psycopg_pool": "db",
     "yoyo": "db",

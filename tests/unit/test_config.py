@@ -48,15 +48,32 @@ def test_loopback_is_served(host: str) -> None:
     assert load_settings({"host": host}).host == host
 
 
-@pytest.mark.parametrize(
-    "host",
-    ["0.0.0.0", "::", "10.0.0.1", "8.8.8.8", "example.org", "", "unix:/run/inventory.sock", "127.0.0.1\n"],
-)
-def test_nothing_but_loopback_is_served(host: str) -> None:
-    """Plaintext never leaves the machine."""
+BEYOND = ["0.0.0.0", "::", "10.0.0.1", "8.8.8.8", "example.org"]
+TLS = {"tls_certificate_file": "c.pem", "tls_key_file": "k.pem"}
+
+
+@pytest.mark.fault(40)
+@pytest.mark.parametrize("host", [*BEYOND, "", "unix:relative", "unix:/" + "x" * 101, "127.0.0.1\n"])
+def test_nothing_but_this_machine_is_served_in_plaintext(host: str) -> None:
+    """Plaintext never leaves the machine: the refusal says both ways out."""
     assert refusal(host=host) == (
-        "host (INVENTORY_HOST): plaintext is served on loopback only: give 127.0.0.1, ::1 or localhost"
+        "host (INVENTORY_HOST): plaintext is served on the loopback (127.0.0.1, ::1, localhost) and on"
+        " unix:/PATH only: give one of them, or set tls_certificate_file and tls_key_file"
     )
+
+
+@pytest.mark.fault(40)
+@pytest.mark.parametrize("host", BEYOND)
+def test_who_calls_from_elsewhere_proves_who_he_is(host: str) -> None:
+    """Beyond the loopback TLS alone is refused too; with certificates of clients every address is served."""
+    assert "set tls_client_ca_file" in refusal(host=host, **TLS)
+    assert load_settings({"host": host, **TLS, "tls_client_ca_file": "ca.pem"}).host == host
+
+
+@pytest.mark.parametrize("host", ["unix:/run/inventory.sock", "unix:/" + "x" * 100])
+def test_a_unix_socket_is_this_machine(host: str) -> None:
+    """A socket in the file system is served in plaintext; it has no port."""
+    assert load_settings({"host": host, "port": 9}).address == host
 
 
 @pytest.mark.parametrize(
@@ -124,6 +141,12 @@ def test_without_password_keeps_the_rest(url: str, shown: str) -> None:
         ({"database_url": "postgresql:///x", "data_dir": "/tmp/x"}, "data_dir"),
         ({"queue_commands_max": 30_000}, "queue_commands_max_total"),
         ({"log_level": "loud"}, "log_level"),
+        ({"tls_certificate_file": "c.pem"}, "tls_key_file"),
+        ({"tls_key_file": "k.pem"}, "tls_certificate_file"),
+        ({"tls_client_ca_file": "ca.pem"}, "tls_certificate_file"),
+        ({**TLS, "host": "unix:/run/x"}, "unix socket"),
+        ({"workers": 2, "host": "unix:/run/x"}, "unix socket"),
+        ({**TLS, "tls_client_ca_file": "ca.pem", "host": "a b"}, "host (INVENTORY_HOST)"),
     ],
 )
 def test_bad_settings_are_named(given: dict[str, object], said: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the server may listen and call as long as it speaks plaintext: on this machine alone."""
+"""Where plaintext may be spoken: on this machine alone."""
 
 from __future__ import annotations
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
 from grpc_reflection.v1alpha import reflection as grpc_reflection  # type: ignore[import-untyped]
 
 from inventory_client.v1 import checkout_service_pb2, inventory_service_pb2
+from inventory_server.access.certificates import TlsFiles
 from inventory_server.rpc.address import AddressRefused, need_loopback
 from inventory_server.rpc.checkout_service import CheckoutServicer
 from inventory_server.rpc.edge import CALL_TIMEOUT_S, CALLS_MAX, WRITE_TIMEOUT_S, Edge
 from inventory_server.rpc.health import SERVICE_NAME as HEALTH
 from inventory_server.rpc.health import Health
 from inventory_server.rpc.inventory_service import InventoryServicer
+from inventory_server.rpc.transport import server_credentials
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 METADATA_BYTES_MAX = 16 * 1024
@@ -23,6 +29,12 @@ HANDSHAKE_TIMEOUT_MS = 10_000
 PING_INTERVAL_MS_MIN = 10_000
 KEEPALIVE_INTERVAL_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 20_000
+# Certificates are looked at when a connection begins: so long after it a client must show its own again.
+CONNECTION_AGE_MS_MAX = 1_800_000
+# What its streams get to end by themselves; they go on where they were on the next one.
+CONNECTION_GRACE_MS = 60_000
+# Of a unix socket: its owner and the owner's group may call.
+_SOCKET_UMASK = 0o117
 
 _INVENTORY = inventory_service_pb2.DESCRIPTOR.services_by_name["InventoryService"]
 _CHECKOUT = checkout_service_pb2.DESCRIPTOR.services_by_name["CheckoutService"]
@@ -49,22 +61,31 @@ async def build_server(
     write_timeout_s: float = WRITE_TIMEOUT_S,
     calls_max: int = CALLS_MAX,
     reuse_port: bool = False,
+    tls: TlsFiles | None = None,
 ) -> Built:
     """Put the server together and bind its address; `server.start()` is the caller's.
 
     Args:
-        host: a loopback address.
-        port: 0 = any that is free.
+        host: a loopback address or `unix:/PATH`; with TLS any address.
+        port: 0 = any that is free; of no meaning for a unix socket.
         reflection: whether to describe the services to generic clients.
         call_timeout_s: what a call gets that names no deadline.
         write_timeout_s: how long a stream's caller may take to make room for a message.
         calls_max: calls inside at once; one more is OVERLOADED.
         reuse_port: whether other processes may listen on the same port.
+        tls: None = plaintext.
     Returns: the server, the port it is bound to, its health, which is NOT_SERVING, and its door.
-    Raises: AddressRefused, one line for the operator: not the loopback, or in use.
+    Raises: AddressRefused, one line for the operator: in use, or not on this machine and without TLS;
+        CertificateRefused.
     """
-    need_loopback(host, "listen address")
-    server = grpc.aio.server(options=_options(reuse_port))
+    if tls is None and not host.startswith("unix:"):
+        need_loopback(host, "listen address")
+    credentials = None if tls is None else server_credentials(tls)
+    options = _options(reuse_port)
+    if tls is not None:
+        options.append(("grpc.max_connection_age_ms", CONNECTION_AGE_MS_MAX))
+        options.append(("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS))
+    server = grpc.aio.server(options=options)
     edge = Edge(call_timeout_s=call_timeout_s, write_timeout_s=write_timeout_s, calls_max=calls_max)
     edge.add_service(server, inventory, _INVENTORY)
     edge.add_service(server, checkout, _CHECKOUT)
@@ -73,18 +94,39 @@ async def build_server(
     if reflection:
         names = (*_SERVICES, HEALTH, grpc_reflection.SERVICE_NAME)
         grpc_reflection.enable_server_reflection(names, server)
-    return Built(server, _bind(server, host, port), health, edge)
+    return Built(server, _bind(server, host, port, credentials), health, edge)
 
 
-def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
+def _bind(
+    server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None = None
+) -> int:
+    if host.startswith("unix:"):
+        return _bind_socket(server, Path(host.removeprefix("unix:")))
     address = f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        bound_port = server.add_insecure_port(address)
+        if credentials is None:
+            bound_port = server.add_insecure_port(address)
+        else:
+            bound_port = server.add_secure_port(address, credentials)
     except RuntimeError:
         bound_port = 0
     if not bound_port:
         raise AddressRefused(f"cannot listen on {address}: is another server running there?")
     return bound_port
+
+
+def _bind_socket(server: grpc.aio.Server, path: Path) -> int:
+    """Listen on a unix socket. gRPC would take the path from another server that listens there."""
+    with socket.socket(socket.AF_UNIX) as other, suppress(OSError):
+        other.connect(str(path))
+        raise AddressRefused(f"cannot listen on unix:{path}: is another server running there?")
+    umask = os.umask(_SOCKET_UMASK)
+    try:
+        return server.add_insecure_port(f"unix:{path}")
+    except RuntimeError as error:
+        raise AddressRefused(f"cannot listen on unix:{path}: may a socket be made there?") from error
+    finally:
+        os.umask(umask)
 
 
 def _options(reuse_port: bool) -> list[tuple[str, Any]]:

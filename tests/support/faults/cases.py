@@ -39,4 +39,6 @@ CASES = {
     31: "any bytes to any method",
     34: "clients that cancel, give 1 ms, or never read their stream",
     35: "a handler that raises",
+    36: "no, a foreign and an expired certificate; plaintext to TLS",
+    40: "a server beyond the loopback without TLS and proof of who calls",
 }

@@ -1,0 +1,1 @@
+"""Who may call, and what: certificates. Knows neither gRPC nor the database."""
