@@ -54,10 +54,11 @@ types: $(INSTALLED) ## Check the types
 stubs: $(INSTALLED) ## Generate the Python stubs of protos/
 	@$(BIN)/python tools/stubs.py
 
-docs: $(INSTALLED) ## Write docs/settings.md, api.md and order-flow.md from the code and the protos
+docs: $(INSTALLED) ## Write docs/settings.md, api.md, order-flow.md and bench/bench.html from what they tell of
 	@$(BIN)/python tools/settings.py
 	@$(BIN)/python tools/api.py
 	@$(BIN)/python tools/order_flow.py
+	@$(BIN)/python tools/bench_page.py
 
 fmt: $(INSTALLED) ## Format the code, mend what can be mended
 	@$(BIN)/ruff check --fix

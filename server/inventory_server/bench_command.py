@@ -10,9 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from inventory_client import InventoryError
 from inventory_loadtest.bench import h2load, imports, pressure, stages, suite
 from inventory_loadtest.bench.display import bars, print_table
 from inventory_loadtest.bench.report import write_report
+from inventory_loadtest.bench.sample import Sample
 from inventory_server.bench_bloat import NOT_MEASURED, measure_bloat
 from inventory_server.bench_outcome import Proof, begin, outcome_of
 from inventory_server.bench_place import Place, bench_place, bench_server, narrow_server
@@ -27,12 +29,15 @@ WORKERS = 2
 
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="the headline figures, in under 3 minutes")] = False,
-    entries: Annotated[int, typer.Option(help="log entries that a store grows to; 0: not measured")] = 10**7,
+    entries: Annotated[
+        int, typer.Option(min=0, help="log entries that a store grows to; 0: not measured")
+    ] = 10**7,
     products: Annotated[
-        int, typer.Option(help="products, with 2 reservations each, that one grows to; 0: not measured")
+        int,
+        typer.Option(min=0, help="products, with 2 reservations each, that one grows to; 0: not measured"),
     ] = 10**6,
     changes: Annotated[
-        int, typer.Option(help="changes of one product, to see its table grow; 0: not measured")
+        int, typer.Option(min=0, help="changes of one product, to see its table grow; 0: not measured")
     ] = 10**6,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures to this file")] = None,
     report: Annotated[Path | None, typer.Option(help="write a page with plots to this file")] = None,
@@ -45,8 +50,23 @@ def bench(
     console = Console(highlight=False)
     for path in filter(None, (json_file, report)):
         need_writable(path)
-    begun, proof = begin(quick=quick), Proof()
-    bloat = NOT_MEASURED
+    try:
+        outcome = begin(quick=quick) | _measure(quick, entries, products, changes, console)
+    except (suite.BenchError, InventoryError) as error:
+        raise OperatorError(str(error)) from error
+    print_table(outcome, console)
+    if json_file:
+        json_file.write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
+    if report:
+        write_report(outcome, report)
+    for path in filter(None, (json_file, report)):
+        console.print(f"  {path}", soft_wrap=True)
+    return 1 if outcome["violations"] or outcome["acknowledged_missing"] else 0
+
+
+def _measure(quick: bool, entries: int, products: int, changes: int, console: Console) -> dict[str, Any]:
+    """Make all measurements, and prove what they leave. Raises: BenchError, InventoryError."""
+    proof, bloat = Proof(), NOT_MEASURED
     with bench_place(console) as place:
         results = _run(stages.headline(place.load, place.raw, seconds=QUICK_S if quick else FULL_S), console)
         if not quick:
@@ -56,17 +76,10 @@ def bench(
                 with bench_place(console) as fresh:
                     bloat = measure_bloat(fresh, changes, proof, console)
         with console.status("verifying"):
-            outcome = begun | outcome_of(place, results, proof, quick=quick)
+            outcome = outcome_of(place, results, proof, quick=quick)
     outcome["figures"] |= bloat.figures
     outcome["bloat"] = bloat.tables
-    print_table(outcome, console)
-    if json_file:
-        json_file.write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
-    if report:
-        write_report(outcome, report)
-    for path in filter(None, (json_file, report)):
-        console.print(f"  {path}", soft_wrap=True)
-    return 1 if outcome["violations"] or outcome["acknowledged_missing"] else 0
+    return outcome
 
 
 def _whole(place: Place, proof: Proof, console: Console) -> list[suite.StageResult]:
@@ -88,8 +101,11 @@ def _whole(place: Place, proof: Proof, console: Console) -> list[suite.StageResu
     with narrow_server(place.url) as narrow:
         results += _run([pressure.overload(narrow, seconds=FULL_S)], console)
         proof.check(place.server.address, results[-1].units_held(elsewhere=True), store=pressure.NARROW_STORE)
-    results += _run([pressure.fairness(place.load, seconds=FULL_S)], console)
+    floods: list[Sample] = []
+    results += _run([pressure.fairness(place.load, floods.append, seconds=FULL_S)], console)
     proof.check(place.server.address, results[-1].units_held(elsewhere=True), store=pressure.QUIET_STORE)
+    flooded = sum(each.units_held for each in floods)
+    proof.check(place.server.address, flooded, store=pressure.FLOOD_STORE)
     results += _run([imports.stage(place.server.address, place.settled, place.copy)], console)
     with console.status("verifying an import"):
         proof.check(place.server.address, 0, store=imports.FIRST_STORE)
@@ -139,10 +155,7 @@ def _run(stages: list[suite.Stage], console: Console) -> list[suite.StageResult]
                 done += 1
                 shown.update(task, completed=done, now=name)
 
-            try:
-                results.append(suite.run(stage, tell))
-            except suite.BenchError as error:
-                raise OperatorError(str(error)) from error
+            results.append(suite.run(stage, tell))
             shown.update(task, completed=done + 1, now="")
             shown.stop_task(task)
     return results

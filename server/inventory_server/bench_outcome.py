@@ -73,7 +73,7 @@ def outcome_of(
     with inventory_client.connect(place.server.address, timeout_s=30) as client:
         statistics = client.inventory.GetServiceStatistics(v1.GetServiceStatisticsRequest())
     return {
-        "settings": measured.settings(place.url),
+        "settings": place.settings(),
         "figures": {
             **{key: figure for result in results for key, figure in _figures(result).items()},
             "memory_mb": stages.memory(place.peak_mb(), quick=quick).as_json({}),

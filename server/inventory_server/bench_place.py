@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 import inventory_client
+from inventory_client import v1
 from inventory_loadtest.bench import pressure, proof, suite
 from inventory_loadtest.bench.display import bars
 from inventory_loadtest.bench.imports import Rows, import_stock
@@ -55,6 +56,14 @@ class Place:
         """Make a store for an import, once nothing is left to clear of the last one."""
         copied.wait_for_clearing(self.url)
         stores.create_store(self.url, store)
+
+    def settings(self) -> dict[str, str]:
+        """The settings that decide what a commit costs, as the server's own transactions have them."""
+        line = v1.CreateStockTransactionRequest(
+            product_id=suite.HOT, action=v1.StockAction.STOCK_ACTION_INCREMENT, quantity=1
+        )
+        with inventory_client.connect(self.server.address, timeout_s=30) as client:
+            return measured.settings(self.url, lambda: client.inventory.CreateStockTransaction(line))
 
     def peak_mb(self) -> float:
         """The server's largest resident size so far, in MB (proc_pid_status(5), VmHWM)."""

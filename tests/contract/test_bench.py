@@ -9,21 +9,23 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from rich.console import Console
 
 import inventory_client
 from inventory_client import v1
 from inventory_loadtest.bench import imports, proof, suite
-from inventory_loadtest.bench.asks import BATCH_ITEMS, KINDS, ORDER_LINES, Products
+from inventory_loadtest.bench.asks import BATCH_ITEMS, HOLDING_NOTHING, KINDS, ORDER_LINES, Products
 from inventory_loadtest.bench.display import number, print_table
 from inventory_loadtest.bench.figures import Figure, at_least, rates
 from inventory_loadtest.bench.load import load
 from inventory_loadtest.bench.report import render
+from inventory_loadtest.bench.sample import Sample
 from inventory_server import bench_bloat
 from inventory_server.bench_outcome import Proof, outcome_of
-from inventory_server.bench_place import Place, bench_place
-from inventory_server.db import grown
+from inventory_server.bench_place import Place, bench_place, bench_server
+from inventory_server.db import grown, measured
 
 UNSEEN = Console(quiet=True)
 UNITS = {"batch": BATCH_ITEMS, "order": ORDER_LINES}
@@ -47,8 +49,9 @@ def test_a_load_counts_what_is_acknowledged(place: Place, kind: str) -> None:
     before = allocated(place)
     products = Products(suite.COLD, suite.COLD_PRODUCTS)
     sample = asyncio.run(load(place.server.address, kind, products, callers=3, seconds=0.3))
-    assert allocated(place) - before == (0 if "echo" in kind else sample.units_held)
-    assert sample.units_held == sample.count + 3 * UNITS.get(kind, 1)
+    assert allocated(place) - before == sample.units_held
+    is_empty = kind in HOLDING_NOTHING
+    assert sample.units_held == (0 if is_empty else sample.count + 3 * UNITS.get(kind, 1))
     assert 0 < sample.p50_ms <= sample.p99_ms <= sample.p999_ms <= sample.max_ms
 
 
@@ -113,6 +116,26 @@ def test_a_store_that_has_grown(place: Place, fill: Any, count: int) -> None:
     assert found.allocated - before == held
 
 
+def test_a_log_of_any_length(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many entries are written as were asked for, whatever goes to a product."""
+    monkeypatch.setattr(grown, "ENTRIES_PER_PRODUCT", 20)
+    with bench_place(UNSEEN) as fresh, psycopg.connect(fresh.url, autocommit=True) as connection:
+        entries = "SELECT count(*) FROM stock_transaction"
+        ((before,),) = connection.execute(entries).fetchall()
+        assert list(grown.fill_history(fresh.url, 50)) == [40, 50]
+        ((after,),) = connection.execute(entries).fetchall()
+        assert after - before == 50
+
+
+def test_the_settings_are_those_of_the_server(place: Place) -> None:
+    """What a commit costs is told as the measured server has set it, not as a connection of our own has."""
+    assert place.settings()["synchronous_commit"] == "on"
+    with bench_server(measured.with_settings(place.url, synchronous_commit="off")) as server:
+        found = Place(place.url, server).settings()
+    assert (found["synchronous_commit"], found["transaction_isolation"]) == ("off", "serializable")
+    assert place.settings()["synchronous_commit"] == "on"
+
+
 def test_an_import_beside_copy(place: Place) -> None:
     """Both write the same rows into stores of their own, and every law holds over either."""
     stage = imports.stage(place.server.address, place.settled, place.copy, rows=1_500)
@@ -142,12 +165,13 @@ def test_what_a_wanted_product_does_to_its_table(place: Place, monkeypatch: pyte
 
 
 def test_a_load_beside_another(place: Place) -> None:
-    """It runs when the block begins, and ends with it."""
+    """It runs when the block begins, ends with it, and tells what it was acknowledged."""
     before = allocated(place)
-    with place.load.beside(callers=2):
+    told: list[Sample] = []
+    with place.load.beside(told.append, callers=2):
         during = allocated(place)
     assert during > before
-    assert allocated(place) == allocated(place)
+    assert allocated(place) - before == told[0].units_held
 
 
 MACHINE = {

@@ -14,7 +14,7 @@ import pytest
 
 import inventory_client
 from inventory_loadtest import charts
-from inventory_loadtest.bench import curves, display, h2load, pressure
+from inventory_loadtest.bench import curves, display, h2load, pressure, report, suite
 from inventory_loadtest.bench.figures import Figure, Found, at_least, at_most
 from inventory_loadtest.bench.load import Tally, closed_loop, open_loop
 from inventory_loadtest.bench.sample import Sample
@@ -147,6 +147,51 @@ def test_the_curves_of_a_page() -> None:
     assert curves.over_carts(samples) == ""
     slices = [{"changes": n * 1_000, "per_s": 5_000, "p99_ms": 20} for n in (1, 2, 3)]
     assert curves.over_changes(slices).count('class="dot ours"') == 3
+
+
+def stage_of(name: str, sample: Sample) -> suite.Stage:
+    return suite.Stage("one", {name: lambda _: sample}, [], 1, rounds=2)
+
+
+def test_what_is_acknowledged_counts_under_any_name() -> None:
+    """An order counts, though it was asked beside empty calls and is called after them."""
+    sample = Sample.of(3, 1.0, [0.1] * 3, units_held=4)
+    assert suite.run(stage_of("quiet_beside_echo", sample), lambda _: None).units_held() == 8
+
+
+def test_a_measurement_without_an_answer() -> None:
+    """No ratio can be made of it: it is told by its name."""
+    with pytest.raises(suite.BenchError, match=r"^alone: nothing was answered"):
+        suite.run(stage_of("alone", Sample.of(0, 1.0, [])), lambda _: None)
+
+
+def test_a_page_has_every_round_once() -> None:
+    """A measurement that several figures share is there once; of two of one name no round is lost."""
+    first, second = rounds(100, 1), rounds(200, 2)
+    figures = {
+        "a": {"raw": {"reserve": first}}, "b": {"raw": {"reserve": first}}, "c": {"raw": {"reserve": second}},
+    }  # fmt: skip
+    assert report._samples(figures) == {"reserve": first + second}
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [("echo no such host >&2; exit 1", "h2load: no such host"), ("exit 3", "h2load: exit status 3")],
+)
+def test_an_h2load_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    """Its last word is told; where there is no h2load the figure is left out."""
+    load: Any = suite.Load("127.0.0.1:1")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert h2load.stage(load, seconds=1) is None
+    program = tmp_path / h2load.PROGRAM
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    stage = h2load.stage(load, seconds=1)
+    assert stage is not None
+    with pytest.raises(suite.BenchError, match=f"^{said}$"):
+        stage.measures["echo_by_h2load"](1)
 
 
 def test_what_h2load_is_given_and_says() -> None:

@@ -16,7 +16,8 @@ ECHO = "/inventory.bench.v1.EchoService/Echo"
 BARE_ECHO = "/inventory.bench.v1.EchoService/BareEcho"
 
 Ask = Callable[[], Awaitable[int]]
-"""One call; returns how many units it has been acknowledged: of reservations and orders one each."""
+"""One call; returns how many units it has been acknowledged, of reservations and orders one each; 1 of an
+empty call, which holds nothing."""
 
 
 class Products:
@@ -149,3 +150,4 @@ KINDS: dict[str, Callable[[inventory_client.AioClient, Products], Ask]] = {
     "stream": stream,
     "flow": flow,
 }
+HOLDING_NOTHING = frozenset({"echo", "bare-echo"})

@@ -52,7 +52,8 @@ def _ask(target: str, seconds: int) -> Sample:
             check=False, capture_output=True, text=True,
         )  # fmt: skip
         if done.returncode or not log.exists():
-            raise BenchError(f"{PROGRAM}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
+            lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit status {done.returncode}"]
+            raise BenchError(f"{PROGRAM}: {lines[-1]}")
         latencies_s = latencies(log.read_text())
     return Sample.of(len(latencies_s), seconds, latencies_s)
 

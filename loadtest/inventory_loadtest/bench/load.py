@@ -23,7 +23,7 @@ import inventory_client
 from inventory_client.calls import CallDefaults
 from inventory_client.channel import AioChannel
 from inventory_client.client import channel_options
-from inventory_loadtest.bench.asks import KINDS, Ask, Products
+from inventory_loadtest.bench.asks import HOLDING_NOTHING, KINDS, Ask, Products
 from inventory_loadtest.bench.sample import Sample
 
 CHANNELS = 4  # one connection's flow control would be the limit before the server is
@@ -140,8 +140,9 @@ async def load(
     finally:
         for client in clients:
             await client.close()
+    held = 0 if kind in HOLDING_NOTHING else first.units + tally.units
     return Sample.of(
-        tally.units, took_s, tally.latencies_s, cpu_s=cpu_s, units_held=first.units + tally.units,
+        tally.units, took_s, tally.latencies_s, cpu_s=cpu_s, units_held=held,
         asked=tally.count, refusals_s=tally.refusals_s, late=first.late + tally.late,
     )  # fmt: skip
 

@@ -63,13 +63,17 @@ def overload(narrow: Load, *, seconds: int) -> Stage:
     return Stage("overload", measures, figures, seconds, elsewhere=set(measures))
 
 
-def fairness(load: Load, *, seconds: int) -> Stage:
-    """A store that is asked little, alone and beside one that is flooded, and beside as many empty calls."""
+def fairness(load: Load, tell: Callable[[Sample], None], *, seconds: int) -> Stage:
+    """A store that is asked little, alone and beside one that is flooded, and beside as many empty calls.
+
+    Args:
+        tell: hears what became of each flood.
+    """
     patient = partial(load, is_tolerant=True, timeout_s=CALL_TIMEOUT_S)
     quiet = partial(patient, store=QUIET_STORE, rate=QUIET_PER_S, callers=8)
 
     def beside(kind: str) -> Measure:
-        flood = partial(load.beside, kind=kind, store=FLOOD_STORE, callers=FLOOD_CALLERS)
+        flood = partial(load.beside, tell, kind=kind, store=FLOOD_STORE, callers=FLOOD_CALLERS)
 
         def measure(seconds: int) -> Sample:
             with flood(is_tolerant=True, timeout_s=CALL_TIMEOUT_S):

@@ -50,7 +50,7 @@ def render(outcome: dict[str, Any]) -> str:
         bloat=_bloat(outcome.get("bloat") or {}),
         throughput=_throughput(samples),
         latency=_latency(samples),
-        batches=f"{outcome['batches']:,} batches, {outcome['retries']:,} of them run again.",
+        batches=f"{outcome['batches']:,} batches; {outcome['retries']:,} were run again.",
         sizes=_sizes(outcome["batch_sizes"]),
         place=_place(outcome),
         footer=(
@@ -76,8 +76,13 @@ def _cards(outcome: dict[str, Any]) -> str:
 
 
 def _samples(figures: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
-    """Every measurement by its name, once."""
-    return {name: rounds for figure in figures.values() for name, rounds in figure["raw"].items()}
+    """Every round of a measurement by its name; a name that two stages have has the rounds of both."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for figure in figures.values():
+        for name, rounds in figure["raw"].items():
+            seen = found.setdefault(name, [])
+            seen += [each for each in rounds if each not in seen]
+    return found
 
 
 def _goals(figures: dict[str, Any]) -> str:

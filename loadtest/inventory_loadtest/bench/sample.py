@@ -16,7 +16,8 @@ class Sample:
         per_s: of them, a second.
         p50_ms, p99_ms, p999_ms, max_ms: from asking to the answer; of a batch, the whole call's.
         generator_cpu_share: of one core, what the asking process used. 0 where it wasn't ours.
-        units_held: what all its answers together acknowledged, those before the clock ran too.
+        units_held: what all its answers together acknowledged, those before the clock ran too; 0 of empty
+            calls.
         asked_per_s: calls that were sent, a second.
         refused, refused_p50_ms, refused_p99_ms: calls that found no room, and how soon they were told.
         late: calls whose deadline passed: what became of them nobody was told.

@@ -70,7 +70,7 @@ class StageResult:
             sample.units_held
             for round_ in self.rounds
             for name, sample in round_.items()
-            if "echo" not in name and (name in self.stage.elsewhere) is elsewhere
+            if (name in self.stage.elsewhere) is elsewhere
         )
 
 
@@ -79,7 +79,7 @@ def run(stage: Stage, tell: Callable[[str], None]) -> StageResult:
 
     Args:
         tell: called with the name of each measurement, before it.
-    Raises: BenchError.
+    Raises: BenchError, also where nothing at all was answered: no ratio can be made of it.
     """
     result = StageResult(stage)
     for _ in range(stage.rounds):
@@ -87,6 +87,8 @@ def run(stage: Stage, tell: Callable[[str], None]) -> StageResult:
         for name, measure in stage.measures.items():
             tell(name)
             round_[name] = measure(stage.seconds)
+            if not round_[name].count:
+                raise BenchError(f"{name}: nothing was answered")
         result.rounds.append(round_)
     return result
 
@@ -107,14 +109,19 @@ class Load:
             return _sample_of(process)
 
     @contextmanager
-    def beside(self, **options: object) -> Iterator[None]:
-        """Keep a load running for the block, from when all its callers are connected. Raises: BenchError."""
+    def beside(self, tell: Callable[[Sample], None], **options: object) -> Iterator[None]:
+        """Keep a load running for the block, from when all its callers are connected.
+
+        Args:
+            tell: hears what it found.
+        Raises: BenchError.
+        """
         with self._process(_BESIDE_S_MAX, options) as process:
             assert process.stdout is not None
             if process.stdout.readline():
                 yield
                 process.terminate()
-            _sample_of(process)
+            tell(_sample_of(process))
 
     @contextmanager
     def _process(self, seconds: int, options: Mapping[str, object]) -> Iterator[subprocess.Popen[str]]:

@@ -5,14 +5,12 @@ The rows are what the service would have written, so the verification holds over
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psycopg
 
 ENTRIES_PER_PRODUCT = 10_000
 RESERVATIONS_PER_PRODUCT = 2
-# What one statement writes: progress can be told, and no transaction is huge.
-_PRODUCTS_PER_STATEMENT = {"history": 10, "catalogue": 10_000}
 
 # A product whose every second change takes back the one before.
 _HISTORY = """
@@ -68,24 +66,41 @@ FROM hold
 
 
 def fill_history(url: str, count: int) -> Iterator[int]:
-    """Write a log of so many entries, ENTRIES_PER_PRODUCT to a product; yield how many there are."""
-    per_product = min(count, ENTRIES_PER_PRODUCT)
-    for products in _fill(url, _HISTORY, "history", count // per_product, {"entries": per_product}):
-        yield products * per_product
+    """Write a log of so many entries, ENTRIES_PER_PRODUCT to a product and to the last what is left.
+
+    Yields: how many there are.
+    """
+    whole, rest = divmod(count, ENTRIES_PER_PRODUCT)
+    steps = [
+        ({"first": first, "last": last, "entries": ENTRIES_PER_PRODUCT}, last * ENTRIES_PER_PRODUCT)
+        for first, last in _steps(whole, 10)
+    ]
+    if rest:
+        steps.append(({"first": whole + 1, "last": whole + 1, "entries": rest}, count))
+    yield from _fill(url, _HISTORY, steps)
 
 
 def fill_catalogue(url: str, count: int) -> Iterator[int]:
     """Write products with RESERVATIONS_PER_PRODUCT reservations each; yield how many there are."""
-    yield from _fill(url, _CATALOGUE, "catalogue", count, {"held": RESERVATIONS_PER_PRODUCT})
+    steps = [
+        ({"first": first, "last": last, "held": RESERVATIONS_PER_PRODUCT}, last)
+        for first, last in _steps(count, 10_000)
+    ]
+    yield from _fill(url, _CATALOGUE, steps)
 
 
-def _fill(url: str, statement: str, kind: str, count: int, params: dict[str, int]) -> Iterator[int]:
-    step = _PRODUCTS_PER_STATEMENT[kind]
+def _steps(products: int, at_once: int) -> Iterator[tuple[int, int]]:
+    """The first and the last product of each statement: progress can be told, and no transaction is huge."""
+    for first in range(1, products + 1, at_once):
+        yield first, min(products, first + at_once - 1)
+
+
+def _fill(url: str, statement: str, steps: Sequence[tuple[dict[str, int], int]]) -> Iterator[int]:
+    """Run a statement with each step's parameters; yield what the step says of how many there are then."""
     with psycopg.connect(url, autocommit=True) as connection:
-        for first in range(1, count + 1, step):
-            last = min(count, first + step - 1)
-            connection.execute(statement.encode(), {**params, "first": first, "last": last})
-            yield last
+        for params, count in steps:
+            connection.execute(statement.encode(), params)
+            yield count
         # As a store that has grown slowly would be: with statistics, and with pages that are known to be old.
         connection.execute("VACUUM (ANALYZE)")
         connection.execute("CHECKPOINT")

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-# As they are inside a transaction like the engine's: a role or a database can have settings of its own.
 _SETTINGS = (
     "fsync", "synchronous_commit", "full_page_writes", "transaction_isolation", "wal_level", "shared_buffers",
     "max_connections", "max_pred_locks_per_transaction", "jit", "server_version",
 )  # fmt: skip
+# A trigger runs inside the transaction that writes, and sees what its connection has set.
+_LOOK = """
+CREATE TABLE seen_settings (name text, value text);
+CREATE FUNCTION see_settings() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO public.seen_settings SELECT name, current_setting(name) FROM unnest(TG_ARGV::text[]) name;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER see_settings AFTER INSERT ON stock_transaction
+    FOR EACH STATEMENT EXECUTE FUNCTION see_settings({names});
+"""
+_LOOK_NO_MORE = "DROP FUNCTION IF EXISTS see_settings() CASCADE; DROP TABLE IF EXISTS seen_settings"
 
 
 def execute(url: str, script: str) -> None:
@@ -20,20 +32,25 @@ def execute(url: str, script: str) -> None:
         connection.execute(script.encode())
 
 
-def with_settings(url: str, **settings: int) -> str:
+def with_settings(url: str, **settings: int | str) -> str:
     """Return a URL whose connections begin with settings of their own; some are a superuser's alone."""
     return make_conninfo(url, options=" ".join(f"-c {name}={value}" for name, value in settings.items()))
 
 
-def settings(url: str) -> dict[str, str]:
-    """Return the settings that decide what a commit costs, as read inside a SERIALIZABLE transaction."""
-    with psycopg.connect(url) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
-        return {
-            name: str(value)
-            for name in _SETTINGS
-            for (value,) in connection.execute("SELECT current_setting(%s)", [name]).fetchall()
-        }
+def settings(url: str, write: Callable[[], object]) -> dict[str, str]:
+    """Return the settings that decide what a commit costs, as read inside the transaction of another.
+
+    Args:
+        write: lets the server that is measured write to the log of stock, once.
+    Effects: a trigger on the log while it does so. A connection of ours would tell of itself alone.
+    """
+    execute(url, _LOOK.replace("{names}", ", ".join(f"'{name}'" for name in _SETTINGS)))
+    try:
+        write()
+        with psycopg.connect(url) as connection:
+            return dict(connection.execute("SELECT name, value FROM seen_settings").fetchall())
+    finally:
+        execute(url, _LOOK_NO_MORE)
 
 
 def tables(url: str) -> dict[str, dict[str, Any]]:
