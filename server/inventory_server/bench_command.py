@@ -16,7 +16,7 @@ from inventory_loadtest.bench.display import bars, print_table
 from inventory_loadtest.bench.report import write_report
 from inventory_loadtest.bench.sample import Sample
 from inventory_server.bench_bloat import NOT_MEASURED, measure_bloat
-from inventory_server.bench_outcome import Proof, begin, outcome_of
+from inventory_server.bench_outcome import Proof, begin, outcome_of, size_of
 from inventory_server.bench_place import Place, bench_place, bench_server, narrow_server
 from inventory_server.db import grown
 from inventory_server.operator_error import OperatorError
@@ -67,18 +67,19 @@ def bench(
 def _measure(quick: bool, entries: int, products: int, changes: int, console: Console) -> dict[str, Any]:
     """Make all measurements, and prove what they leave. Raises: BenchError, InventoryError."""
     proof, bloat = Proof(), NOT_MEASURED
+    large: dict[str, Any] = {}
     with bench_place(console) as place:
         results = _run(stages.headline(place.load, place.raw, seconds=QUICK_S if quick else FULL_S), console)
         if not quick:
             results += _whole(place, proof, console)
-            results += _growth(place, entries, products, proof, console)
+            results += _growth(place, entries, products, large, proof, console)
             if changes:
                 with bench_place(console) as fresh:
                     bloat = measure_bloat(fresh, changes, proof, console)
         with console.status("verifying"):
             outcome = outcome_of(place, results, proof, quick=quick)
     outcome["figures"] |= bloat.figures
-    outcome["bloat"] = bloat.tables
+    outcome |= {"bloat": bloat.tables, "grown": large}
     return outcome
 
 
@@ -113,9 +114,13 @@ def _whole(place: Place, proof: Proof, console: Console) -> list[suite.StageResu
 
 
 def _growth(
-    plain: Place, entries: int, products: int, proof: Proof, console: Console
+    plain: Place, entries: int, products: int, sizes: dict[str, Any], proof: Proof, console: Console
 ) -> list[suite.StageResult]:
-    """Measure beside a store with a long log, and beside one with a large catalogue."""
+    """Measure beside a store with a long log, and beside one with a large catalogue.
+
+    Args:
+        sizes: gets what each of them held, by the figure.
+    """
     results = []
     for key, what, count, fill in (
         ("history_growth", f"{entries:,} log entries / none", entries, grown.fill_history),
@@ -131,6 +136,7 @@ def _growth(
         with bench_place(console, partial(fill, count=count), count) as large:
             stage = stages.growth(key, what, plain.load, large.load, seconds=FULL_S)
             results += _run([stage], console)
+            sizes[key] = size_of(large)
             with console.status("verifying the hot product"):
                 proof.check(large.server.address, results[-1].units_held(elsewhere=True), product=suite.HOT)
     return results

@@ -93,6 +93,15 @@ def outcome_of(
     }
 
 
+def size_of(place: Place) -> dict[str, Any]:
+    """How large a place has grown: the rows and sizes of its tables, its server's largest resident size."""
+    return {
+        "rows": measured.rows(place.url),
+        "tables": measured.tables(place.url),
+        "server_mb": place.peak_mb(),
+    }
+
+
 def _figures(result: suite.StageResult) -> dict[str, Any]:
     raw = {name: [round_[name].as_json() for round_ in result.rounds] for name in result.stage.measures}
     return {found.figure.key: found.as_json(raw) for found in result.found()}
