@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,7 +15,7 @@ from inventory_server.db.connection import EngineConnection
 from support.faults.load import Load
 from support.faults.place import WAIT_S, Place
 from support.faults.promises import check
-from support.proxy import Fault, Proxy, proxy
+from support.proxy import Fault, Proxy, proxy, proxy_in_thread
 
 Tell = Callable[..., None]
 
@@ -41,18 +40,8 @@ class Wire:
 
 @contextmanager
 def wired(database_url: str) -> Iterator[Wire]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="proxy")
-    thread.start()
-    through = proxy(database_url)
-    between, url = asyncio.run_coroutine_threadsafe(through.__aenter__(), loop).result(WAIT_S)
-    try:
+    with proxy_in_thread(database_url) as (between, url, loop):
         yield Wire(between, url, loop)
-    finally:
-        asyncio.run_coroutine_threadsafe(through.__aexit__(None, None, None), loop).result(WAIT_S)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(WAIT_S)
-        loop.close()
 
 
 @pytest.mark.fault(3, 4)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import Enum, auto
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
+
+from support.polling import WAIT_S
 
 # The prepared statement that a Bind message names, and the reply's CommandComplete tag.
 _COMMIT = b"COMMIT\0"
@@ -44,7 +48,7 @@ class Proxy:
             return
         up_reader, up_writer = await asyncio.open_unix_connection(self._socket_path)
         self._writers |= {writer, up_writer}
-        link = _Link(self, (writer, up_writer))
+        link = self.link((writer, up_writer))
         pumps = [
             asyncio.create_task(link.pump(reader, up_writer, from_client=True)),
             asyncio.create_task(link.pump(up_reader, writer, from_client=False)),
@@ -55,6 +59,10 @@ class Proxy:
         for one in (writer, up_writer):
             one.close()
             self._writers.discard(one)
+
+    def link(self, writers: tuple[asyncio.StreamWriter, asyncio.StreamWriter]) -> Link:
+        """Return what forwards between these two: the client's, and the database's."""
+        return Link(self, writers)
 
     def strike(self) -> Fault | None:
         """Take the fault that is armed, if one is."""
@@ -72,7 +80,10 @@ class Proxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-class _Link:
+MadeProxy = TypeVar("MadeProxy", bound=Proxy)
+
+
+class Link:
     """One client's connection."""
 
     def __init__(self, owner: Proxy, writers: tuple[asyncio.StreamWriter, asyncio.StreamWriter]) -> None:
@@ -92,11 +103,11 @@ class _Link:
                     if from_client and self._fault is None:
                         self._fault = self._owner.strike()
                         if self._fault is Fault.CUT_BEFORE:
-                            self._cut()
+                            self.cut()
                             return
                         self._is_deaf = self._is_deaf or self._fault is Fault.BLACK_HOLE_BEFORE
                     elif not from_client and self._fault is Fault.CUT_AFTER:
-                        self._cut()
+                        self.cut()
                         return
                     elif not from_client and self._fault is Fault.BLACK_HOLE_AFTER:
                         self._is_deaf = True
@@ -104,22 +115,24 @@ class _Link:
                     writer.write(data)
                     await writer.drain()
         if not self._is_deaf:
-            self._cut()
+            self.cut()
         elif from_client:
             # Whoever sent into the hole gave up: the far side does not hear of it either.
             self._writers[0].transport.abort()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
 
 
 @asynccontextmanager
-async def proxy(database_url: str) -> AsyncIterator[tuple[Proxy, str]]:
+async def proxy(
+    database_url: str, make: Callable[[str], MadeProxy] = Proxy
+) -> AsyncIterator[tuple[MadeProxy, str]]:
     """Put a proxy before a database that listens on a unix socket; yield it with the URL through it."""
     parts = urlsplit(database_url)
     folder = parse_qs(parts.query)["host"][0]
-    made = Proxy(f"{folder}/.s.PGSQL.5432")
+    made = make(f"{folder}/.s.PGSQL.5432")
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
@@ -127,3 +140,22 @@ async def proxy(database_url: str) -> AsyncIterator[tuple[Proxy, str]]:
     finally:
         server.close()
         await made.close()
+
+
+@contextmanager
+def proxy_in_thread(
+    database_url: str, make: Callable[[str], MadeProxy] = Proxy
+) -> Iterator[tuple[MadeProxy, str, asyncio.AbstractEventLoop]]:
+    """The same beside a test that waits; yield the loop of its thread too."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="proxy")
+    thread.start()
+    through = proxy(database_url, make)
+    made, url = asyncio.run_coroutine_threadsafe(through.__aenter__(), loop).result(WAIT_S)
+    try:
+        yield made, url, loop
+    finally:
+        asyncio.run_coroutine_threadsafe(through.__aexit__(None, None, None), loop).result(WAIT_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(WAIT_S)
+        loop.close()

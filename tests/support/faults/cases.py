@@ -28,6 +28,7 @@ CASES = {
     19: "many carts for few units, lines in opposite orders",
     20: "restocks, transfers, cancellations, expiry, imports and shipments among the carts",
     21: "two servers on one database",
+    22: "several servers decide at once: some order of all calls explains every answer",
     23: "quantities at and past their limits",
     24: "enums that are unknown or unspecified",
     25: "ids that are empty, too long, or hold what no id may",
