@@ -64,9 +64,11 @@ def channel_options() -> list[tuple[str, str | int]]:
     return [
         ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
         ("grpc.service_config_disable_resolution", 1),
-        # A connection that went silent is noticed 30 s into a call, instead of never.
+        # A connection that went silent is noticed 30 s into a call, instead of never. The last is what counts
+        # where nothing comes at all; it is a minute unless it is said.
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.ping_timeout_ms", 10_000),
         # A server that comes back is found within 2 s; gRPC's own limit is 120 s.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2_000),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from inventory_server import launch, welcome
 from inventory_server.config import Settings, without_password
 from inventory_server.db import embedded
 from inventory_server.observability import configure_logging
-from inventory_server.rpc.server import Built
+from inventory_server.rpc.server import CONNECTIONS_MAX, Built
 from inventory_server.service import Service
 from inventory_server.workers import SERVE, Workers
 
@@ -27,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 # Objects made since the last look for cycles that begin the next one: more than a batch makes.
 OBJECTS_YOUNG_MAX = 20_000
+# Beside callers' connections: those to the database, what is listened on, spools of exports.
+FILES_MAX = CONNECTIONS_MAX + 1_024
 
 
 def run(
@@ -87,6 +90,7 @@ async def _serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    allow_files()
     service = await Service.build(settings, database_url, gateway_address)
     if beside is not None:
         beside(service.door)
@@ -98,6 +102,18 @@ async def _serve(
     log.info("stopping", grace_s=settings.stop_grace_s)
     await service.stop()
     log.info("stopped")
+
+
+def allow_files() -> None:
+    """Let this process have FILES_MAX files open, or as many as the system lets it.
+
+    Each connection is one, and many systems give a process 1,024 unless it asks for more: past them no caller
+    gets in any more.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def settle_memory() -> None:

@@ -54,6 +54,11 @@ def call_of(stub: Any, method: MethodDescriptor) -> Callable[..., Any]:
 
 def raw_call_of(channel: grpc.Channel, method: MethodDescriptor) -> Callable[..., Any]:
     """Return the method's callable on a channel, for the bytes of one request."""
+    return for_one_request(method, raw_stub_of(channel, method))
+
+
+def raw_stub_of(channel: grpc.Channel, method: MethodDescriptor) -> Callable[..., Any]:
+    """Return the method's callable on a channel, for bytes, or for an iterator of them."""
     kinds = {
         (False, False): channel.unary_unary,
         (False, True): channel.unary_stream,
@@ -61,7 +66,7 @@ def raw_call_of(channel: grpc.Channel, method: MethodDescriptor) -> Callable[...
         (True, True): channel.stream_stream,
     }
     kind = kinds[method.client_streaming, method.server_streaming]
-    return for_one_request(method, kind(f"/{method.containing_service.full_name}/{method.name}"))
+    return kind(f"/{method.containing_service.full_name}/{method.name}")
 
 
 def for_one_request(method: MethodDescriptor, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,13 +93,14 @@ def broken(method: MethodDescriptor) -> Iterator[tuple[str, Any]]:
         yield path, request
 
 
-def _rules(field: FieldDescriptor) -> Any:
+def rules_of(field: FieldDescriptor) -> Any:
+    """Return the rules that the protos give a field."""
     return field.GetOptions().Extensions[options_pb2.rules]
 
 
 def _fill(message: Any) -> Any:
     for field in message.DESCRIPTOR.fields:
-        rules = _rules(field)
+        rules = rules_of(field)
         if field.is_repeated and rules.items_min:
             value = getattr(message, field.name)
             if field.message_type is not None:
@@ -117,7 +123,7 @@ def _least(field: FieldDescriptor, rules: Any) -> object:
 def _breakings(message: Any, within: str) -> Iterator[tuple[str, Callable[[Any], None]]]:
     """Yield (path, what breaks it in a message of this kind)."""
     for field in message.DESCRIPTOR.fields:
-        name, rules, path = field.name, _rules(field), within + field.name
+        name, rules, path = field.name, rules_of(field), within + field.name
         if field.is_repeated:
             yield from _repeated(message, field, rules, path)
             continue

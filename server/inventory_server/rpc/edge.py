@@ -26,6 +26,7 @@ from inventory_server.engine.errors import DeadlinePassed, Overloaded
 from inventory_server.engine.room import has_room
 from inventory_server.rpc import status
 from inventory_server.rpc.rules import ID_DESCRIPTION, InvalidFields, Violation, is_id, validator
+from inventory_server.rpc.unread import Unread
 
 STORE_KEY = "x-inventory-store"
 ACTOR_KEY = "x-inventory-actor"
@@ -42,6 +43,8 @@ SETTLE_S_MAX = 1.0
 CALLS_MAX = 8_192
 # Of one store's callers among them, where no other store's call: however many do, others find room.
 STORE_CALLS_MAX = 6_144
+# Calls among them whose caller sends a stream: each may keep a message of 4 MiB that never ends.
+STREAMS_MAX = 1_024
 
 _log = structlog.get_logger("inventory_server.rpc")
 
@@ -108,6 +111,8 @@ class Edge:
             OVERLOADED.
         calls_max: calls inside at once.
         store_calls_max: those of one store among them where it is alone; 1..calls_max. See engine/room.py.
+        streams_max: calls among them whose caller sends a stream.
+        unread: calls whose request has not come yet; they are not inside.
     """
 
     def __init__(
@@ -117,12 +122,17 @@ class Edge:
         write_timeout_s: float = WRITE_TIMEOUT_S,
         calls_max: int = CALLS_MAX,
         store_calls_max: int = STORE_CALLS_MAX,
+        streams_max: int = STREAMS_MAX,
+        unread: Unread | None = None,
     ) -> None:
         self.call_timeout_s = call_timeout_s
         self.write_timeout_s = write_timeout_s
         self.calls_max = calls_max
         self.store_calls_max = min(store_calls_max, calls_max)
+        self.streams_max = streams_max
         self.calls_inside = 0
+        self.streams_inside = 0
+        self._unread = Unread() if unread is None else unread
         self._inside_by_store: dict[str, int] = {}
         self._unary_inside = 0
         self._is_draining = False
@@ -182,11 +192,13 @@ class Edge:
         server.add_generic_rpc_handlers((generic,))
 
     def _handler(self, method: _Method) -> grpc.RpcMethodHandler[bytes, bytes]:
+        handle: Any
         if not method.takes_stream and not method.gives_stream:
-            return grpc.unary_unary_rpc_method_handler(self._unary(method))
-        handle: Any = self._streaming(method)
+            handle = self._unary(method)
+        else:
+            handle = self._streaming(method)
         if not method.takes_stream:
-            return grpc.unary_stream_rpc_method_handler(handle)
+            handle = self._unread.reading(handle)
         if not method.gives_stream:
             return grpc.stream_unary_rpc_method_handler(handle)
         return grpc.stream_stream_rpc_method_handler(handle)
@@ -234,8 +246,11 @@ class Edge:
         async def handle(given: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes | None:
             timeout = entered = None
             self.calls_inside += 1
+            self.streams_inside += method.takes_stream
             try:
                 if self.calls_inside > self.calls_max or self._is_draining:
+                    raise Overloaded
+                if method.takes_stream and self.streams_inside > self.streams_max:
                     raise Overloaded
                 request = method.requests(given) if method.takes_stream else method.parse(given)
                 store_id, actor, broken = _named(context.invocation_metadata())
@@ -260,6 +275,7 @@ class Edge:
             finally:
                 self._leave(entered)
                 self.calls_inside -= 1
+                self.streams_inside -= method.takes_stream
             return await context.abort(*refusal)
 
         return handle

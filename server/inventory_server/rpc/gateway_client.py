@@ -30,6 +30,7 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", ANSWER_BYTES_MAX),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
     # Back within a second when the gateway is: the default waits up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),

@@ -15,6 +15,8 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
 
+from inventory_server.rpc.unread import Unread
+
 SERVICE_NAME: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 _Status = health_pb2.HealthCheckResponse.ServingStatus
@@ -26,10 +28,12 @@ class Health:
 
     Args:
         services: full names.
+        unread: calls whose request has not come yet.
     """
 
-    def __init__(self, services: Sequence[str]) -> None:
+    def __init__(self, services: Sequence[str], unread: Unread) -> None:
         self._services = frozenset(("", *services))
+        self._unread = unread
         self._is_serving = False
         self._is_closed = False
         self._changed = asyncio.Event()
@@ -45,9 +49,10 @@ class Health:
         await self.set_serving(False)
 
     def add_to(self, server: grpc.aio.Server) -> None:
+        reading = self._unread.reading
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            "Check": grpc.unary_unary_rpc_method_handler(self._check),
-            "Watch": grpc.unary_stream_rpc_method_handler(self._watch),
+            "Check": grpc.stream_unary_rpc_method_handler(reading(self._check)),
+            "Watch": grpc.stream_stream_rpc_method_handler(reading(self._watch)),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),))
 

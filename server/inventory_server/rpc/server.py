@@ -20,13 +20,16 @@ from inventory_server.rpc.health import SERVICE_NAME as HEALTH
 from inventory_server.rpc.health import Health
 from inventory_server.rpc.inventory_service import InventoryServicer
 from inventory_server.rpc.transport import server_credentials
+from inventory_server.rpc.unread import Unread
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 METADATA_BYTES_MAX = 16 * 1024
+CONNECTIONS_MAX = 4_096
 STREAMS_PER_CONNECTION_MAX = 4_096
 HANDSHAKE_TIMEOUT_MS = 10_000
 # Twice as often as our own client pings, so that an honest one never meets the limit.
 PING_INTERVAL_MS_MIN = 10_000
+CONNECTION_IDLE_MS_MAX = 600_000
 KEEPALIVE_INTERVAL_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 20_000
 # Certificates are looked at when a connection begins: so long after it a client must show its own again.
@@ -86,10 +89,13 @@ async def build_server(
         options.append(("grpc.max_connection_age_ms", CONNECTION_AGE_MS_MAX))
         options.append(("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS))
     server = grpc.aio.server(options=options)
-    edge = Edge(call_timeout_s=call_timeout_s, write_timeout_s=write_timeout_s, calls_max=calls_max)
+    unread = Unread()
+    edge = Edge(
+        call_timeout_s=call_timeout_s, write_timeout_s=write_timeout_s, calls_max=calls_max, unread=unread
+    )
     edge.add_service(server, inventory, _INVENTORY)
     edge.add_service(server, checkout, _CHECKOUT)
-    health = Health(_SERVICES)
+    health = Health(_SERVICES, unread)
     health.add_to(server)
     if reflection:
         names = (*_SERVICES, HEALTH, grpc_reflection.SERVICE_NAME)
@@ -137,6 +143,8 @@ def _options(reuse_port: bool) -> list[tuple[str, Any]]:
         ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
         # It pings to find a window for large streams; on small calls it is 5% to 20% of the cost.
         ("grpc.http2.bdp_probe", 0),
+        # One more is closed as soon as it is there, before a byte of it is read.
+        ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX),
         ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
         # gRPC's own are 1,000 and 3,000, and what waits past them to be taken in ends as a bare CANCELLED,
         # which says nothing; ours is OVERLOADED at CALLS_MAX.
@@ -145,8 +153,13 @@ def _options(reuse_port: bool) -> list[tuple[str, Any]]:
         ("grpc.so_reuseport", int(reuse_port)),
         # A connection that says nothing is dropped, before and after its handshake.
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
+        # One that answers pings and has had no call for long is told to go, which its client mends unseen.
+        ("grpc.max_connection_idle_ms", CONNECTION_IDLE_MS_MAX),
         ("grpc.keepalive_time_ms", KEEPALIVE_INTERVAL_MS),
+        # The second is what counts where nothing comes at all; it is a minute unless it is said.
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        ("grpc.http2.settings_timeout", KEEPALIVE_TIMEOUT_MS),
         # Clients may ping an idle connection, but not flood it.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_MS_MIN),

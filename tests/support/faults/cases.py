@@ -38,6 +38,8 @@ CASES = {
     29: "forged, stale and foreign tokens and etags",
     30: "SQL and log metacharacters",
     31: "any bytes to any method",
+    32: "connections that say nothing, floods of frames, requests without end, a thousand idle callers",
+    33: "ten times as many calls as can be answered",
     34: "clients that cancel, give 1 ms, or never read their stream",
     35: "a handler that raises",
     36: "no, a foreign and an expired certificate; plaintext to TLS",

@@ -67,6 +67,13 @@ def load_factor(request: pytest.FixtureRequest) -> int:
     return 10 if request.config.option.faults == LONG else 1
 
 
+@pytest.fixture
+def run(request: pytest.FixtureRequest) -> str:
+    """Which cases are run: quick, all, or all with long loads."""
+    which: str = request.config.option.faults
+    return which
+
+
 class _Page:
     """Collects how each case ended, and writes the page when the run is over."""
 
