@@ -243,10 +243,8 @@ class Edge:
     def _streaming(self, method: _Method) -> Callable[[Any, Any], Awaitable[bytes | None]]:
         """The same for a method with a stream on either side, or on both."""
 
-        async def handle(given: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes | None:
+        async def answer(given: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes | None:
             timeout = entered = None
-            self.calls_inside += 1
-            self.streams_inside += method.takes_stream
             try:
                 if self.calls_inside > self.calls_max or self._is_draining:
                     raise Overloaded
@@ -274,9 +272,18 @@ class Edge:
                 refusal = _refusal(method.name, error, timeout)
             finally:
                 self._leave(entered)
+            return await context.abort(*refusal)
+
+        async def handle(given: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes | None:
+            self.calls_inside += 1
+            self.streams_inside += method.takes_stream
+            try:
+                return await answer(given, context)
+            finally:
+                # Where the caller reads nothing, gRPC keeps a message of the answer for as long as there is
+                # a connection, and not even the refusal gets past it: the call is inside for as long.
                 self.calls_inside -= 1
                 self.streams_inside -= method.takes_stream
-            return await context.abort(*refusal)
 
         return handle
 

@@ -93,6 +93,10 @@ class Caller:
         """Call a method once, and return the call's future; it ends with the last reference to it."""
         return self._method(method).future(request, timeout=timeout_s, metadata=self._metadata)
 
+    def listen(self, method: str, request: Any) -> Any:
+        """Call a method that answers with a stream; return the call, to be read and cancelled."""
+        return self._method(method)(request, timeout=PATIENCE_S, metadata=self._metadata)
+
     def _method(self, name: str) -> Any:
         if self._channel is None or self._connected_to != self._address():
             self.close()

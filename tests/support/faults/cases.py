@@ -19,7 +19,7 @@ CASES = {
     10: "statement_timeout, lock_timeout, idle in transaction",
     11: "the disk is full",
     12: "40001 and 40P01, forced at read, write and COMMIT",
-    13: "a migration under load",
+    13: "a migration under load, and a client of the first protos",
     14: "the gateway is down, slow, declines, replies twice, loses the reply or replies too late",
     15: "two split payments at once, the first fails",
     16: "an order is cancelled while its payment is in flight",
