@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support.faults.cases import CASES
 TESTS = Path(__file__).parents[1]
 
 
+@cache
 def claimed() -> set[int]:
     """Return the cases that a test claims by its mark."""
     return {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,18 +47,21 @@ def sources(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*.py") if "/v1/" not in path.as_posix())
 
 
-def imported(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line, dotted name) of every import in a file, those inside functions and `if`s too."""
+@cache
+def imported(path: Path) -> list[tuple[int, str]]:
+    """Return (line, dotted name) of every import in a file, those inside functions and `if`s too."""
+    found: list[tuple[int, str]] = []
     tree = ast.parse(path.read_text(), str(path))
     package = list(path.relative_to(ROOT).parts[1:-1])
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            found += ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             origin = ".".join([*base, *([node.module] if node.module else [])])
             # The name belongs to it: `from inventory_server import db` imports db.
-            yield from ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
+            found += ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
+    return found
 
 
 def part_of(path: Path) -> str:
