@@ -152,6 +152,14 @@ class EngineConnection:
         """Run further calls of the open transaction: one round trip."""
         return await self._trip(store_id, calls)
 
+    def send_ahead(self, store_id: str, calls: Sequence[Call]) -> None:
+        """Send calls of the open transaction that the next trip ends; they run at once."""
+        steps = [_step(name, params, store_id) for name, params in calls]
+        try:
+            self._pipeline.send_ahead(steps)
+        except psycopg.Error as error:
+            raise ConnectionLost(str(error)) from error
+
     async def commit(self, store_id: str, calls: Sequence[Call]) -> None:
         """Run the last calls and COMMIT: one round trip.
 
@@ -161,7 +169,13 @@ class EngineConnection:
         self._locked_store = None
 
     async def rollback(self) -> None:
-        """End a transaction that is open or failed; on a dead connection nothing."""
+        """End a transaction that is open or failed; on a dead connection nothing.
+
+        Where something was sent ahead and not ended by a trip the connection is closed: what it did may have
+        failed, and then it would not hear of a ROLLBACK.
+        """
+        if self._pipeline.is_ahead:
+            self._pipeline.close()
         if self.is_usable:
             with suppress(psycopg.Error):
                 await self._pipeline.trip([_ROLLBACK], after=self._unlock())

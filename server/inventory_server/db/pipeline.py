@@ -37,12 +37,36 @@ class Pipeline:
         # What turns a statement's rows into Python's values; of statements that return none, None.
         self._loaders: dict[str, abc.Transformer | None] = {}
         self._results: list[PGresult] = []
+        # What was sent ahead of the next trip, and the names of the statements that are prepared by that.
+        self._ahead: list[Step] = []
+        self._new: set[str] = set()
         self._synced: asyncio.Future[None] | None = None
         self._syncs_due = 0
         self._is_writing = False
         self.is_open = True
         self._libpq.enter_pipeline_mode()
         self._loop.add_reader(self._fd, self._read)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether statements were sent ahead whose trip is yet to come: until then nothing ends them."""
+        return bool(self._ahead)
+
+    def send_ahead(self, steps: Sequence[Step]) -> None:
+        """Send statements of the next trip, which is one Sync with them; they begin to run at once.
+
+        The trip that follows raises what they raise, and leaves out their rows. It has no `before`.
+
+        Raises: psycopg.Error of the connection, which is closed then.
+        """
+        self._need_idle()
+        self._ahead += steps
+        try:
+            self._send(steps)
+            self._flush()
+        except BaseException:
+            self.close()
+            raise
 
     async def trip(
         self, steps: Sequence[Step], *, before: Step | None = None, after: Step | None = None
@@ -56,12 +80,14 @@ class Pipeline:
         Raises: psycopg.Error, of the first that failed (those after it were not run), or of the connection,
             which is closed then. Cancelled, it is closed too: what it would say next belongs to no one.
         """
-        if self._synced is not None or not self.is_open:
-            raise psycopg.InterfaceError("the connection is busy or closed")
+        self._need_idle()
         self._synced = self._loop.create_future()
-        parts = [[before] if before else [], steps, [after] if after else []]
         try:
-            new = self._send(parts)
+            for part in filter(None, ([before] if before else [], steps, [after] if after else [])):
+                self._send(part)
+                self._libpq.pipeline_sync()
+                self._syncs_due += 1
+            self._flush()
             await self._synced
         except BaseException:
             self.close()
@@ -69,13 +95,16 @@ class Pipeline:
         finally:
             self._synced = None
             results, self._results = self._results, []
+            ahead, self._ahead = self._ahead, []
+            new, self._new = self._new, set()
         left = deque(results)
+        parts = [[before] if before else [], [*ahead, *steps], [after] if after else []]
         _, found, last = [self._outcome(part, new, left) for part in parts]
         if isinstance(found, psycopg.Error):
             raise found
         if isinstance(last, psycopg.Error):
             self.close()
-        return found
+        return found[len(ahead) :]
 
     def close(self) -> None:
         """Let go of the socket; the connection is of no more use. A trip that waits fails."""
@@ -87,20 +116,18 @@ class Pipeline:
             if self._synced is not None and not self._synced.done():
                 self._synced.set_exception(psycopg.OperationalError("the connection was closed"))
 
-    def _send(self, parts: Sequence[Sequence[Step]]) -> set[str]:
-        """Send statements, and prepare those that are new here. Returns: the names of these."""
-        new: set[str] = set()
-        for steps in filter(None, parts):
-            for statement, values in steps:
-                name = statement.name.encode()
-                if statement.name not in self._loaders and statement.name not in new:
-                    self._libpq.send_prepare(name, statement.numbered)
-                    new.add(statement.name)
-                self._libpq.send_query_prepared(name, values, result_format=Format.BINARY)
-            self._libpq.pipeline_sync()
-            self._syncs_due += 1
-        self._flush()
-        return new
+    def _need_idle(self) -> None:
+        if self._synced is not None or not self.is_open:
+            raise psycopg.InterfaceError("the connection is busy or closed")
+
+    def _send(self, steps: Sequence[Step]) -> None:
+        """Send statements, and prepare those that are new here."""
+        for statement, values in steps:
+            name = statement.name.encode()
+            if statement.name not in self._loaders and statement.name not in self._new:
+                self._libpq.send_prepare(name, statement.numbered)
+                self._new.add(statement.name)
+            self._libpq.send_query_prepared(name, values, result_format=Format.BINARY)
 
     def _flush(self) -> None:
         """Write what the socket takes, the rest as soon as it takes more."""

@@ -123,6 +123,8 @@ class State:
     # By upload and row number; only ever made.
     import_errors: Table[tuple[str, int], RowError] = field(default_factory=Table)
     log: list[LogEntry] = field(default_factory=list)
+    # How many of its entries are on their way to the database already.
+    log_saved_count: int = 0
     answers_forgotten_before: datetime | None = None
     _log_kept: int = 0
     _settings_loaded: StoreSettings = field(init=False)

@@ -81,6 +81,11 @@ class Table(Generic[K, V]):
     def drop(self) -> None:
         self.draft.clear()
 
+    def take_as_saved(self) -> None:
+        """Take what was kept so far as what the database has; nothing of it may be deleted."""
+        self.loaded.update((key, row) for key, row in self._changed.items() if row is not None)
+        self._changed.clear()
+
     def inserted(self) -> list[tuple[K, V]]:
         """Return the rows that the database does not have yet, in the order made."""
         loaded = self.loaded

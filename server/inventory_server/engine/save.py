@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from inventory_server.domain.location import Location
@@ -24,7 +25,9 @@ def calls_for(state: State) -> list[Call]:
     calls = to_calls(
         (
             *_stock(state),
+            _log(state),
             *_reservations(state),
+            *_item_returns(state),
             *_carts(state),
             *_orders(state),
             *_payments(state),
@@ -42,6 +45,17 @@ def calls_for(state: State) -> list[Call]:
         calls.append(
             ("forget_answers", {"before": state.answers_forgotten_before, "limit": ANSWERS_FORGOTTEN_MAX})
         )
+    return calls
+
+
+def calls_ahead(state: State) -> list[Call]:
+    """Return the statements that save what is final before all is decided, and take it as saved.
+
+    An entry of the log never changes; a reservation may, and is put again then; levels change to the end.
+    """
+    calls = to_calls((_log(state), *_reservations(state)))
+    state.log_saved_count = len(state.log)
+    state.reservations.take_as_saved()
     return calls
 
 
@@ -69,19 +83,22 @@ def _stock(state: State) -> tuple[Save, ...]:
         ("put_stocks", stock_columns, [stock for _, stock in state.stocks.updated()]),
         ("insert_levels", level_columns, [(*key, *level) for key, level in state.levels.inserted()]),
         ("put_levels", level_columns, [(*key, *level) for key, level in state.levels.updated()]),
-        (
-            "insert_log",
-            "product_id location version action quantity available_after allocated_after"
-            " hand_allocated_after reservation_id order_id reason reference request_id actor",
-            [
-                (
-                    e.product_id, e.location, e.level.version, e.action.value, e.quantity, e.level.available,
-                    e.level.allocated, e.level.hand_allocated, e.reservation_id, e.order_id, e.reason,
-                    e.reference, e.request_id, e.actor,
-                )
-                for e in state.log
-            ],
-        ),
+    )
+
+
+def _log(state: State) -> Save:
+    return (
+        "insert_log",
+        "product_id location version action quantity available_after allocated_after"
+        " hand_allocated_after reservation_id order_id reason reference request_id actor",
+        [
+            (
+                e.product_id, e.location, e.level.version, e.action.value, e.quantity, e.level.available,
+                e.level.allocated, e.level.hand_allocated, e.reservation_id, e.order_id, e.reason,
+                e.reference, e.request_id, e.actor,
+            )
+            for e in islice(state.log, state.log_saved_count, None)
+        ],
     )  # fmt: skip
 
 
@@ -90,16 +107,22 @@ def _location(location: Location) -> dict[str, Any]:
 
 
 def _reservations(state: State) -> tuple[Save, ...]:
-    returns = [item_return for _, item_return in state.item_returns.inserted()]
     return (
         # First those that end: an order has one live reservation at most, also for an instant.
         *_reservation_rows(
             "put_reservations", "put_reservation_lines", [held for _, held in state.reservations.updated()]
         ),
         *_reservation_rows(
-            "insert_reservations", "insert_reservation_lines",
+            "insert_reservations",
+            "insert_reservation_lines",
             [held for _, held in state.reservations.inserted()],
         ),
+    )
+
+
+def _item_returns(state: State) -> tuple[Save, Save]:
+    returns = [item_return for _, item_return in state.item_returns.inserted()]
+    return (
         (
             "insert_item_returns",
             "return_id reservation_id restocked location reason reference actor content_hash created_at",

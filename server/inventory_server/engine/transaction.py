@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,13 +13,12 @@ from inventory_server.domain.errors import InsufficientStock, StockInUse, TotalB
 from inventory_server.domain.state import State
 from inventory_server.domain.stock_import import RowReason
 from inventory_server.engine import level_load, load, save
+from inventory_server.engine.ahead import SHORT, decide_in_parts
 from inventory_server.engine.facts import NOTHING, Facts, facts_of
 
 # How many due holds a batch ends for the sake of those who are short, as far as the batch's bound on lines
 # has room for theirs; more wait for the next batch.
 DUE_HOLDS_MAX = 64
-# Refusals that units of due holds could have spared.
-_SHORT = (InsufficientStock, StockInUse, TotalBelowAllocated)
 
 
 @dataclass(slots=True)
@@ -37,6 +36,10 @@ class Attempt:
     is_wide: bool = True
 
 
+class _SentTooSoon(Exception):
+    """What was sent ahead would have been decided otherwise."""
+
+
 async def run_batch(
     connection: EngineConnection,
     store_id: str,
@@ -48,10 +51,11 @@ async def run_batch(
 ) -> None:
     """Decide requests in one SERIALIZABLE transaction; on return it is committed.
 
-    Two round trips: BEGIN with the load, and the save with COMMIT. In a wide store another one may bring
-    levels that turned out to be needed. Where stock does not suffice, or is in use and should be deleted or
-    counted below that, two more look for holds that are due and load them: they are expired first. After
-    either everything is decided again.
+    Two round trips: BEGIN with the load, and the save with COMMIT, which of a large batch begins before all
+    is decided (engine/ahead.py). In a wide store another one may bring levels that turned out to be needed.
+    Where stock does not suffice, or is in use and should be deleted or counted below that, two more look for
+    holds that are due and load them: they are expired first. After either everything is decided again; in a
+    transaction anew, if something was sent by then.
 
     Args:
         is_wide: how to load: see engine/level_load.py.
@@ -59,15 +63,33 @@ async def run_batch(
     Raises: the database's errors, or whatever a rule raised that is no refusal; the caller rolls back.
     Effects: `attempt` is filled as far as it came.
     """
+    send_ahead = partial(connection.send_ahead, store_id)
+    run = partial(_run, connection, store_id, requests, attempt, lines_max, is_wide)
+    try:
+        await run(partial(decide_in_parts, send=send_ahead))
+    except _SentTooSoon:
+        await connection.rollback()
+        await run(lambda state, requests: (decide(state, requests), False))
+
+
+async def _run(
+    connection: EngineConnection,
+    store_id: str,
+    requests: Sequence[Request],
+    attempt: Attempt,
+    lines_max: int,
+    is_wide: bool,
+    decide_first: Callable[[State, Sequence[Request]], tuple[list[object], bool]],
+) -> None:
     fetch = partial(connection.fetch, store_id)
     calls = load.calls_for(_wanted(requests), is_wide=is_wide)
     results = await connection.begin(store_id, calls)
 
-    def decide_fitting(state: State) -> tuple[Sequence[Request], list[object]]:
+    def decide_fitting(state: State) -> tuple[Sequence[Request], list[object], bool]:
         fitting = requests[: _fitting_count(state, requests, lines_max)]
-        return fitting, decide(state, fitting)
+        return fitting, *decide_first(state, fitting)
 
-    state, (fitting, verdicts) = await load.decided(fetch, calls, results, decide_fitting)
+    state, (fitting, verdicts, is_sent) = await load.decided(fetch, calls, results, decide_fitting)
     attempt.is_wide = level_load.is_wide(state)
     deferred = set(range(len(fitting), len(requests)))
     if short := _products_short(verdicts) | _products_of_rows_below(state):
@@ -75,6 +97,8 @@ async def run_batch(
         rows = (await fetch([("due_reservations", looked_for)]))[0]
         room = lines_max - sum(request.command.lines_in(state) for request in fitting)
         due = _oldest_within(rows, room)
+        if due and is_sent:
+            raise _SentTooSoon
         if due:
             moved = Wanted(locations=False, reservations=set(due), reservations_moved=set(due))
             more = load.calls_for(moved, is_wide=is_wide)
@@ -89,7 +113,7 @@ async def run_batch(
 
             state, verdicts = await load.decided(fetch, calls, results, decide_again)
             if more_are_due:
-                deferred |= {i for i, verdict in enumerate(verdicts) if isinstance(verdict, _SHORT)}
+                deferred |= {i for i, verdict in enumerate(verdicts) if isinstance(verdict, SHORT)}
     verdicts += [None] * (len(requests) - len(fitting))
     saves = save.calls_for(state)
     attempt.facts = facts_of(state, verdicts)
