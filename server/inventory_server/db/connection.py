@@ -35,6 +35,8 @@ Row = tuple[Any, ...]
 _BEGIN: Step = (Statement.of("BEGIN", "BEGIN ISOLATION LEVEL SERIALIZABLE"), ())
 _COMMIT: Step = (Statement.of("COMMIT", "COMMIT"), ())
 _ROLLBACK: Step = (Statement.of("ROLLBACK", "ROLLBACK"), ())
+# What row-level security goes by (docs/decisions/0044). It stays until another is named.
+_NAME = Statement.of("name_store", "SELECT set_config('inventory.store_id', %(store_id)s, false)")
 # Session locks, since a transaction's own has its snapshot by the time it can lock: it would wait for the one
 # before it, and then be aborted by what that one did.
 _LOCK = Statement.of("lock_store", "SELECT pg_advisory_lock(hashtextextended(%(store_id)s, 0))")
@@ -105,6 +107,8 @@ class EngineConnection:
         self._connection = connection
         self._locks_stores = locks_stores
         self._locked_store: str | None = None
+        # As it was committed: a rollback takes a name back as well.
+        self._named_store: str | None = None
         self._pipeline = Pipeline(connection)
         self.pid = pid
         self.backend_start = backend_start
@@ -141,12 +145,16 @@ class EngineConnection:
         return self._pipeline.is_open
 
     async def begin(self, store_id: str, calls: Sequence[Call]) -> list[list[Row]]:
-        """Begin a SERIALIZABLE transaction and run the calls in it: one round trip."""
+        """Begin a SERIALIZABLE transaction of a store and run the calls in it: one round trip."""
         before = None
         if self._locks_stores:
             self._locked_store = store_id
             before = _store_step(_LOCK, store_id)
-        return (await self._trip(store_id, calls, first=_BEGIN, before=before))[1:]
+        first = [_BEGIN]
+        if self._named_store != store_id:
+            self._named_store = None
+            first.append(_store_step(_NAME, store_id))
+        return (await self._trip(store_id, calls, first=first, before=before))[len(first) :]
 
     async def fetch(self, store_id: str, calls: Sequence[Call]) -> list[list[Row]]:
         """Run further calls of the open transaction: one round trip."""
@@ -165,8 +173,9 @@ class EngineConnection:
 
         COMMIT itself can raise 40001, so whoever retries has it inside the loop (test_conflict_at_commit).
         """
-        await self._trip(store_id, calls, last=_COMMIT, after=self._unlock())
+        await self._trip(store_id, calls, last=[_COMMIT], after=self._unlock())
         self._locked_store = None
+        self._named_store = store_id
 
     async def rollback(self) -> None:
         """End a transaction that is open or failed; on a dead connection nothing.
@@ -202,16 +211,12 @@ class EngineConnection:
         store_id: str,
         calls: Sequence[Call],
         *,
-        first: Step | None = None,
-        last: Step | None = None,
+        first: Sequence[Step] = (),
+        last: Sequence[Step] = (),
         before: Step | None = None,
         after: Step | None = None,
     ) -> list[list[Row]]:
-        steps = [_step(name, params, store_id) for name, params in calls]
-        if first:
-            steps.insert(0, first)
-        if last:
-            steps.append(last)
+        steps = [*first, *(_step(name, params, store_id) for name, params in calls), *last]
         try:
             return await self._pipeline.trip(steps, before=before, after=after)
         except psycopg.Error as error:

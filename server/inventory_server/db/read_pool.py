@@ -9,9 +9,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import sql
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from inventory_server.db.connection import POINT_LOOKUPS, Call, Row, connection_string, take_service_role
@@ -45,19 +47,31 @@ class Snapshot(StrEnum):
 
 
 class ReadTransaction:
-    """One snapshot."""
+    """One snapshot, of a store unless a call says another."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Row], store_id: str) -> None:
         self._connection = connection
-        self._store_id = store_id
+        self._store_id = self._named_store_id = store_id
+
+    @classmethod
+    async def begin(
+        cls, connection: psycopg.AsyncConnection[Row], store_id: str, snapshot: Snapshot
+    ) -> ReadTransaction:
+        """Begin a transaction that has named its store: one round trip."""
+        await connection.execute(snapshot.value.encode() + b"; " + _naming(store_id), prepare=False)
+        return cls(connection, store_id)
 
     async def fetch(self, calls: Sequence[Call]) -> list[list[Row]]:
         """Run named statements, without their row locks, in one round trip."""
         cursors = []
         async with self._connection.pipeline():
             for name, params in calls:
+                asked = {"store_id": self._store_id, **params}
+                if asked["store_id"] != self._named_store_id:
+                    self._named_store_id = asked["store_id"]
+                    await self._connection.execute(_naming(self._named_store_id), prepare=False)
                 cursor = self._connection.cursor(binary=True)
-                await cursor.execute(statement(name).text, {"store_id": self._store_id, **params})
+                await cursor.execute(statement(name).text, asked)
                 cursors.append(cursor)
         return [await cursor.fetchall() for cursor in cursors]
 
@@ -159,9 +173,9 @@ class ReadPool:
         except (PoolTimeout, PoolClosed, TooManyRequests) as error:
             raise Unavailable(f"no connection for reading: {error}") from error
         try:
-            await connection.execute(snapshot.value)
+            transaction = await ReadTransaction.begin(connection, store_id, snapshot)
             try:
-                yield ReadTransaction(connection, store_id)
+                yield transaction
                 await connection.execute("COMMIT")
             except BaseException:
                 if not connection.closed:
@@ -169,6 +183,13 @@ class ReadPool:
                 raise
         finally:
             await self._pool.putconn(connection)
+
+
+# As many names as are met again; a call may bring any.
+@lru_cache(maxsize=1_024)
+def _naming(store_id: str) -> bytes:
+    """Return what row-level security goes by, until the transaction ends (docs/decisions/0044)."""
+    return b"SET LOCAL inventory.store_id = " + sql.Literal(store_id).as_bytes(None)
 
 
 async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:

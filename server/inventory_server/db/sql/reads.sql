@@ -4,7 +4,7 @@
 SELECT EXISTS (SELECT FROM store WHERE store_id = %(store_id)s);
 
 -- name: all_stores
-SELECT store_id FROM store ORDER BY store_id;
+SELECT store_id FROM store_name ORDER BY store_id;
 
 -- name: stock_page
 SELECT product_id
