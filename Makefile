@@ -12,6 +12,8 @@ WORKERS ?= auto
 OUT ?= reports
 # Which fault cases `make test` runs: quick or all; which of them `make faults` does, and with what chance.
 FAULTS ?= quick
+# Which clients in other languages `make test` builds and runs: those whose tools are found, or all.
+CLIENTS ?= found
 CASE ?=
 SEED ?=
 
@@ -20,10 +22,10 @@ export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench demo serve test faults lint types stubs docs fmt lock clean
+.PHONY: help setup bench demo serve test faults lint types stubs stubs-all docs fmt lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Make the environment in .venv, or bring it up to date
 
@@ -37,7 +39,7 @@ serve: $(INSTALLED) ## Run a server on 127.0.0.1:50051 with a database of its ow
 	@exec $(BIN)/inventory serve $(ARGS)
 
 test: lint types ## Lint, check the types, run all tests
-	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --faults $(FAULTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --faults $(FAULTS) --clients $(CLIENTS)
 
 faults: $(INSTALLED) ## Hurt the service in every way, write docs/robustness.md; CASE=3 SEED=7 runs one
 	@$(BIN)/python -m pytest -m fault --faults long --robustness docs/robustness.md \
@@ -53,6 +55,11 @@ types: $(INSTALLED) ## Check the types
 
 stubs: $(INSTALLED) ## Generate the Python stubs of protos/
 	@$(BIN)/python tools/stubs.py
+
+stubs-all: stubs ## Generate the stubs of every example in client/examples, by the tools of its language
+	@for example in $(patsubst %/Makefile,%,$(wildcard client/examples/*/Makefile)); do \
+		echo "$$example" && $(MAKE) --no-print-directory -C $$example stubs BUF=$(abspath $(BIN))/buf || exit 1; \
+	done
 
 docs: $(INSTALLED) ## Write docs/settings.md, api.md, order-flow.md and bench/bench.html from what they tell of
 	@$(BIN)/python tools/settings.py

@@ -29,6 +29,15 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--clients",
+        choices=["found", "all"],
+        default="found",
+        help="clients in other languages: those whose tools are found, or all, so that a missing tool fails",
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> None:
     """A developer's INVENTORY_DATABASE_URL must not be tested on."""

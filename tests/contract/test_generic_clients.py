@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import grpc
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -39,6 +44,22 @@ def test_a_first_call_by_reflection_alone(shop: Shop, server: LaunchedProcess) -
             response_deserializer=GetMessageClass(method.output_type).FromString,
         )(request, metadata=(("x-inventory-store", shop.store),))
     assert answer.stock.available == 5
+
+
+def test_buf_curl(shop: Shop, server: LaunchedProcess) -> None:
+    """`buf curl`, as docs/clients.md has it, makes a call by reflection."""
+    shop.stock("tea", 5)
+    buf = Path(sys.executable).parent / "buf"
+    told = subprocess.run(
+        [
+            buf, "curl", "--http2-prior-knowledge", "--protocol", "grpc",
+            "-H", f"x-inventory-store: {shop.store}", "-d", '{"product_id": "tea"}',
+            f"http://{server.address}/{SERVICES[0]}/GetStock",
+        ],
+        capture_output=True,
+        check=True,
+    )  # fmt: skip
+    assert json.loads(told.stdout)["stock"]["available"] == "5"
 
 
 @pytest.mark.parametrize("service", ["", *SERVICES])

@@ -20,6 +20,11 @@ PACKAGE_HOSTS = [
     "--" + "index-url",
     "--" + "find-links",
     "--extra-" + "index",
+    "npm" + "js.org",
+    "crates" + ".io",
+    "proxy.go" + "lang.org",
+    "maven" + ".org/maven2",
+    "repo.maven" + ".apache.org",
 ]
 MACHINE_PATHS = re.compile("(?<![\\w.$~})])/(?:ro" + "ot|ho" + "me|Us" + "ers|wo" + "rk)/\\w")
 
