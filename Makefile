@@ -22,7 +22,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench demo serve test faults lint types stubs stubs-all docs fmt lock clean
+.PHONY: help setup bench demo serve test faults lint types stubs stubs-all released docs fmt lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,10 +45,11 @@ faults: $(INSTALLED) ## Hurt the service in every way, write docs/robustness.md;
 	@$(BIN)/python -m pytest -m fault --faults long --robustness docs/robustness.md \
 		$(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE))
 
-lint: $(INSTALLED) ## Check style and format of the code and of the protos
+lint: $(INSTALLED) ## Check style and format of the code and of the protos, and that these break no released client
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/buf lint
+	@$(BIN)/buf breaking --against protos/released.binpb
 
 types: $(INSTALLED) ## Check the types
 	@$(BIN)/mypy
@@ -60,6 +61,9 @@ stubs-all: stubs ## Generate the stubs of every example in client/examples, by t
 	@for example in $(patsubst %/Makefile,%,$(wildcard client/examples/*/Makefile)); do \
 		echo "$$example" && $(MAKE) --no-print-directory -C $$example stubs BUF=$(abspath $(BIN))/buf || exit 1; \
 	done
+
+released: lint ## At a release: keep the protos in protos/released.binpb, which later ones may not break
+	@$(BIN)/buf build --exclude-source-info --output protos/released.binpb
 
 docs: $(INSTALLED) ## Write docs/settings.md, api.md, order-flow.md and bench/bench.html from what they tell of
 	@$(BIN)/python tools/settings.py

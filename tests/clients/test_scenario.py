@@ -38,7 +38,10 @@ class Language(NamedTuple):
 
 
 LANGUAGES = {
+    "cpp": Language(("cmake", "g++", "pkg-config", "protoc", "grpc_cpp_plugin"), ("build/scenario",)),
     "go": Language(("go",), ("build/scenario",)),
+    "java": Language(("javac", "mvn", "grpc_java_plugin"), ("java", "-jar", "target/scenario.jar")),
+    "rust": Language(("cargo", "protoc"), ("target/debug/scenario",)),
     "typescript": Language(("node", "npm"), ("node", "build/main.js")),
 }
 

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 from google.protobuf.message import Message
 
 from inventory_client import v1
@@ -71,9 +72,43 @@ def test_the_base_admits_no_protobuf_that_refuses_the_stubs() -> None:
     assert f">={generated[1]}," in lowest
 
 
+def buf(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    found = shutil.which("buf", path=str(Path(sys.executable).parent))
+    assert found is not None
+    return subprocess.run([found, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+
+
 def test_the_protos_keep_their_style() -> None:
     """`buf lint` (STANDARD, COMMENTS) finds nothing."""
-    buf = shutil.which("buf", path=str(Path(sys.executable).parent))
-    assert buf is not None
-    linted = subprocess.run([buf, "lint"], cwd=ROOT, capture_output=True, text=True, check=False)
+    linted = buf("lint")
     assert (linted.returncode, linted.stdout, linted.stderr) == (0, "", "")
+
+
+def test_the_protos_break_no_released_client() -> None:
+    """`buf breaking` (FILE) finds nothing against the protos as they were released."""
+    compared = buf("breaking", "--against", ROOT / "protos" / "released.binpb")
+    assert (compared.returncode, compared.stdout, compared.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ("  string product_id = 1;\n", ""),
+        ("  int64 requested = 3;\n", "  int32 requested = 3;\n"),
+        ("  bool managed = 5;\n", "  bool managed = 6;\n"),
+        ("  ERROR_REASON_STOCK_NOT_FOUND = 11;\n", ""),
+        ("  int64 available = 4;\n", "  int64 available_count = 4;\n"),
+    ],
+)
+def test_a_break_is_seen(tmp_path: Path, was: str, becomes: str) -> None:
+    """A field, a number, a type, a name or a reason that is taken away or becomes another is a break."""
+    shutil.copy(ROOT / "buf.yaml", tmp_path)
+    shutil.copytree(ROOT / "protos", tmp_path / "protos")
+    proto = tmp_path / "protos" / "inventory" / "v1" / "error.proto"
+    text = proto.read_text()
+    assert text.count(was) == 1
+    proto.write_text(text.replace(was, becomes))
+
+    compared = buf("breaking", "--against", "protos/released.binpb", cwd=tmp_path)
+    assert compared.returncode == 100
+    assert "inventory/v1/error.proto" in compared.stdout
