@@ -40,6 +40,9 @@ Package `inventory.v1`. What the words mean and what each step needs and moves i
 
 - **Store**: the metadata `x-inventory-store`; none named means `default`.
 - **Actor**: the metadata `x-inventory-actor`, who acts; it stands in the log.
+- **Credential**: where the server tells callers apart ([security.md](security.md)), `authorization: Bearer
+  TOKEN` or the connection's certificate; the store is then one of its, the actor its name. *Role* says who
+  may call a method besides administrators; a viewer's methods are everybody's.
 - **Repeating a call**: on UNAVAILABLE or DEADLINE_EXCEEDED send the same again, unchanged; it takes effect at
   most once. A change without an id of its own takes a `request_id`; a stored answer that comes again is
   marked `replayed`.
@@ -116,7 +119,7 @@ class _Page:
     ) -> Iterator[str]:
         yield f"\n## {service.name}\n\n{self._comment(file, _SERVICE, number)}\n"
         for index, method in enumerate(service.method):
-            yield f"\n### {method.name}\n\n{_kind(method)}"
+            yield f"\n### {method.name}\n\n{_kind(method)}*Role: {_role(method)}.* "
             yield _with_errors_apart(self._comment(file, _SERVICE, number, _METHOD, index))
             for title, name in (("Request", method.input_type), ("Answer", method.output_type)):
                 home, place, message = self._messages[name]
@@ -173,6 +176,11 @@ def _kind(method: MethodDescriptorProto) -> str:
     }
     kind = kinds.get((method.client_streaming, method.server_streaming))
     return f"*{kind}* " if kind else ""
+
+
+def _role(method: MethodDescriptorProto) -> str:
+    role = options_pb2.Role.Name(method.options.Extensions[options_pb2.role])
+    return role.removeprefix("ROLE_").lower()
 
 
 def _with_errors_apart(comment: str) -> str:

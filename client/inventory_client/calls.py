@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -15,6 +16,12 @@ STORE_KEY = "x-inventory-store"
 """The metadata that names the store of a call."""
 ACTOR_KEY = "x-inventory-actor"
 """The metadata that names who acts; it stands in the log."""
+
+AUTHORIZATION_KEY = "authorization"
+"""The metadata that holds the credential."""
+
+Token = str | Callable[[], str]
+"""A token, or what tells it: visible ASCII characters."""
 
 _Request = TypeVar("_Request", bound=Message)
 _Metadata = Iterable[tuple[str, str | bytes]]
@@ -41,17 +48,21 @@ class CallDefaults:
         store: 1..128 visible ASCII characters; None = the metadata is not sent, so the server decides.
         timeout_s: seconds, > 0, for all attempts of one call together.
         actor: 1..128 visible ASCII characters; None = the metadata is not sent.
-    Raises: ValueError for a store, a timeout or an actor out of range.
+        token: visible ASCII characters; None = no credential is sent.
+    Raises: ValueError for a store, a timeout, an actor or a token out of range; no text of a token.
     """
 
     store: str | None
     timeout_s: float
     actor: str | None = None
+    token: Token | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name, value in (("store", self.store), ("actor", self.actor)):
             if value is not None and not re.fullmatch(r"[!-~]{1,128}", value):
                 raise ValueError(f"{name} must be 1 to 128 visible ASCII characters, not {value!r}")
+        if isinstance(self.token, str):
+            _bearer(self.token)
         if not self.timeout_s > 0:
             raise ValueError(f"timeout_s must be above 0, not {self.timeout_s!r}")
 
@@ -66,7 +77,29 @@ class CallDefaults:
         for key, value in ((STORE_KEY, self.store), (ACTOR_KEY, self.actor)):
             if value is not None and key not in named:
                 pairs.append((key, value))
+        if self.token is not None and AUTHORIZATION_KEY not in named:
+            pairs.append((AUTHORIZATION_KEY, _bearer(self.token)))
         return pairs
+
+
+def _bearer(token: Token) -> str:
+    told = token if isinstance(token, str) else token()
+    if not re.fullmatch(r"[!-~]+", told):
+        raise ValueError("a token has visible ASCII characters alone; does it end with a line break?")
+    return f"Bearer {told}"
+
+
+def need_local(target: str) -> None:
+    """Refuse a target beyond this machine, where a token would be read on its way. Raises: ValueError."""
+    host = target.rpartition(":")[0].strip("[]")
+    if target.startswith(("unix:", "unix-abstract:")) or host == "localhost":
+        return
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ValueError(f"a token is not sent to {target} in plaintext: give tls=Tls(...)")
 
 
 def with_request_id(request: _Request) -> _Request:

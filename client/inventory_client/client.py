@@ -11,7 +11,7 @@ from weakref import WeakSet
 import grpc
 import grpc.aio
 
-from inventory_client.calls import CallDefaults
+from inventory_client.calls import CallDefaults, Token, need_local
 from inventory_client.channel import AioChannel, SyncChannel
 from inventory_client.errors import InventoryError
 from inventory_client.reserving import ReserveSession, batch_of, parts, verdicts_of
@@ -194,6 +194,7 @@ def connect(
     timeout_s: float = TIMEOUT_S,
     actor: str | None = None,
     tls: Tls | None = None,
+    token: Token | None = None,
 ) -> Client:
     """Connect to a server, for threads and for gevent.
 
@@ -204,15 +205,19 @@ def connect(
         timeout_s: seconds, > 0, for a call without a `timeout=` of its own, all its attempts together. Calls
             with a stream have no deadline but their own.
         actor: who acts, for the log: 1..128 visible ASCII characters; None = not said.
+        token: the credential, sent with every call; a callable is asked before each, for tokens that are
+            renewed. In plaintext it goes to this machine alone.
         tls: how the server is known, and we to it; None = plaintext, which stays on one machine.
     Returns: the client, which has a connection of its own; close it, or use it in a `with`.
-    Raises: ValueError for a store, a timeout or an actor out of range, OSError for a file of `tls` that
-        cannot be read. Its calls raise `InventoryError`.
+    Raises: ValueError for a store, a timeout, an actor or a token out of range, OSError for a file of
+        `tls` that cannot be read. Its calls raise `InventoryError`.
     Effects: each call gets the deadline, the store, and a `request_id` where its request has that field and
         it is empty; UNAVAILABLE is tried again, up to 5 attempts, with the same request_id.
         With gevent, call `grpc.experimental.gevent.init_gevent()` first.
     """
-    defaults = CallDefaults(store, timeout_s, actor)
+    defaults = CallDefaults(store, timeout_s, actor, token)
+    if token is not None and tls is None:
+        need_local(target)
     if tls is None:
         channel = grpc.insecure_channel(target, channel_options())
     else:
@@ -227,12 +232,15 @@ def connect_aio(
     timeout_s: float = TIMEOUT_S,
     actor: str | None = None,
     tls: Tls | None = None,
+    token: Token | None = None,
 ) -> AioClient:
     """Connect to a server, for asyncio: as `connect()`, to be called in the running event loop.
 
     Returns: the client; `await` its close(), or use it in an `async with`.
     """
-    defaults = CallDefaults(store, timeout_s, actor)
+    defaults = CallDefaults(store, timeout_s, actor, token)
+    if token is not None and tls is None:
+        need_local(target)
     if tls is None:
         channel = grpc.aio.insecure_channel(target, channel_options())
     else:

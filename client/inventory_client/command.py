@@ -32,6 +32,7 @@ SUBCOMMANDS = {
     "serve": Subcommand("inventory_server.cli", "server", "run the service"),
     "migrate": Subcommand("inventory_server.cli", "server", "bring a database to the current schema"),
     "store": Subcommand("inventory_server.cli", "server", "make and list stores"),
+    "tokens": Subcommand("inventory_server.cli", "server", "make, list and revoke credentials"),
     "certs": Subcommand("inventory_server.cli", "server", "make certificates for development"),
     "import": Subcommand("inventory_console.cli", "console", "set a store's totals from a file"),
     "verify": Subcommand("inventory_console.cli", "console", "prove that a store's stock adds up"),

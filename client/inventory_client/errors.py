@@ -135,6 +135,18 @@ class Cancelled(InventoryError):
     """The call was cancelled on its way; the outcome is unknown. Send the same again."""
 
 
+class ResourceExhausted(InventoryError):
+    """A limit was passed: of the caller's own, or of the transport."""
+
+
+class Unauthenticated(InventoryError):
+    """The server knows nobody by this call's credential. Final: ask an administrator."""
+
+
+class PermissionDenied(InventoryError):
+    """The credential's role may not call this method. Final: ask an administrator."""
+
+
 class Internal(InventoryError):
     """A defect. From the server, `metadata["error_id"]` stands in its log."""
 
@@ -148,6 +160,10 @@ class InvalidField(InvalidArgument):
 
 class IdReused(InvalidArgument):
     """An id or request_id was used before with other content."""
+
+
+class StoreRequired(InvalidArgument):
+    """The credential has several stores: name one."""
 
 
 class StoreNotFound(NotFound):
@@ -318,6 +334,10 @@ class CommitOutcomeUnknown(Unavailable):
     """The server lost its database around COMMIT; the same call finds out what became of it."""
 
 
+class RateLimited(ResourceExhausted):
+    """More calls than the credential may make. The same call again, after `retry_after_s`."""
+
+
 def _class_of(reason_name: str) -> type[InventoryError]:
     """INSUFFICIENT_STOCK -> InsufficientStock. A reason of the protos without a class is a KeyError."""
     found: type[InventoryError] = globals()["".join(word.capitalize() for word in reason_name.split("_"))]
@@ -343,6 +363,9 @@ CLASS_BY_CODE: Mapping[grpc.StatusCode, type[InventoryError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.CANCELLED: Cancelled,
     grpc.StatusCode.INTERNAL: Internal,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
 }
 """The class of an error whose reason is absent or unknown; a code that isn't listed is an InventoryError."""
 

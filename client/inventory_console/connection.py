@@ -1,13 +1,15 @@
 """Which server and which store: the two options that every subcommand takes; how they know each other.
 
-The latter comes from the environment alone: INVENTORY_CA_FILE, INVENTORY_CLIENT_CERTIFICATE_FILE and
-INVENTORY_CLIENT_KEY_FILE; with any of them the server is spoken to over TLS.
+The latter comes from the environment alone, since everybody on a machine may read what stands on a command
+line: INVENTORY_TOKEN_FILE or INVENTORY_TOKEN; and INVENTORY_CA_FILE, INVENTORY_CLIENT_CERTIFICATE_FILE and
+INVENTORY_CLIENT_KEY_FILE, with any of which the server is spoken to over TLS.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,11 +35,20 @@ def connect(address: str, store: str | None) -> inventory_client.Client:
     Raises: ConsoleError for a store that can be none, or a file that cannot be read.
     """
     try:
-        return inventory_client.connect(address, store=store, tls=tls_of(os.environ))
+        return inventory_client.connect(
+            address, store=store, tls=tls_of(os.environ), token=token_of(os.environ)
+        )
     except ValueError as error:
         raise ConsoleError(str(error), exit_status=2) from error
     except OSError as error:
         raise ConsoleError(f"cannot read {error.filename}: {error.strerror}", exit_status=2) from error
+
+
+def token_of(environment: Mapping[str, str]) -> str | None:
+    """Return the token that the environment names; None = none. Raises: OSError for its file."""
+    if path := environment.get("INVENTORY_TOKEN_FILE"):
+        return Path(path).read_text(encoding="utf-8").strip()
+    return environment.get("INVENTORY_TOKEN") or None
 
 
 def tls_of(environment: Mapping[str, str]) -> inventory_client.Tls | None:

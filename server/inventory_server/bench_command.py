@@ -17,7 +17,7 @@ from inventory_loadtest.bench.report import write_report
 from inventory_loadtest.bench.sample import Sample
 from inventory_server.bench_bloat import NOT_MEASURED, measure_bloat
 from inventory_server.bench_outcome import Proof, begin, outcome_of, size_of
-from inventory_server.bench_place import Place, bench_place, bench_server, narrow_server
+from inventory_server.bench_place import Place, bench_place, bench_server, guarded_server, narrow_server
 from inventory_server.db import grown
 from inventory_server.operator_error import OperatorError
 from inventory_server.output import need_writable
@@ -97,6 +97,8 @@ def _whole(place: Place, proof: Proof, console: Console) -> list[suite.StageResu
     with bench_server(place.url, workers=WORKERS) as several:
         stage = stages.workers(place.load, suite.Load(several.address), WORKERS, seconds=FULL_S)
         results += _run([stage], console)
+    with guarded_server(place.url) as guarded:
+        results += _run([stages.auth(place.load, guarded, seconds=FULL_S)], console)
     for store in pressure.STORES:
         place.open_store(store)
     with narrow_server(place.url) as narrow:

@@ -16,9 +16,13 @@ from inventory_loadtest.bench import pressure, proof, suite
 from inventory_loadtest.bench.display import bars
 from inventory_loadtest.bench.imports import Rows, import_stock
 from inventory_loadtest.bench.sample import Sample
+from inventory_server.access import credential
+from inventory_server.access.role import Role
 from inventory_server.bench_server import COMMAND
-from inventory_server.db import copied, embedded, measured, migrate, raw_sql, stores
+from inventory_server.db import copied, credentials, embedded, measured, migrate, raw_sql, stores
+from inventory_server.domain.limits import DEFAULT_STORE
 from inventory_server.launch import LaunchedProcess, start_process
+from inventory_server.uuid7 import uuid7
 
 CONNECTIONS_MAX = 400
 SLOW_COMMIT_US = 10_000
@@ -108,6 +112,19 @@ def narrow_server(url: str) -> Iterator[suite.Load]:
     slow = measured.with_settings(url, commit_delay=SLOW_COMMIT_US, commit_siblings=0)
     with bench_server(slow, **pressure.NARROW) as server:
         yield suite.Load(server.address)
+
+
+@contextmanager
+def guarded_server(url: str) -> Iterator[suite.Load]:
+    """Start a bench server that tells its callers apart, and give the callers a token."""
+    token = credential.new_token()
+    credentials.create_credential(
+        url, credential_id=str(uuid7()), name="bench", kind=credential.Kind.TOKEN,
+        identity=credential.token_hash(token), role=Role.SELLER, stores=[DEFAULT_STORE],
+        calls_per_s_max=1_000_000,
+    )  # fmt: skip
+    with bench_server(url, authentication=1) as server:
+        yield suite.Load(server.address, token)
 
 
 def bench_server(url: str, **settings: int) -> LaunchedProcess:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from inventory_server.access.role import Role
 from inventory_server.config import SettingsError, load_settings
 from inventory_server.operator_error import OperatorError
+from inventory_server.uuid7 import uuid7
 
 # What the load generator and the plots are needed for; imported when one of them runs.
 _RACES = ("race", "demo")
 
 CERTIFICATE_DAYS_MAX = 825
+CREDENTIAL_DAYS_MAX = 3_650
 
 _cli = typer.Typer(
     add_completion=False,
@@ -26,6 +30,8 @@ _cli = typer.Typer(
 )
 _store = typer.Typer(help="Make and list stores.", rich_markup_mode=None)
 _cli.add_typer(_store, name="store")
+_tokens = typer.Typer(help="Make, list and revoke credentials.", rich_markup_mode=None)
+_cli.add_typer(_tokens, name="tokens")
 
 # Options are strings here and typed once, in Settings: so the same words refuse a bad option and a bad
 # environment variable.
@@ -107,6 +113,73 @@ def list_stores(database_url: _DatabaseUrl = None) -> None:
 
     for name in stores.list_stores(_given_url(database_url)):
         typer.echo(name)
+
+
+@_tokens.command("create")
+def create_token(
+    name: Annotated[str, typer.Argument(help="who it is: the actor in the log; 1 to 128 visible ASCII")],
+    role: Annotated[Role, typer.Option(help="what it may call")],
+    store: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="a store of its; may be repeated")
+    ] = None,
+    all_stores: Annotated[bool, typer.Option("--all-stores", help="every store, later ones too")] = False,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=CREDENTIAL_DAYS_MAX, help="how long it counts [for ever]")
+    ] = None,
+    certificate: Annotated[
+        str | None, typer.Option(metavar="NAME", help="no token: who shows a certificate of this name")
+    ] = None,
+    calls_per_s: Annotated[int | None, typer.Option(min=1, help="[the server's setting]")] = None,
+    calls_at_once: Annotated[int | None, typer.Option(min=1, help="[the server's setting]")] = None,
+    database_url: _DatabaseUrl = None,
+) -> None:
+    """Let somebody call, and print the token, which nobody can see again.
+
+    With --certificate there is none: callers are known by an alternative name of the certificate that they
+    show, such as spiffe://shop/orders.
+    """
+    from inventory_server.access.credential import Kind, new_token, token_hash
+    from inventory_server.db import credentials
+
+    if bool(store) == all_stores:
+        raise SettingsError(
+            "name the stores of the credential: --store NAME, again for more, or --all-stores"
+        )
+    token = "" if certificate else new_token()
+    credentials.create_credential(
+        _given_url(database_url),
+        credential_id=str(uuid7()),
+        name=name,
+        kind=Kind.CERTIFICATE if certificate else Kind.TOKEN,
+        identity=certificate or token_hash(token),
+        role=role,
+        stores=None if all_stores else store,
+        expires_days=days,
+        calls_per_s_max=calls_per_s,
+        calls_max=calls_at_once,
+    )
+    if token:
+        typer.echo(token)
+
+
+@_tokens.command("list")
+def list_tokens(database_url: _DatabaseUrl = None) -> None:
+    """Print the credentials, one a line of JSON, the oldest first; of a token never more than its hash."""
+    from inventory_server.db import credentials
+
+    for listed in credentials.list_credentials(_given_url(database_url)):
+        typer.echo(json.dumps(listed._asdict(), default=str))
+
+
+@_tokens.command("revoke")
+def revoke_token(
+    credential_id: Annotated[str, typer.Argument(help="as `inventory tokens list` shows it")],
+    database_url: _DatabaseUrl = None,
+) -> None:
+    """Let a credential count no more: servers refuse it within credentials_interval_s."""
+    from inventory_server.db import credentials
+
+    credentials.revoke_credential(_given_url(database_url), credential_id)
 
 
 @_cli.command()

@@ -59,6 +59,21 @@ class Settings(BaseSettings):
         "127.0.0.1",
         description="a loopback address (127.0.0.1, ::1, localhost) or unix:/PATH; with TLS any address",
     )
+    authentication: bool = Field(
+        description="refuse calls without a credential that counts; by default beyond the loopback"
+    )
+    credentials_interval_s: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="between looks at the credentials: so long a revoked one may still count",
+    )
+    credential_calls_per_s_max: int = Field(
+        20_000, ge=1, le=1_000_000, description="calls a second of a credential that has no limit of its own"
+    )
+    credential_calls_max: int = Field(
+        4_096, ge=1, le=1_000_000, description="calls at once of a credential that has no limit of its own"
+    )
     port: int = Field(50051, ge=0, le=PORT_MAX, description="0 takes a free one")
     workers: int = Field(1, ge=1, le=64, description="server processes on the port; each uses one core")
     reuse_port: bool = Field(False, description="let other servers that say so listen on the same port")
@@ -138,26 +153,29 @@ class Settings(BaseSettings):
     @property
     def is_open(self) -> bool:
         """Whether a call needs no more than the address."""
-        return self.tls_certificate_file is None
+        return self.tls_certificate_file is None and not self.authentication
 
     @model_validator(mode="before")
     @classmethod
     def _defaults_that_depend(cls, values: dict[str, Any]) -> dict[str, Any]:
         ours = values.get("database_url") is None
-        return {"migrate": ours, "lock_stores": str(values.get("workers", 1)) != "1", **values}
+        return {
+            "migrate": ours,
+            "lock_stores": str(values.get("workers", 1)) != "1",
+            "authentication": not _is_local(str(values.get("host", "127.0.0.1"))),
+            **values,
+        }
 
     @field_validator("host")
     @classmethod
     def _plaintext_stays_here(cls, host: str, info: ValidationInfo) -> str:
-        if _is_loopback(host) or re.fullmatch(SOCKET_PATH, host):
+        if _is_local(host):
             return host
         if info.data.get("tls_certificate_file") is None:
             raise ValueError(
                 "plaintext is served on the loopback (127.0.0.1, ::1, localhost) and on unix:/PATH only:"
                 " give one of them, or set tls_certificate_file and tls_key_file"
             )
-        if info.data.get("tls_client_ca_file") is None:
-            raise ValueError("beyond the loopback callers must prove who they are: set tls_client_ca_file")
         if not re.fullmatch(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:]+", host):
             raise ValueError("give an IP address or a name")
         return host
@@ -192,6 +210,8 @@ class Settings(BaseSettings):
             raise ValueError("ephemeral takes neither database_url nor data_dir")
         if self.database_url and self.data_dir:
             raise ValueError("database_url and data_dir exclude each other")
+        if not (self.authentication or _is_local(self.host)):
+            raise ValueError("authentication can be off on the loopback and on unix:/PATH only")
         if (self.tls_certificate_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_certificate_file and tls_key_file come together")
         if self.tls_client_ca_file and not self.tls_certificate_file:
@@ -214,6 +234,10 @@ def _is_loopback(host: str) -> bool:
         )
     except ValueError:
         return False
+
+
+def _is_local(host: str) -> bool:
+    return _is_loopback(host) or re.fullmatch(SOCKET_PATH, host) is not None
 
 
 def load_settings(given: Mapping[str, object] | None = None) -> Settings:

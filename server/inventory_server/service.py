@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
 import structlog
 
+from inventory_server.access.audit import Audit
 from inventory_server.access.certificates import TlsFiles
+from inventory_server.access.directory import Directory, Limits
 from inventory_server.config import Settings
 from inventory_server.database_watch import DatabaseWatch
 from inventory_server.db.connection import EngineConnections
 from inventory_server.db.read_pool import ReadPool, Snapshot
 from inventory_server.engine.batcher import BatchLimits
+from inventory_server.engine.credentials import CredentialBook
 from inventory_server.engine.engine import Engine
+from inventory_server.engine.errors import NotDecided
 from inventory_server.engine.export import Exporter
 from inventory_server.engine.feed import Feed
 from inventory_server.engine.feed_reads import FeedReader
@@ -25,6 +30,7 @@ from inventory_server.engine.imports import Imports
 from inventory_server.engine.reads import Reader
 from inventory_server.engine.statistics import BATCH_SIZES
 from inventory_server.engine.verification import Verifier
+from inventory_server.jobs.credentials import CredentialWatch
 from inventory_server.jobs.importer import Importer
 from inventory_server.jobs.open_payments import INTERVAL_S as OPEN_PAYMENTS_INTERVAL_S
 from inventory_server.jobs.open_payments import OpenPayments
@@ -38,6 +44,7 @@ from inventory_server.payments.manual_gateway import ManualGateway
 from inventory_server.payments.processor import PaymentProcessor
 from inventory_server.rpc.checkout_service import CheckoutServicer
 from inventory_server.rpc.gateway_client import GrpcGateway
+from inventory_server.rpc.guard import Guard
 from inventory_server.rpc.inventory_service import InventoryServicer
 from inventory_server.rpc.server import Built, build_server
 
@@ -107,6 +114,8 @@ class Service:
     processor: PaymentProcessor
     gateway: Gateway | None
     door: Built
+    credentials: CredentialWatch | None
+    audit: Audit | None
     _jobs: list[asyncio.Task[None]] = field(default_factory=list)
     _stop_metrics: Callable[[], None] = lambda: None
 
@@ -133,6 +142,9 @@ class Service:
         imports = Imports(engine, import_reader, staging)
         exporter = Exporter(pools.export, spool_bytes_max=settings.export_spool_mib_max * 2**20)
         verifier = Verifier(Reader(pools.verify))
+        audit = Audit() if settings.authentication else None
+        directory = Directory(_limits(settings))
+        book = CredentialBook(reader, pools.staging)
         door = await build_server(
             InventoryServicer(engine, reader, feed, verifier, imports, import_reader, exporter),
             CheckoutServicer(engine, reader, processor),
@@ -143,10 +155,12 @@ class Service:
             call_timeout_s=settings.call_timeout_s,
             write_timeout_s=settings.stream_write_timeout_s,
             tls=_tls(settings),
+            guard=Guard(directory, audit) if audit else None,
         )
         return cls(
             settings=settings, database_url=database_url, pools=pools, reader=reader, engine=engine,
             feed=feed, verifier=verifier, imports=imports, processor=processor, gateway=gateway, door=door,
+            audit=audit, credentials=CredentialWatch(book, directory) if audit else None,
             importer=Importer(engine, import_reader, staging, imports),
         )  # fmt: skip
 
@@ -167,6 +181,9 @@ class Service:
         )
         self._jobs.append(asyncio.create_task(watch.run()))
         await watch.first_look()
+        if self.credentials is not None:
+            with suppress(NotDecided):
+                await self.credentials.look()
         await self.door.server.start()
 
         sweeper = Sweeper(self.engine, self.reader, request_log_retention_h=settings.request_log_retention_h)
@@ -178,6 +195,9 @@ class Service:
             run_periodically("verification", settings.verify_interval_s, verification.verify_next),
             run_periodically("open_payments", OPEN_PAYMENTS_INTERVAL_S, open_payments.look),
         ]
+        if self.credentials is not None:
+            looked_s = settings.credentials_interval_s
+            jobs.append(run_periodically("credentials", looked_s, self.credentials.look))
         # With `manual` there is nobody to ask about operations in doubt: they wait for people.
         if not isinstance(self.gateway, ManualGateway):
             reconciler = Reconciler(self.reader, self.processor)
@@ -205,6 +225,8 @@ class Service:
         if self.gateway is not None:
             await self.gateway.close()
         await self.pools.close()
+        if self.audit is not None:
+            self.audit.close()
         self._stop_metrics()
 
     def _serve_metrics(self, verification: ContinuousVerification, open_payments: OpenPayments) -> None:
@@ -222,6 +244,10 @@ class Service:
         )
         port, self._stop_metrics = serve_metrics(collector, self.settings.metrics_port)
         log.info("serving_metrics", address=f"127.0.0.1:{port}")
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(calls_per_s=settings.credential_calls_per_s_max, calls=settings.credential_calls_max)
 
 
 def _tls(settings: Settings) -> TlsFiles | None:

@@ -23,7 +23,7 @@ from inventory_loadtest.bench.report import render
 from inventory_loadtest.bench.sample import Sample
 from inventory_server import bench_bloat
 from inventory_server.bench_outcome import Proof, outcome_of, size_of
-from inventory_server.bench_place import Place, bench_place, bench_server
+from inventory_server.bench_place import Place, bench_place, bench_server, guarded_server
 from inventory_server.db import grown, measured
 
 UNSEEN = Console(quiet=True)
@@ -163,6 +163,15 @@ def test_what_a_wanted_product_does_to_its_table(place: Place, monkeypatch: pyte
     assert tables["after"]["reservation"]["inserts"] >= tables["changes"]
     assert figures["bloat"]["median"] >= 1
     assert 0 <= figures["hot_share"]["median"] <= 1
+
+
+def test_a_load_on_a_guarded_server(place: Place) -> None:
+    """Its callers have a token, which stands on no command line; without it nobody is let in."""
+    with guarded_server(place.url) as guarded:
+        assert guarded(1, callers=2).count > 0
+        assert guarded.token is not None and guarded.token not in repr(guarded)
+        with pytest.raises(suite.BenchError, match=r"^load: .*UNAUTHENTICATED"):
+            dataclasses.replace(guarded, token=None)(1, callers=1)
 
 
 def test_a_load_beside_another(place: Place) -> None:

@@ -16,10 +16,18 @@ from inventory_server.db import migrate as migrate_module
 from inventory_server.db.migrate import _LOCK_KEY, latest_version, migrate
 from inventory_server.operator_error import OperatorError
 from support.polling import until
-from support.rows import ROWS, TIME, insert
+from support.rows import ROWS as ROWS_OF_STORES
+from support.rows import TIME, insert
 
 OVER = 2**43
 
+ROWS: dict[str, dict[str, Any]] = {
+    **ROWS_OF_STORES,
+    "credential": {
+        "credential_id": "c", "name": "shop", "kind": "CERTIFICATE", "identity": "spiffe://shop/orders",
+        "role": "seller", "stores": ["s"],
+    },
+}  # fmt: skip
 # What ROWS' operation is followed by, for the laws that two of them can break.
 FURTHER_OPERATIONS: list[dict[str, Any]] = [
     {"operation_id": "op-void", "kind": "VOID", "state": "ACCEPTED"},
@@ -131,11 +139,26 @@ BREAKS: list[tuple[str, str, dict[str, Any]]] = [
     ("import_job_counts", "import_job", {"failed_count": 2}),
     ("import_job_by_upload", "import_job", {"import_id": "i2", "state": "PENDING"}),
     ("import_job_one_running", "import_job", {"import_id": "i2", "upload_id": "u2"}),
+    ("credential_name_format", "credential", {"name": ""}),
+    ("credential_name_format", "credential", {"name": "x" * 129}),
+    ("credential_name_format", "credential", {"name": "a b"}),
+    ("credential_kind_known", "credential", {"kind": "PASSWORD"}),
+    ("credential_identity_format", "credential", {"kind": "TOKEN", "identity": "inventory_abc"}),
+    ("credential_identity_format", "credential", {"identity": ""}),
+    ("credential_identity_format", "credential", {"identity": "x" * 1_025}),
+    ("credential_role_known", "credential", {"role": "owner"}),
+    ("credential_stores_named", "credential", {"stores": []}),
+    ("credential_calls_floor", "credential", {"calls_per_s_max": 0}),
+    ("credential_calls_floor", "credential", {"calls_max": 0}),
+    ("credential_identity", "credential", {"credential_id": "c2"}),
     *[(f"{table}_pkey", table, dict[str, Any]()) for table in ROWS],
 ]
 # What stands right at a limit is accepted.
 AT_THE_LIMIT: list[tuple[str, dict[str, Any]]] = [
     ("store", {"store_id": "s2", "default_hold_s": 1, "cart_expiry_s": 90 * 86_400}),
+    ("credential", {"credential_id": "c2", "name": "x" * 128, "kind": "TOKEN", "identity": "0f" * 32}),
+    ("credential", {"credential_id": "c2", "identity": "x" * 1_024, "stores": None, "calls_max": 1}),
+    ("credential", {"credential_id": "c2", "revoked_at": TIME}),
     ("location", {"slug": "b", "address_lines": ["x"] * 8, "latitude": -90, "longitude": 180}),
     ("location", {"slug": "Z-9_" * 32, "priority": -1_000_000}),
     ("stock", {"product_id": "b", "low_stock_threshold": OVER - 1}),
@@ -326,11 +349,12 @@ def test_every_constraint_is_named_here(connection: psycopg.Connection) -> None:
 
 
 def test_every_key_begins_with_the_store(connection: psycopg.Connection) -> None:
-    """The store is the first column of every index, so that stores can be spread later."""
+    """The store comes first in every index, so that stores can be spread; credentials are of no store."""
     rows = connection.execute(
         "SELECT c.relname, a.attname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
         " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]"
         " WHERE c.relnamespace = 'public'::regnamespace AND i.indrelid::regclass::text NOT LIKE '%yoyo%'"
+        " AND i.indrelid <> 'credential'::regclass"
     ).fetchall()
     assert len(rows) > len(ROWS)
     assert {first for _, first in rows} == {"store_id"}
@@ -354,6 +378,11 @@ FORBIDDEN = [
     "UPDATE item_return SET restocked = true",
     "UPDATE item_return_line SET quantity = 1",
     "UPDATE request_log SET response = ''",
+    "INSERT INTO credential (credential_id, name, kind, identity, role) VALUES ('x', 'x', 'CERTIFICATE', 'x',"
+    " 'admin')",
+    "UPDATE credential SET role = 'admin'",
+    "UPDATE credential SET revoked_at = NULL",
+    "DELETE FROM credential",
     "INSERT INTO store VALUES ('x')",
     "UPDATE store SET store_id = 'x'",
     *[

@@ -10,7 +10,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from inventory_server.db.connection import _ENGINE_SETTINGS, Call, EngineConnection, connection_string
+from inventory_server.access.role import Role
+from inventory_server.db.connection import (
+    _ENGINE_SETTINGS,
+    Call,
+    EngineConnection,
+    EngineConnections,
+    connection_string,
+)
+from inventory_server.db.credentials import list_credentials
 from inventory_server.db.migrate import migrate
 from inventory_server.db.queries import statements
 from inventory_server.db.read_pool import ReadTransaction
@@ -39,6 +47,7 @@ from inventory_server.domain.reservation import Line, LineUnits, ReservationStat
 from inventory_server.domain.reservation_commands import ReturnReservationItems
 from inventory_server.domain.store_commands import UpdateStoreSettings
 from inventory_server.engine import level_load
+from inventory_server.engine.credentials import CredentialBook
 from inventory_server.engine.feed_reads import FeedReader, Position
 from inventory_server.engine.log_reads import LogFilters
 from inventory_server.engine.order_reads import CartFilters, OrderFilters
@@ -48,15 +57,17 @@ from inventory_server.engine.reservation_reads import FIRST_KEY as RESERVATION_K
 from inventory_server.engine.reservation_reads import ReservationFilters
 from inventory_server.engine.stock_reads import StockFilters
 from inventory_server.engine.verification import LEVELS, ORDERS, RESERVATIONS, Place, Verifier
+from support.credentials import grant
 from support.engine import Database, plus, running_engine
 from support.imports import Desk, desk_on, staged
 
 PARAMETER = re.compile(r"%\((\w+)\)s")
 
-# Statements that may walk a table or an index: the list of stores, which is short and belongs to no store;
+# Statements that may walk a table or an index: the stores and the credentials, which are few and of no store;
 # the locations of one, bounded by their limit; imports that have not ended, uploads not cleared away: few.
 MAY_WALK = {
     "all_stores": {"store"},
+    "credentials_live": {"credential"},
     "locations": {"location"},
     "locations_ranked": {"location"},
     "imports_running": {"import_job"},
@@ -275,6 +286,7 @@ async def test_every_statement_gets_its_parameters(
                 database.store, filters, after="", limit=9, with_levels=True, deadline_s=20
             )
         await do(UpdateStoreSettings((("default_hold_s", 60),)))
+        await know_the_callers(reader, database.url)
         await read_the_log(reader, database.store)
         for phase in (LEVELS, RESERVATIONS, ORDERS):
             await Verifier(reader).chunk(database.store, Place(phase), deadline_s=20)
@@ -295,6 +307,18 @@ async def test_every_statement_gets_its_parameters(
         name: set(PARAMETER.findall(found.locking)) - {"store_id"} for name, found in statements().items()
     }
     assert ran == named
+
+
+async def know_the_callers(reader: Reader, database_url: str) -> None:
+    grant(database_url, "shop", Role.SELLER, ["default"], calls_max=7)
+    connections = EngineConnections(database_url, 1, waits_for_disk=False)
+    book = CredentialBook(reader, connections)
+    (shop,) = [each for each in await book.live(deadline_s=20) if each.calls_max == 7]
+    assert (shop.name, shop.role, shop.stores) == ("shop", Role.SELLER, frozenset({"default"}))
+    await book.note_used([shop.credential_id])
+    await connections.close()
+    (listed,) = [each for each in list_credentials(database_url) if each.credential_id == shop.credential_id]
+    assert listed.used_at is not None
 
 
 async def read_the_log(reader: Reader, store: str) -> None:

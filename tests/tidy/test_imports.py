@@ -19,13 +19,13 @@ FOR_EVERYBODY = {
     "config", "launch", "metrics", "observability", "operator_error", "output", "uuid7", "welcome",
 }  # fmt: skip
 MAY_IMPORT = {
-    "access": set[str](),
+    "access": {"domain"},
     "domain": set[str](),
-    "db": {"domain"},
+    "db": {"access", "domain"},
     "verify": set[str](),
-    "engine": {"domain", "db", "verify"},
+    "engine": {"access", "domain", "db", "verify"},
     "payments": {"domain", "engine"},
-    "jobs": {"payments", "domain", "engine", "verify"},
+    "jobs": {"access", "payments", "domain", "engine", "verify"},
     "rpc": {"access", "payments", "domain", "engine"},
 }
 # The only part of the server that may name a package.

@@ -16,8 +16,8 @@ SQL = re.compile(
     r"|(CREATE|ALTER|DROP)\s+(TABLE|INDEX|ROLE|SEQUENCE)\b|SET\s+(ROLE|LOCAL)\b|LOCK\s+TABLE\b"
     r"|BEGIN\s+ISOLATION\b)"
 )
-# No rows of a store: the list of stores, the name of the database.
-OF_NO_STORE = {"all_stores", "feed_origin"}
+# No rows of a store: the list of stores, the name of the database, the credentials.
+OF_NO_STORE = {"all_stores", "feed_origin", "credentials_live", "note_credentials_used"}
 
 
 def sql_texts(source: str) -> list[str]:

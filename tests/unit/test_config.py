@@ -65,9 +65,17 @@ def test_nothing_but_this_machine_is_served_in_plaintext(host: str) -> None:
 @pytest.mark.fault(40)
 @pytest.mark.parametrize("host", BEYOND)
 def test_who_calls_from_elsewhere_proves_who_he_is(host: str) -> None:
-    """Beyond the loopback TLS alone is refused too; with certificates of clients every address is served."""
-    assert "set tls_client_ca_file" in refusal(host=host, **TLS)
-    assert load_settings({"host": host, **TLS, "tls_client_ca_file": "ca.pem"}).host == host
+    """Beyond the loopback every address is served over TLS, to those with a credential alone."""
+    assert load_settings({"host": host, **TLS}).authentication
+    assert "authentication can be off on the loopback" in refusal(host=host, authentication=False, **TLS)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "unix:/run/inventory.sock"])
+def test_on_this_machine_authentication_is_a_switch(host: str) -> None:
+    """Whoever is on the machine may all unless it is said otherwise, with TLS too."""
+    assert not load_settings({"host": host}).authentication
+    assert load_settings({"host": host, "authentication": "true"}).authentication
+    assert not load_settings({"host": "localhost", **TLS}).authentication
 
 
 @pytest.mark.parametrize("host", ["unix:/run/inventory.sock", "unix:/" + "x" * 100])

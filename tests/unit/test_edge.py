@@ -22,10 +22,10 @@ from inventory_server.rpc.edge import (
     QUIET_S,
     SETTLE_S_MAX,
     STORE_CALLS_MAX,
-    STORE_KEY,
     Call,
     Edge,
 )
+from inventory_server.rpc.named import STORE_KEY
 from inventory_server.rpc.status import DETAILS_KEY, INTERNAL_MESSAGE
 
 SERVICE = pb.DESCRIPTOR.services_by_name["InventoryService"]

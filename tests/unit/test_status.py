@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 from inventory_client.v1 import error_pb2
 from inventory_client.v1.error_pb2 import ErrorReason
+from inventory_server.access import errors as access
 from inventory_server.domain import errors as domain
 from inventory_server.domain.errors import InsufficientStock, ReservationExpired, Shortage
 from inventory_server.engine import errors as engine
@@ -25,6 +26,7 @@ PROTO = Path(__file__).parents[2] / "protos" / "inventory" / "v1" / "error.proto
 HEADER_BYTES_MAX = 8 * 1024
 
 EXAMPLES: dict[type[Exception], Exception] = {
+    access.PermissionDenied: access.PermissionDenied("viewer"),
     InvalidFields: InvalidFields([Violation("lines[3].quantity", "must be 1 to 8796093022207")]),
     domain.InvalidValue: domain.InvalidValue("amount_minor", "must be at least 1"),
     domain.IdReused: domain.IdReused("reservation_id", "r-1"),
@@ -140,7 +142,8 @@ def test_a_refusal_is_whole(kind: type[Exception]) -> None:
         assert info.metadata[key] == str(getattr(error, attribute)) != ""
     assert "secret" not in refusal.message
     has_retry = any(packed.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for packed in rpc_status.details)
-    assert has_retry is (refusal.code is grpc.StatusCode.UNAVAILABLE)
+    waits = refusal.code is grpc.StatusCode.UNAVAILABLE or kind is access.RateLimited
+    assert has_retry is waits
     has_fields = any(packed.Is(error_details_pb2.BadRequest.DESCRIPTOR) for packed in rpc_status.details)
     assert has_fields is (info.reason == "INVALID_FIELD")
 

@@ -77,6 +77,7 @@ from inventory_client.v1.location_pb2 import Location as Location
 from inventory_client.v1.location_pb2 import UpdateLocationRequest as UpdateLocationRequest
 from inventory_client.v1.location_pb2 import UpdateLocationResponse as UpdateLocationResponse
 from inventory_client.v1.options_pb2 import FieldRules as FieldRules
+from inventory_client.v1.options_pb2 import Role as Role
 from inventory_client.v1.options_pb2 import TextFormat as TextFormat
 from inventory_client.v1.order_pb2 import Order as Order
 from inventory_client.v1.order_pb2 import OrderLine as OrderLine

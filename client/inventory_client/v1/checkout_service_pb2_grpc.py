@@ -39,6 +39,11 @@ class CheckoutServiceStub:
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
+
+    Where the server tells callers apart, `authorization: Bearer TOKEN` or the
+    connection's certificate is the credential: its stores are the only ones, its name
+    is the actor, and each method has the role that may call it. Then any call may also
+    answer UNAUTHENTICATED, PERMISSION_DENIED, STORE_REQUIRED and RATE_LIMITED.
     """
 
     def __init__(self, channel):
@@ -165,6 +170,11 @@ class CheckoutServiceServicer:
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
+
+    Where the server tells callers apart, `authorization: Bearer TOKEN` or the
+    connection's certificate is the credential: its stores are the only ones, its name
+    is the actor, and each method has the role that may call it. Then any call may also
+    answer UNAUTHENTICATED, PERMISSION_DENIED, STORE_REQUIRED and RATE_LIMITED.
     """
 
     def CreateCart(self, request, context):
@@ -486,6 +496,11 @@ class CheckoutService:
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
+
+    Where the server tells callers apart, `authorization: Bearer TOKEN` or the
+    connection's certificate is the credential: its stores are the only ones, its name
+    is the actor, and each method has the role that may call it. Then any call may also
+    answer UNAUTHENTICATED, PERMISSION_DENIED, STORE_REQUIRED and RATE_LIMITED.
     """
 
     @staticmethod

@@ -31,8 +31,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: an id or request_id was used before with other content; the
     metadata's `field` and `id` say which, and `item_id` which item of a batch.
     """
+    ERROR_REASON_STORE_REQUIRED: _ErrorReason.ValueType  # 3
+    """INVALID_ARGUMENT: the credential has several stores, and the call names none in
+    `x-inventory-store`.
+    """
     ERROR_REASON_STORE_NOT_FOUND: _ErrorReason.ValueType  # 10
-    """NOT_FOUND: the store named in `x-inventory-store` does not exist."""
+    """NOT_FOUND: the store named in `x-inventory-store` does not exist, or is none of
+    the credential's.
+    """
     ERROR_REASON_STOCK_NOT_FOUND: _ErrorReason.ValueType  # 11
     """NOT_FOUND: the product has no stock record: it is unmanaged, which is not 0."""
     ERROR_REASON_LOCATION_NOT_FOUND: _ErrorReason.ValueType  # 12
@@ -135,6 +141,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: the database does not answer."""
     ERROR_REASON_COMMIT_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 83
     """UNAVAILABLE: the connection died around COMMIT; the same call finds out."""
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 84
+    """RESOURCE_EXHAUSTED: more calls than the credential may make in a second or at
+    once; nothing was changed, RetryInfo says when to send again.
+    """
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 85
+    """UNAUTHENTICATED: no credential, or one that does not count (any more)."""
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 86
+    """PERMISSION_DENIED: the credential's role, `role` in the metadata, does not have
+    this method.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 90
     """INTERNAL: a defect; `error_id` in the metadata stands in the server's log."""
 
@@ -153,8 +169,14 @@ ERROR_REASON_ID_REUSED: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT: an id or request_id was used before with other content; the
 metadata's `field` and `id` say which, and `item_id` which item of a batch.
 """
+ERROR_REASON_STORE_REQUIRED: ErrorReason.ValueType  # 3
+"""INVALID_ARGUMENT: the credential has several stores, and the call names none in
+`x-inventory-store`.
+"""
 ERROR_REASON_STORE_NOT_FOUND: ErrorReason.ValueType  # 10
-"""NOT_FOUND: the store named in `x-inventory-store` does not exist."""
+"""NOT_FOUND: the store named in `x-inventory-store` does not exist, or is none of
+the credential's.
+"""
 ERROR_REASON_STOCK_NOT_FOUND: ErrorReason.ValueType  # 11
 """NOT_FOUND: the product has no stock record: it is unmanaged, which is not 0."""
 ERROR_REASON_LOCATION_NOT_FOUND: ErrorReason.ValueType  # 12
@@ -257,6 +279,16 @@ ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 82
 """UNAVAILABLE: the database does not answer."""
 ERROR_REASON_COMMIT_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 83
 """UNAVAILABLE: the connection died around COMMIT; the same call finds out."""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 84
+"""RESOURCE_EXHAUSTED: more calls than the credential may make in a second or at
+once; nothing was changed, RetryInfo says when to send again.
+"""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 85
+"""UNAUTHENTICATED: no credential, or one that does not count (any more)."""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
+"""PERMISSION_DENIED: the credential's role, `role` in the metadata, does not have
+this method.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 90
 """INTERNAL: a defect; `error_id` in the metadata stands in the server's log."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

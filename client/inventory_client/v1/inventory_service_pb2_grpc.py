@@ -44,6 +44,11 @@ class InventoryServiceStub:
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
+
+    Where the server tells callers apart, `authorization: Bearer TOKEN` or the
+    connection's certificate is the credential: its stores are the only ones, its name
+    is the actor, and each method has the role that may call it. Then any call may also
+    answer UNAUTHENTICATED, PERMISSION_DENIED, STORE_REQUIRED and RATE_LIMITED.
     """
 
     def __init__(self, channel):
@@ -249,6 +254,11 @@ class InventoryServiceServicer:
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
+
+    Where the server tells callers apart, `authorization: Bearer TOKEN` or the
+    connection's certificate is the credential: its stores are the only ones, its name
+    is the actor, and each method has the role that may call it. Then any call may also
+    answer UNAUTHENTICATED, PERMISSION_DENIED, STORE_REQUIRED and RATE_LIMITED.
     """
 
     def CreateStock(self, request, context):
@@ -777,6 +787,11 @@ class InventoryService:
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
+
+    Where the server tells callers apart, `authorization: Bearer TOKEN` or the
+    connection's certificate is the credential: its stores are the only ones, its name
+    is the actor, and each method has the role that may call it. Then any call may also
+    answer UNAUTHENTICATED, PERMISSION_DENIED, STORE_REQUIRED and RATE_LIMITED.
     """
 
     @staticmethod

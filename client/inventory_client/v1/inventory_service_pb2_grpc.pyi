@@ -45,6 +45,11 @@ class InventoryServiceStub:
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
+
+    Where the server tells callers apart, `authorization: Bearer TOKEN` or the
+    connection's certificate is the credential: its stores are the only ones, its name
+    is the actor, and each method has the role that may call it. Then any call may also
+    answer UNAUTHENTICATED, PERMISSION_DENIED, STORE_REQUIRED and RATE_LIMITED.
     """
 
     @_typing.overload
@@ -226,6 +231,11 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
+
+    Where the server tells callers apart, `authorization: Bearer TOKEN` or the
+    connection's certificate is the credential: its stores are the only ones, its name
+    is the actor, and each method has the role that may call it. Then any call may also
+    answer UNAUTHENTICATED, PERMISSION_DENIED, STORE_REQUIRED and RATE_LIMITED.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -403,6 +413,11 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     DEADLINE_EXCEEDED send the same again; it takes effect at most once. Any call may
     also answer INVALID_FIELD, STORE_NOT_FOUND, OVERLOADED, DATABASE_UNAVAILABLE,
     TRANSACTION_CONFLICT and COMMIT_OUTCOME_UNKNOWN.
+
+    Where the server tells callers apart, `authorization: Bearer TOKEN` or the
+    connection's certificate is the credential: its stores are the only ones, its name
+    is the actor, and each method has the role that may call it. Then any call may also
+    answer UNAUTHENTICATED, PERMISSION_DENIED, STORE_REQUIRED and RATE_LIMITED.
     """
 
     @_abc_1.abstractmethod

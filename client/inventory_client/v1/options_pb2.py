@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainventory/v1/options.proto\x12\x0cinventory.v1\x1a google/protobuf/descriptor.proto\"\x99\x02\n\nFieldRules\x12\x10\n\x08required\x18\x01 \x01(\x08\x12(\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x18.inventory.v1.TextFormat\x12\x11\n\tbytes_max\x18\x03 \x01(\r\x12\x10\n\x03min\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\titems_min\x18\x06 \x01(\r\x12\x11\n\titems_max\x18\x07 \x01(\r\x12\x12\n\neach_alone\x18\x08 \x01(\x08\x12\x17\n\ndouble_min\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x17\n\ndouble_max\x18\n \x01(\x01H\x03\x88\x01\x01\x42\x06\n\x04_minB\x06\n\x04_maxB\r\n\x0b_double_minB\r\n\x0b_double_max*m\n\nTextFormat\x12\x1b\n\x17TEXT_FORMAT_UNSPECIFIED\x10\x00\x12\x12\n\x0eTEXT_FORMAT_ID\x10\x01\x12\x14\n\x10TEXT_FORMAT_SLUG\x10\x02\x12\x18\n\x14TEXT_FORMAT_CURRENCY\x10\x03:H\n\x05rules\x12\x1d.google.protobuf.FieldOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x18.inventory.v1.FieldRulesB_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainventory/v1/options.proto\x12\x0cinventory.v1\x1a google/protobuf/descriptor.proto\"\x99\x02\n\nFieldRules\x12\x10\n\x08required\x18\x01 \x01(\x08\x12(\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x18.inventory.v1.TextFormat\x12\x11\n\tbytes_max\x18\x03 \x01(\r\x12\x10\n\x03min\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\titems_min\x18\x06 \x01(\r\x12\x11\n\titems_max\x18\x07 \x01(\r\x12\x12\n\neach_alone\x18\x08 \x01(\x08\x12\x17\n\ndouble_min\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x17\n\ndouble_max\x18\n \x01(\x01H\x03\x88\x01\x01\x42\x06\n\x04_minB\x06\n\x04_maxB\r\n\x0b_double_minB\r\n\x0b_double_max*m\n\nTextFormat\x12\x1b\n\x17TEXT_FORMAT_UNSPECIFIED\x10\x00\x12\x12\n\x0eTEXT_FORMAT_ID\x10\x01\x12\x14\n\x10TEXT_FORMAT_SLUG\x10\x02\x12\x18\n\x14TEXT_FORMAT_CURRENCY\x10\x03*e\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x0f\n\x0bROLE_SELLER\x10\x02\x12\x15\n\x11ROLE_STOCK_KEEPER\x10\x03\x12\x0e\n\nROLE_ADMIN\x10\x04:B\n\x04role\x12\x1e.google.protobuf.MethodOptions\x18\xd2\x86\x03 \x01(\x0e\x32\x12.inventory.v1.Role:H\n\x05rules\x12\x1d.google.protobuf.FieldOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x18.inventory.v1.FieldRulesB_\n\x17\x63om.inventoryservice.v1P\x01ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.inventoryservice.v1P\001ZBgithub.com/inventory-service/inventory-go/inventory/v1;inventoryv1'
   _globals['_TEXTFORMAT']._serialized_start=362
   _globals['_TEXTFORMAT']._serialized_end=471
+  _globals['_ROLE']._serialized_start=473
+  _globals['_ROLE']._serialized_end=574
   _globals['_FIELDRULES']._serialized_start=79
   _globals['_FIELDRULES']._serialized_end=360
 # @@protoc_insertion_point(module_scope)

@@ -223,7 +223,7 @@ class PaymentOperation(_message.Message):
     administrator had ended it otherwise. Empty = none.
     """
     resolved_by: _builtins.str
-    """Who that was, as `x-inventory-actor` named them; empty = nobody was named."""
+    """Who that was: the credential, or as `x-inventory-actor` named them; empty = nobody."""
     resolve_reason: _builtins.str
     """The reason they gave; empty = it was not resolved by hand."""
     @_builtins.property

@@ -289,7 +289,8 @@ class StockTransaction(_message.Message):
     reference: _builtins.str
     """The caller's own reference; empty where none was given."""
     actor: _builtins.str
-    """Who sent the call: its metadata `x-inventory-actor`; empty where nobody said,
+    """Who sent the call: the credential's name, or where callers are not told apart
+    its metadata `x-inventory-actor`; empty where nobody said,
     and for what the server does by itself (an expiry, a decline).
     """
     @_builtins.property

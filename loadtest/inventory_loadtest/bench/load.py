@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -26,6 +27,8 @@ from inventory_client.client import channel_options
 from inventory_loadtest.bench.asks import HOLDING_NOTHING, KINDS, Ask, Products
 from inventory_loadtest.bench.sample import Sample
 
+TOKEN_VARIABLE = "INVENTORY_TOKEN"
+"""Where the token stands, if the server wants one: nobody reads it on a command line."""
 CHANNELS = 4  # one connection's flow control would be the limit before the server is
 TIMEOUT_S = 30.0
 
@@ -149,7 +152,8 @@ async def load(
 
 def _client(target: str, store: str | None, timeout_s: float, *, retries: bool) -> inventory_client.AioClient:
     if retries:
-        return inventory_client.connect_aio(target, store=store, timeout_s=timeout_s)
+        token = os.environ.get(TOKEN_VARIABLE)
+        return inventory_client.connect_aio(target, store=store, timeout_s=timeout_s, token=token)
     options = [*channel_options(), ("grpc.enable_retries", 0)]
     channel = AioChannel(grpc.aio.insecure_channel(target, options), CallDefaults(store, timeout_s))
     return inventory_client.AioClient(channel, timeout_s)  # type: ignore[arg-type]

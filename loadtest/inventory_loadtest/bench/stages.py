@@ -108,6 +108,18 @@ def workers(one: Load, several: Load, count: int, *, seconds: int) -> Stage:
     return Stage(f"{count} workers", measures, figures, seconds)
 
 
+def auth(open_: Load, guarded: Load, *, seconds: int) -> Stage:
+    """A server that tells callers apart beside one that does not, on the same database."""
+    measures: dict[str, Measure] = {"reserve_open": open_, "reserve_guarded": guarded}
+    figure = Figure(
+        "auth",
+        "ReserveStock, hot, 64 carts: with a token, role, limits and the audit log / without",
+        at_least(0.95),
+        rates("reserve_guarded", "reserve_open"),
+    )
+    return Stage("authentication", measures, [figure], seconds)
+
+
 def memory(peak_mb: float, *, quick: bool) -> Found:
     """The server's largest resident size, after all stages."""
     carts = 256 if quick else max(CARTS)

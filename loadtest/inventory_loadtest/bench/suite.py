@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from inventory_loadtest.bench.figures import Figure, Found, Round
+from inventory_loadtest.bench.load import TOKEN_VARIABLE
 from inventory_loadtest.bench.sample import Sample
 
 HOT = "hot"
@@ -99,9 +101,11 @@ class Load:
 
     Attributes:
         target: `host:port` of a bench server, which has the products HOT and COLD-0 .. COLD-9999.
+        token: the credential of all callers, where the server tells them apart.
     """
 
     target: str
+    token: str | None = field(default=None, repr=False)
 
     def __call__(self, seconds: int, **options: object) -> Sample:
         """Run a load for some seconds. Args: options: those of `load.load`. Raises: BenchError."""
@@ -130,7 +134,10 @@ class Load:
         for name, value in options.items():
             option = f"--{name.replace('_', '-')}"
             argv += [option] if value is True else [f"{option}={value}"]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        env = os.environ | ({TOKEN_VARIABLE: self.token} if self.token else {})
+        with subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+        ) as process:
             try:
                 yield process
             finally:

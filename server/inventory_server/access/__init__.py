@@ -1,1 +1,1 @@
-"""Who may call, and what: certificates. Knows neither gRPC nor the database."""
+"""Who may call, and what: certificates, credentials, roles, the audit log. Knows no gRPC, no database."""

@@ -1,4 +1,4 @@
-"""The door that every call passes, once: parse, validate, name the store, bound the time, map the error.
+"""The door that every call passes, once: who calls, parse, validate, store, time, errors.
 
 It takes the place of interceptors: empty ones of grpc.aio cost 11 to 20% of the echo rate (docs/decisions/).
 All that can be known of a method is worked out when the service is added, not when it is called.
@@ -11,25 +11,30 @@ import math
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any
 
 import grpc
 import structlog
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from inventory_client.v1 import options_pb2
+from inventory_server.access.directory import Caller
+from inventory_server.access.errors import Unauthenticated
+from inventory_server.access.role import Role
 from inventory_server.domain.limits import DEFAULT_STORE
 from inventory_server.engine.errors import DeadlinePassed, Overloaded
 from inventory_server.engine.room import has_room
 from inventory_server.rpc import status
-from inventory_server.rpc.rules import ID_DESCRIPTION, InvalidFields, Violation, is_id, validator
+from inventory_server.rpc.guard import Guard
+from inventory_server.rpc.named import Named, named_in
+from inventory_server.rpc.rules import InvalidFields, Violation, validator
 from inventory_server.rpc.unread import Unread
-
-STORE_KEY = "x-inventory-store"
-ACTOR_KEY = "x-inventory-actor"
 
 # What a call gets that names no deadline, and the most that any gets; a stream's deadline is its own.
 CALL_TIMEOUT_S = 5.0
@@ -46,6 +51,17 @@ STORE_CALLS_MAX = 6_144
 # Calls among them whose caller sends a stream: each may keep a message of 4 MiB that never ends.
 STREAMS_MAX = 1_024
 
+# How a call ended, in the audit log, where it has no reason: the caller went away, or the server stopped.
+OK, CANCELLED = "OK", "CANCELLED"
+
+_ROLES: Mapping[int, Role | None] = {
+    options_pb2.ROLE_UNSPECIFIED: None,
+    options_pb2.ROLE_VIEWER: Role.VIEWER,
+    options_pb2.ROLE_SELLER: Role.SELLER,
+    options_pb2.ROLE_STOCK_KEEPER: Role.STOCK_KEEPER,
+    options_pb2.ROLE_ADMIN: Role.ADMIN,
+}
+
 _log = structlog.get_logger("inventory_server.rpc")
 
 
@@ -54,7 +70,7 @@ class Call:
 
     Attributes:
         store_id: the store it is about, well-formed; it need not exist.
-        actor: who says that they act, well-formed; "" = not said.
+        actor: the credential's name; where callers are not told apart, who says that they act, "" = not said.
         deadline_s: seconds the caller still waits, counted from when the servicer is called; > 0, and at most
             CALL_TIMEOUT_S_MAX. A call with a stream has what it names, however long; infinity where it names
             none.
@@ -83,9 +99,20 @@ class _Method:
             name = _snake(method.name)
             raise TypeError(f"{self.name} needs a method {name} of {type(servicer).__name__}")
         self.act: Callable[[Any, Call], Any] = act
+        options = method.GetOptions()
+        self.role = _ROLES[options.Extensions[options_pb2.role]]
+        self.may_change = options.idempotency_level != MethodOptions.NO_SIDE_EFFECTS
+        self._id_fields = () if self.takes_stream else _id_fields(method.input_type)
         self.violations = validator(method.input_type)
         self._parse: Callable[[bytes], Message] = GetMessageClass(method.input_type).FromString
         self._unreadable = Violation("", f"the request is no valid {method.input_type.full_name}")
+
+    def ids(self, request: Any) -> list[tuple[str, str]]:
+        """Return what a request's own fields name, for the audit log; of a stream nothing."""
+        if request is None:
+            return []
+        # A request that was refused may name anything.
+        return [(name, value[:128]) for name in self._id_fields if (value := getattr(request, name))]
 
     def parse(self, data: bytes) -> Message:
         try:
@@ -113,6 +140,7 @@ class Edge:
         store_calls_max: those of one store among them where it is alone; 1..calls_max. See engine/room.py.
         streams_max: calls among them whose caller sends a stream.
         unread: calls whose request has not come yet; they are not inside.
+        guard: tells callers apart; None: everybody may all, in every store.
     """
 
     def __init__(
@@ -124,7 +152,9 @@ class Edge:
         store_calls_max: int = STORE_CALLS_MAX,
         streams_max: int = STREAMS_MAX,
         unread: Unread | None = None,
+        guard: Guard | None = None,
     ) -> None:
+        self.guard = guard
         self.call_timeout_s = call_timeout_s
         self.write_timeout_s = write_timeout_s
         self.calls_max = calls_max
@@ -207,17 +237,20 @@ class Edge:
         parse, violations, act = method.parse, method.violations, method.act
 
         async def handle(data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
-            timeout = entered = None
+            timeout = entered = caller = request = None
+            outcome = CANCELLED
             self.calls_inside += 1
             self._unary_inside += 1
             try:
                 if self.calls_inside > self.calls_max or self._is_draining:
                     raise Overloaded
+                named = named_in(context.invocation_metadata())
+                if self.guard is not None:
+                    caller = self.guard.admit(method.name, method.role, named.authorization, context)
                 request = parse(data)
-                store_id, actor, broken = _named(context.invocation_metadata())
-                broken += violations(request)
-                if broken:
+                if broken := named.broken + violations(request):
                     raise InvalidFields(broken)
+                store_id, actor = _place(named, caller)
                 entered = self._enter(store_id)
                 remaining_s = context.time_remaining()
                 deadline_s = self.call_timeout_s if remaining_s is None else _left_s(remaining_s)
@@ -225,11 +258,15 @@ class Edge:
                 # The engine keeps the deadline too and knows more; this is for whatever does not.
                 async with asyncio.timeout(call.deadline_s) as timeout:
                     response = await act(request, call)
-                return response.SerializeToString()  # type: ignore[no-any-return]
+                answer: bytes = response.SerializeToString()
+                outcome = OK
+                return answer
             except Exception as error:
-                refusal = _refusal(method.name, error, timeout)
+                refusal, outcome = _refusal(method.name, error, timeout)
             finally:
                 self._leave(entered)
+                if caller is not None:
+                    self._let_out(method, caller, named, request, outcome)
                 self.calls_inside -= 1
                 self._unary_inside -= 1
                 self._last_answered_s = time.monotonic()
@@ -244,34 +281,48 @@ class Edge:
         """The same for a method with a stream on either side, or on both."""
 
         async def answer(given: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes | None:
-            timeout = entered = None
+            timeout = entered = caller = request = ending = None
+            outcome = CANCELLED
             try:
                 if self.calls_inside > self.calls_max or self._is_draining:
                     raise Overloaded
                 if method.takes_stream and self.streams_inside > self.streams_max:
                     raise Overloaded
+                named = named_in(context.invocation_metadata())
+                if self.guard is not None:
+                    caller = self.guard.admit(method.name, method.role, named.authorization, context)
                 request = method.requests(given) if method.takes_stream else method.parse(given)
-                store_id, actor, broken = _named(context.invocation_metadata())
-                if not method.takes_stream:
-                    broken += method.violations(request)
+                broken = named.broken + ([] if method.takes_stream else method.violations(request))
                 if broken:
                     raise InvalidFields(broken)
+                store_id, actor = _place(named, caller)
                 entered = self._enter(store_id)
                 remaining_s = context.time_remaining()
                 deadline_s = math.inf if remaining_s is None else _left_s(remaining_s)
                 call = Call(store_id, deadline_s, actor, min(deadline_s, self.call_timeout_s))
                 async with asyncio.timeout(None if remaining_s is None else deadline_s) as timeout:
+                    if caller is not None:
+                        ending = partial(_end, timeout)
+                        caller.endings.add(ending)
                     if not method.gives_stream:
-                        return (await method.act(request, call)).SerializeToString()  # type: ignore[no-any-return]
+                        answer: bytes = (await method.act(request, call)).SerializeToString()
+                        outcome = OK
+                        return answer
                     # Closed here and now, so that what it holds is let go when the caller goes away.
                     async with aclosing(method.act(request, call)) as responses:
                         async for response in responses:
                             await self._write(context, response)
+                    outcome = OK
                     return None
             except Exception as error:
-                refusal = _refusal(method.name, error, timeout)
+                if caller is not None and caller.is_ended and isinstance(error, TimeoutError):
+                    error = Unauthenticated()
+                refusal, outcome = _refusal(method.name, error, timeout)
             finally:
                 self._leave(entered)
+                if caller is not None:
+                    caller.endings.discard(ending)
+                    self._let_out(method, caller, named, request, outcome)
             return await context.abort(*refusal)
 
         async def handle(given: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes | None:
@@ -286,6 +337,29 @@ class Edge:
                 self.streams_inside -= method.takes_stream
 
         return handle
+
+    async def let_in(self, method: str, needed: Role, context: Any) -> None:
+        """Let a call of a service beside ours in, or end it."""
+        if self.guard is None:
+            return
+        try:
+            authorization = named_in(context.invocation_metadata()).authorization
+            self.guard.admit(method, needed, authorization, context).leave()
+        except Exception as error:
+            refusal, _ = _refusal(method, error, None)
+            await context.abort(*refusal)
+
+    def _let_out(self, method: _Method, caller: Caller, named: Named, request: Any, outcome: str) -> None:
+        caller.leave()
+        if method.may_change and self.guard is not None:
+            self.guard.audit.call(
+                method.name,
+                caller.credential,
+                named.store_id or "",
+                named.actor,
+                method.ids(request),
+                outcome,
+            )
 
     async def _write(self, context: grpc.aio.ServicerContext[bytes, bytes], response: Message) -> None:
         """Hand a message on as soon as flow control lets it. Raises: Overloaded."""
@@ -302,30 +376,35 @@ def _left_s(remaining_s: float) -> float:
     return remaining_s
 
 
-def _named(metadata: Any) -> tuple[str, str, list[Violation]]:
-    """Return the store and the actor that a call's metadata name, and what is wrong with that."""
-    store_id, actor, broken = DEFAULT_STORE, "", []
-    seen = set()
-    for key, value in metadata:
-        if key not in (STORE_KEY, ACTOR_KEY):
-            continue
-        if key in seen:
-            broken.append(Violation(key, "must be named once"))
-        elif not is_id(value):
-            broken.append(Violation(key, ID_DESCRIPTION))
-        elif key == STORE_KEY:
-            store_id = value
-        else:
-            actor = value
-        seen.add(key)
-    return store_id, actor, broken
+def _place(named: Named, caller: Caller | None) -> tuple[str, str]:
+    """Return the store and the actor of a call. Raises: StoreRequired, StoreNotFound."""
+    if caller is None:
+        return named.store_id or DEFAULT_STORE, named.actor
+    return caller.credential.store(named.store_id), caller.credential.name
 
 
-def _refusal(method: str, error: Exception, timeout: asyncio.Timeout | None) -> status.Refusal:
-    """Return what a caller is told of an exception; one that nobody foresaw is logged under an id."""
+def _end(timeout: asyncio.Timeout) -> None:
+    """End a stream now, as its deadline would."""
+    with suppress(RuntimeError):  # it ends already
+        timeout.reschedule(asyncio.get_running_loop().time())
+
+
+def _id_fields(message: Descriptor) -> tuple[str, ...]:
+    return tuple(
+        field.name
+        for field in message.fields
+        if field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated and field.name.endswith("_id")
+    )
+
+
+def _refusal(method: str, error: Exception, timeout: asyncio.Timeout | None) -> tuple[status.Refusal, str]:
+    """Return what a caller is told of an exception, and its name in the audit log.
+
+    One that nobody foresaw is logged under an id.
+    """
     if timeout is not None and timeout.expired() and isinstance(error, TimeoutError):
         error = DeadlinePassed()
-    return status.refusal(error) or status.internal(log_defect(method, error))
+    return status.refusal(error) or status.internal(log_defect(method, error)), status.reason_name(error)
 
 
 def log_defect(method: str, error: BaseException) -> str:

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
-from grpc_reflection.v1alpha import reflection as grpc_reflection  # type: ignore[import-untyped]
 
 from inventory_client.v1 import checkout_service_pb2, inventory_service_pb2
 from inventory_server.access.certificates import TlsFiles
 from inventory_server.rpc.address import AddressRefused, need_loopback
 from inventory_server.rpc.checkout_service import CheckoutServicer
 from inventory_server.rpc.edge import CALL_TIMEOUT_S, CALLS_MAX, WRITE_TIMEOUT_S, Edge
+from inventory_server.rpc.guard import Guard
 from inventory_server.rpc.health import SERVICE_NAME as HEALTH
 from inventory_server.rpc.health import Health
 from inventory_server.rpc.inventory_service import InventoryServicer
+from inventory_server.rpc.reflection import SERVICE_NAME as REFLECTION
+from inventory_server.rpc.reflection import add_reflection
 from inventory_server.rpc.transport import server_credentials
 from inventory_server.rpc.unread import Unread
 
@@ -65,6 +67,7 @@ async def build_server(
     calls_max: int = CALLS_MAX,
     reuse_port: bool = False,
     tls: TlsFiles | None = None,
+    guard: Guard | None = None,
 ) -> Built:
     """Put the server together and bind its address; `server.start()` is the caller's.
 
@@ -77,6 +80,7 @@ async def build_server(
         calls_max: calls inside at once; one more is OVERLOADED.
         reuse_port: whether other processes may listen on the same port.
         tls: None = plaintext.
+        guard: tells callers apart; None: everybody may all.
     Returns: the server, the port it is bound to, its health, which is NOT_SERVING, and its door.
     Raises: AddressRefused, one line for the operator: in use, or not on this machine and without TLS;
         CertificateRefused.
@@ -91,15 +95,19 @@ async def build_server(
     server = grpc.aio.server(options=options)
     unread = Unread()
     edge = Edge(
-        call_timeout_s=call_timeout_s, write_timeout_s=write_timeout_s, calls_max=calls_max, unread=unread
+        call_timeout_s=call_timeout_s,
+        write_timeout_s=write_timeout_s,
+        calls_max=calls_max,
+        unread=unread,
+        guard=guard,
     )
     edge.add_service(server, inventory, _INVENTORY)
     edge.add_service(server, checkout, _CHECKOUT)
     health = Health(_SERVICES, unread)
     health.add_to(server)
     if reflection:
-        names = (*_SERVICES, HEALTH, grpc_reflection.SERVICE_NAME)
-        grpc_reflection.enable_server_reflection(names, server)
+        names = (*_SERVICES, HEALTH, REFLECTION)
+        add_reflection(server, names, edge)
     return Built(server, _bind(server, host, port, credentials), health, edge)
 
 

@@ -15,6 +15,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 from inventory_client.v1 import error_pb2
 from inventory_client.v1.error_pb2 import ErrorReason
+from inventory_server.access import errors as access
 from inventory_server.domain import errors as domain
 from inventory_server.engine import errors as engine
 from inventory_server.rpc import answers
@@ -109,6 +110,26 @@ TABLE: Mapping[type[Exception], Row] = {
         _INVALID,
         _R.ERROR_REASON_ID_REUSED,
         metadata={"field": "field", "id": "request_id", "item_id": "item_id"},
+    ),
+    access.StoreRequired: Row(
+        _INVALID,
+        _R.ERROR_REASON_STORE_REQUIRED,
+        message="The credential has several stores; name one in x-inventory-store.",
+    ),
+    # Who may not
+    access.Unauthenticated: Row(
+        grpc.StatusCode.UNAUTHENTICATED,
+        _R.ERROR_REASON_UNAUTHENTICATED,
+        message="The call needs a credential that counts; ask an administrator.",
+    ),
+    access.PermissionDenied: Row(
+        grpc.StatusCode.PERMISSION_DENIED, _R.ERROR_REASON_PERMISSION_DENIED, metadata={"role": "role"}
+    ),
+    access.RateLimited: Row(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        _R.ERROR_REASON_RATE_LIMITED,
+        message="More calls than the credential may make; send the same call again a little later.",
+        retry_delay_ms=1_000,
     ),
     # What is not there
     domain.StoreNotFound: Row(_NOT_FOUND, _R.ERROR_REASON_STORE_NOT_FOUND, metadata={"store_id": "key"}),
@@ -293,6 +314,14 @@ def refusal(error: Exception) -> Refusal | None:
     """Return what a caller is told of an exception; None for one that the table does not know: a defect."""
     status = status_of(error)
     return None if status is None else _refusal(status)
+
+
+def reason_name(error: Exception) -> str:
+    """Return what an exception is called in a line of a log: its reason, or its code where it has none."""
+    row = TABLE.get(type(error))
+    if row is None:
+        return "INTERNAL"
+    return row.code.name if row.reason is None else ErrorReason.Name(row.reason).removeprefix(_PREFIX)
 
 
 def internal(error_id: str) -> Refusal:

@@ -43,5 +43,7 @@ CASES = {
     34: "clients that cancel, give 1 ms, or never read their stream",
     35: "a handler that raises",
     36: "no, a foreign and an expired certificate; plaintext to TLS",
-    40: "a server beyond the loopback without TLS and proof of who calls",
+    37: "no, a wrong, an expired and a revoked token; each role against every method",
+    39: "reflection and health without a credential",
+    40: "a server beyond the loopback without TLS or without authentication",
 }
