@@ -49,7 +49,7 @@ def refusal(run: subprocess.CompletedProcess[str], status: int) -> str:
     [
         (["serve", "--port", "many"], "port (INVENTORY_PORT)"),
         (["serve", "--port", "65536"], "port (INVENTORY_PORT)"),
-        (["serve", "--host", "0.0.0.0"], "plaintext is served on loopback only"),
+        (["serve", "--host", "0.0.0.0"], "plaintext is served on the loopback"),
         (["serve", "--prot", "1"], "--prot"),
         (["serve", "--port"], "--port"),
         (["serve", "nonsense"], "nonsense"),
