@@ -203,8 +203,13 @@ class _Tail:
         self._task.cancel()
 
     def fail(self, error: Exception) -> None:
-        """End every watch with this error."""
+        """End every watch with this error, and let go what was kept for them.
+
+        The error's traceback knows us, whom it went through; such circles are looked for seldom (app.py).
+        """
         self._failure = error
+        self._parts.clear()
+        self._kept_count = 0
         self._grown.set()
 
     def need_sound(self) -> None:
