@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
+import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -104,6 +107,19 @@ async def test_more_than_the_socket_takes(trips: Trips) -> None:
     values = ["x" * 1000] * 4000
     results = await trips.run(*[f"{text} -- {n}" for n in range(4)], values=values)
     assert results == [[(values,)]] * 4
+
+
+async def test_a_trip_that_cannot_be_sent(trips: Trips) -> None:
+    """It fails with the connection's error, and leaves nothing behind that is logged as never heard."""
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    with socket.socket(fileno=os.dup(trips.connection.fileno())) as ours:
+        ours.shutdown(socket.SHUT_RDWR)
+    step = Statement.of("one", "SELECT 1"), ()
+    with pytest.raises(psycopg.OperationalError):
+        await trips.pipeline.trip([step], before=step, after=step)  # its second Sync finds out
+    gc.collect()
+    assert told == []
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\ud800"])

@@ -113,8 +113,7 @@ class Pipeline:
             self._loop.remove_reader(self._fd)
             if self._is_writing:
                 self._loop.remove_writer(self._fd)
-            if self._synced is not None and not self._synced.done():
-                self._synced.set_exception(psycopg.OperationalError("the connection was closed"))
+            self._break(psycopg.OperationalError("the connection was closed"))
 
     def _need_idle(self) -> None:
         if self._synced is not None or not self.is_open:
@@ -173,10 +172,16 @@ class Pipeline:
 
     def _fail(self, error: psycopg.Error) -> None:
         """End the trip that waits. What the backend said last tells more than that it is gone."""
-        if self._synced is not None and not self._synced.done():
-            last_words = [result for result in self._results if result.status == ExecStatus.FATAL_ERROR]
-            self._synced.set_exception(_error(last_words[0]) if last_words else error)
+        last_words = [result for result in self._results if result.status == ExecStatus.FATAL_ERROR]
+        self._break(_error(last_words[0]) if last_words else error)
         self.close()
+
+    def _break(self, error: psycopg.Error) -> None:
+        """Let the trip that waits fail, if one does."""
+        if self._synced is not None and not self._synced.done():
+            self._synced.set_exception(error)
+            # What could not even be sent never asks how it ended, which is no defect to be logged.
+            self._synced.exception()
 
     def _outcome(
         self, steps: Sequence[Step], new: set[str], results: deque[PGresult]
