@@ -10,6 +10,8 @@ ARGS ?=
 WORKERS ?= auto
 # Where `make bench` writes; OUT=bench keeps the result in the repository.
 OUT ?= reports
+# How long `make soak` takes.
+MINUTES ?= 20
 # Which fault cases `make test` runs: quick or all; which of them `make faults` does, and with what chance.
 FAULTS ?= quick
 # Which clients in other languages `make test` builds and runs: those whose tools are found, or all.
@@ -22,7 +24,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench demo serve test faults lint types stubs stubs-all released docs fmt lock clean
+.PHONY: help setup bench demo serve test faults soak lint types stubs stubs-all released docs fmt lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +47,10 @@ faults: $(INSTALLED) ## Hurt the service in every way, write docs/robustness.md;
 	@$(BIN)/python -m pytest -m fault --faults long --robustness docs/robustness.md \
 		$(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE))
 
+soak: $(INSTALLED) ## Hurt the service at random while it works for MINUTES=20, judge all of it; SEED=7
+	@$(BIN)/inventory soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) \
+		--json $(OUT)/soak.json --report $(OUT)/soak.html $(ARGS)
+
 lint: $(INSTALLED) ## Check style and format of the code and of the protos, and that these break no released client
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -65,11 +71,12 @@ stubs-all: stubs ## Generate the stubs of every example in client/examples, by t
 released: lint ## At a release: keep the protos in protos/released.binpb, which later ones may not break
 	@$(BIN)/buf build --exclude-source-info --output protos/released.binpb
 
-docs: $(INSTALLED) ## Write docs/settings.md, api.md, order-flow.md and bench/bench.html from what they tell of
+docs: $(INSTALLED) ## Write settings.md, api.md, order-flow.md, the last soak and bench.html from what they tell of
 	@$(BIN)/python tools/settings.py
 	@$(BIN)/python tools/api.py
 	@$(BIN)/python tools/order_flow.py
 	@$(BIN)/python tools/bench_page.py
+	@$(BIN)/python tools/last_soak.py
 
 fmt: $(INSTALLED) ## Format the code, mend what can be mended
 	@$(BIN)/ruff check --fix

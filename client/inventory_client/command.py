@@ -43,6 +43,11 @@ SUBCOMMANDS = {
     "bench": Subcommand(
         "inventory_server.cli", "server,loadtest", "measure the service beside raw SQL and an empty call"
     ),
+    "soak": Subcommand(
+        "inventory_server.cli",
+        "server,loadtest",
+        "hurt the service for hours, and prove that nothing is lost",
+    ),
     "demo": Subcommand("inventory_server.cli", "server,loadtest", "a server, a race, the proof, a report"),
 }
 

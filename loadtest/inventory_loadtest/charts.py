@@ -145,6 +145,39 @@ def curves(lines: Sequence[Curve], *, x_label: str, y_label: str) -> str:
     return f'<ul class="legend">{"".join(legend)}</ul>{plot}'
 
 
+class Series(NamedTuple):
+    """A line over time.
+
+    Attributes:
+        name: text.
+        css: a class.
+        points: (x, y), by x, each at least 0; a gap between two that are far apart is drawn through.
+    """
+
+    name: str
+    css: str
+    points: Sequence[tuple[float, float]]
+
+
+def timeline(lines: Sequence[Series], moments: Iterable[float], *, x_label: str, y_label: str) -> str:
+    """Draw lines over straight axes that begin at 0, with moments as upright lines. Returns: HTML."""
+    x_most = max((point[0] for line in lines for point in line.points), default=0) or 1
+    y_most = 1.05 * max((point[1] for line in lines for point in line.points), default=0) or 1
+    shapes = [
+        f'<line class="moment" x1="{x / x_most * SPAN:.1f}" x2="{x / x_most * SPAN:.1f}" y1="0" y2="{SPAN}"/>'
+        for x in moments
+        if x <= x_most
+    ]
+    for line in lines:
+        middle = [(x / x_most, y / y_most) for x, y in line.points]
+        shapes.append(f'<path class="curve {line.css}" d="M{_path(middle)}"/>')
+    x_ticks = [(value / x_most, number(value)) for value in ticks(0, x_most)]
+    y_ticks = [(value / y_most, number(value)) for value in ticks(0, y_most, 4)]
+    legend = "".join(f'<li><i class="{line.css}"></i>{html.escape(line.name)}</li>' for line in lines)
+    plot = _plot("".join(shapes), x_ticks, y_ticks, x_label, y_label)
+    return f'<ul class="legend">{legend}</ul>{plot}'
+
+
 def _path(points: Iterable[tuple[float, float]]) -> str:
     return "L".join(f"{x * SPAN:.1f} {(1 - y) * SPAN:.1f}" for x, y in points)
 

@@ -1,4 +1,4 @@
-"""The judge of a race: holds the history that clients wrote and the final state against the laws.
+"""The judge of a race, or of a shift of a soak: holds what clients wrote and the final state against laws.
 
 It shares no code with the server, and believes nothing that the server says about itself: the level must
 follow from the log, the orders' units from the log, the money from the gateway's books, and all of it must
@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from inventory_loadtest import laws_acknowledged, laws_money, laws_orders, laws_stock
+from inventory_loadtest import laws_acknowledged, laws_effects, laws_money, laws_orders, laws_stock
 from inventory_loadtest.evidence import FinalState, Violation
 from inventory_loadtest.history import Event
 
@@ -46,10 +46,11 @@ LAWS: dict[str, Law] = {
     "stock-sums": _of_state(laws_stock.stock_sums),
     "log-gapless": _of_state(laws_stock.log_gapless),
     "log-replays": _of_state(laws_stock.log_replays),
+    "feeds-agree": _of_state(laws_stock.feeds_agree),
     "allocation-explained": _of_state(laws_orders.allocation_explained),
     "holds-match-log": _of_state(laws_orders.holds_match_log),
     "one-live-reservation": _of_state(laws_orders.one_live_reservation),
-    "no-leaked-allocation": _of_state(laws_orders.no_leaked_allocation),
+    "no-leaked-allocation": _of_both(laws_orders.no_leaked_allocation),
     "paid-units-kept": _of_state(laws_orders.paid_units_kept),
     "never-oversold": _of_both(laws_orders.never_oversold),
     "order-amounts": _of_state(laws_money.order_amounts),
@@ -58,6 +59,7 @@ LAWS: dict[str, Law] = {
     "payments-belong": _of_state(laws_money.payments_belong),
     "acknowledged-found": _of_both(laws_acknowledged.acknowledged_found),
     "refused-without-trace": _of_both(laws_acknowledged.refused_without_trace),
+    "effects-once": _of_both(laws_effects.effects_once),
     "no-false-refusal": _of_both(laws_acknowledged.no_false_refusal),
 }
 """Every law, by the name that its violations bear."""

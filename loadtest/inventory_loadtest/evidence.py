@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -45,7 +45,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class FinalState:
-    """Everything of a race after its end, when no payment is in flight any more.
+    """Everything of a race after its end, when nothing is in flight any more.
 
     Args:
         stocks: by product; one that isn't there has no record.
@@ -53,6 +53,9 @@ class FinalState:
         carts: by id; one that isn't there was not found. So with orders and payments.
         orders: by id.
         payments: by id.
+        reservations: by id; those that no order is behind.
+        imports: by id.
+        feeds: of each watch that went on all the time, the changes that it brought, by product, as they came.
         takings: what the gateway's own books have; None where they can't be read.
     """
 
@@ -61,6 +64,9 @@ class FinalState:
     carts: dict[str, v1.Cart] = field(default_factory=dict)
     orders: dict[str, v1.Order] = field(default_factory=dict)
     payments: dict[str, v1.Payment] = field(default_factory=dict)
+    reservations: dict[str, v1.Reservation] = field(default_factory=dict)
+    imports: dict[str, v1.StockImport] = field(default_factory=dict)
+    feeds: Sequence[Mapping[str, Sequence[v1.StockTransaction]]] = ()
     takings: list[Taking] | None = None
 
     @cached_property
@@ -81,6 +87,16 @@ class FinalState:
                     units = _GIVES[entry.action] * entry.quantity
                     held[entry.order_id][entry.reservation_id][entry.product_id] += units
         return held
+
+    @cached_property
+    def referenced(self) -> dict[str, list[v1.StockTransaction]]:
+        """The entries of the log that bear a reference, by it."""
+        found = defaultdict(list)
+        for entries in self.log.values():
+            for entry in entries:
+                if entry.reference:
+                    found[entry.reference].append(entry)
+        return found
 
     def captured_minor(self, order_id: str) -> int:
         """What the order's captured payments come to."""

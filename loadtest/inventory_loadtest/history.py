@@ -1,4 +1,4 @@
-"""What clients sent and what they saw: the one witness of a race that isn't the server.
+"""What clients sent and what they saw: the one witness of a race, or of a soak, that isn't the server.
 
 An event is a call with all its attempts, written when the client stops trying. Times are of the machine's
 monotonic clock, the same in every process of it.
@@ -24,6 +24,20 @@ class Step(StrEnum):
     CHECKOUT = "Checkout"
     PAY = "PayOrder"
     POLL = "GetPayment"
+    CAPTURE = "CapturePayment"
+    VOID = "VoidPayment"
+    REFUND = "RefundPayment"
+    CANCEL = "CancelOrder"
+    SHIP = "ShipOrder"
+    RETURN = "ReturnOrderItems"
+    CHANGE = "CreateStockTransaction"
+    TRANSFER = "TransferStock"
+    RESERVE = "ReserveStock"
+    CONFIRM = "ConfirmReservation"
+    FULFILL = "FulfillReservation"
+    RELEASE = "ReleaseReservation"
+    IMPORT = "ImportStock"
+    EXPORT = "ExportStock"
 
 
 class Outcome(StrEnum):
@@ -36,6 +50,9 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
     """UNAVAILABLE, DEADLINE_EXCEEDED or CANCELLED to the end: it happened or it didn't."""
 
+
+RESERVING = (Step.RESERVE, Step.CONFIRM, Step.FULFILL, Step.RELEASE)
+"""Steps about a reservation that no order is behind."""
 
 SOLD_OUT = "INSUFFICIENT_STOCK"
 """The reason of a refusal that is no failure: somebody else was faster."""
@@ -54,11 +71,16 @@ class Event:
         repeated_for: the reason of the last attempt that was repeated; "" where there was one attempt.
         reason: the ErrorReason, else the status code's name; "" where it was OK.
         message: the error's text; "" where it was OK.
-        cart_id: whose call it was; "" for CREATE_STOCK.
-        order_id: of CHECKOUT, PAY and POLL.
-        payment_id: of PAY and POLL.
-        units: units by product: sent with CREATE_STOCK and ADD_ITEMS, answered by CHECKOUT.
-        amount_minor: sent with PAY.
+        cart_id: whose call it was; "" where no cart is behind it.
+        order_id: of CHECKOUT, PAY and POLL, and of what is done with the order and its payments after them.
+        payment_id: of PAY, POLL, CAPTURE, VOID and REFUND.
+        call_id: what the call's effect bears: the refund_id, shipment_id or return_id, the order that CANCEL
+            gives the units to, the reservation_id, the reference in the log, the import_id.
+        action: of CHANGE: the stock action without its prefix.
+        location: of CHANGE and TRANSFER: the slug of where it happens, or begins.
+        units: units by product: sent with CREATE_STOCK, ADD_ITEMS and what changes stock, answered by
+            CHECKOUT; of EXPORT: totals by product and location, with a space between them.
+        amount_minor: sent with PAY and REFUND.
         total_minor: answered by ADD_ITEMS and CHECKOUT.
         state: answered by PAY and POLL: the payment's state without its prefix, as in CAPTURED.
     """
@@ -74,6 +96,9 @@ class Event:
     cart_id: str = ""
     order_id: str = ""
     payment_id: str = ""
+    call_id: str = ""
+    action: str = ""
+    location: str = ""
     units: dict[str, int] = field(default_factory=dict)
     amount_minor: int = 0
     total_minor: int = 0
@@ -83,6 +108,11 @@ class Event:
     def ok(self) -> bool:
         """Whether it was acknowledged."""
         return self.outcome is Outcome.OK
+
+    @property
+    def left_open(self) -> bool:
+        """Whether an attempt ended without an answer: it had happened or it had not."""
+        return bool(self.repeated_for) or self.outcome is Outcome.UNKNOWN
 
     @property
     def sold_out(self) -> bool:

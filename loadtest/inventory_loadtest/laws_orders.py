@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from inventory_client import v1
 from inventory_loadtest.evidence import COUNTING, FinalState, Violation, cancelled
-from inventory_loadtest.history import Event, Step
+from inventory_loadtest.history import Event, Outcome, Step
 
 
 def allocation_explained(state: FinalState) -> Iterator[Violation]:
-    """What is allocated is what was allocated by hand plus what live orders hold open."""
-    open_by_orders: Counter[str] = Counter()
-    for order in state.orders.values():
-        for line in order.lines:
-            open_by_orders[line.product_id] += line.open
+    """What is allocated is what was allocated by hand plus what orders and reservations hold open."""
+    held: Counter[str] = Counter()
+    orders = (line for order in state.orders.values() for line in order.lines)
+    reservations = (line for reservation in state.reservations.values() for line in reservation.lines)
+    for line in itertools.chain[v1.OrderLine | v1.ReservationLine](orders, reservations):
+        held[line.product_id] += line.open
     for product_id, stock in state.stocks.items():
         by_hand = {entry.location: entry.hand_allocated_after for entry in state.log.get(product_id, ())}
-        explained = sum(by_hand.values()) + open_by_orders[product_id]
+        explained = sum(by_hand.values()) + held[product_id]
         if stock.allocated != explained:
             text = (
                 f"allocated {stock.allocated}, but {sum(by_hand.values())} by hand "
-                f"and {open_by_orders[product_id]} held by orders"
+                f"and {held[product_id]} held open"
             )
             yield Violation("allocation-explained", product_id, text)
 
 
 def holds_match_log(state: FinalState) -> Iterator[Violation]:
-    """An order holds open what the log gave it and hasn't taken back, no reservation less than nothing."""
-    for order_id in state.orders.keys() | state.held_by_log.keys():
+    """Orders and reservations hold open what the log gave them and hasn't taken back, never below nothing."""
+    for reservation_id in state.reservations.keys() | state.held_by_log.get("", {}).keys():
+        units = state.held_by_log.get("", {}).get(reservation_id, Counter())
+        reservation = state.reservations.get(reservation_id, v1.Reservation())
+        yield from _unlike(reservation_id, units, reservation.lines)
+    for order_id in (state.orders.keys() | state.held_by_log.keys()) - {""}:
         by_log: Counter[str] = Counter()
         for reservation_id, units in state.held_by_log.get(order_id, {}).items():
             by_log.update(units)
@@ -39,12 +45,20 @@ def holds_match_log(state: FinalState) -> Iterator[Violation]:
                         f"reservation {reservation_id} gave back {-count} of {product_id} more than it held"
                     )
                     yield Violation("holds-match-log", order_id, text)
-        order = state.orders.get(order_id, v1.Order())
-        by_order = Counter({line.product_id: line.open for line in order.lines})
-        for product_id in sorted(by_log.keys() | by_order.keys()):
-            if by_log[product_id] != by_order[product_id]:
-                text = f"{product_id}: holds {by_order[product_id]}, by the log {by_log[product_id]}"
-                yield Violation("holds-match-log", order_id, text)
+        yield from _unlike(order_id, by_log, state.orders.get(order_id, v1.Order()).lines)
+
+
+def _unlike(
+    subject: str, by_log: Counter[str], lines: Iterable[v1.OrderLine | v1.ReservationLine]
+) -> Iterator[Violation]:
+    """Where what lines hold open is not what the log says."""
+    by_lines: Counter[str] = Counter()
+    for line in lines:
+        by_lines[line.product_id] += line.open
+    for product_id in sorted(by_log.keys() | by_lines.keys()):
+        if by_log[product_id] != by_lines[product_id]:
+            text = f"{product_id}: holds {by_lines[product_id]}, by the log {by_log[product_id]}"
+            yield Violation("holds-match-log", subject, text)
 
 
 def one_live_reservation(state: FinalState) -> Iterator[Violation]:
@@ -67,13 +81,14 @@ def one_live_reservation(state: FinalState) -> Iterator[Violation]:
             yield Violation("one-live-reservation", order_id, text)
 
 
-def no_leaked_allocation(state: FinalState) -> Iterator[Violation]:
-    """An order that no payment counts for, or that is cancelled, holds nothing."""
+def no_leaked_allocation(history: Iterable[Event], state: FinalState) -> Iterator[Violation]:
+    """An order that no payment counts for, or that is cancelled, holds nothing, unless it was given units."""
+    given = {e.call_id for e in history if e.step is Step.CANCEL and e.outcome is not Outcome.REFUSED}
     for order_id, order in state.orders.items():
         held = sum(line.open for line in order.lines)
         if held and cancelled(order):
             yield Violation("no-leaked-allocation", order_id, f"cancelled, and holds {held} units")
-        elif held and not _counts(state, order_id):
+        elif held and not _counts(state, order_id) and order_id not in given:
             text = f"holds {held} units, and no payment of it is captured or in flight"
             yield Violation("no-leaked-allocation", order_id, text)
 
@@ -93,7 +108,7 @@ def paid_units_kept(state: FinalState) -> Iterator[Violation]:
 
 
 def never_oversold(history: Iterable[Event], state: FinalState) -> Iterator[Violation]:
-    """Of no product are more units paid for than were stocked."""
+    """Of no product are more units paid for than were stocked, and not taken away since in other ways."""
     for product_id, (paid, stocked) in sorted(paid_and_stocked(history, state).items()):
         if paid > stocked:
             text = f"{paid} units paid for, {stocked} stocked"
@@ -101,7 +116,7 @@ def never_oversold(history: Iterable[Event], state: FinalState) -> Iterator[Viol
 
 
 def paid_and_stocked(history: Iterable[Event], state: FinalState) -> dict[str, tuple[int, int]]:
-    """Units paid for and units stocked, by product.
+    """Units paid for and units stocked, by product; what the log has come and go beside orders is counted in.
 
     An order is paid for, whole, where any witness has it so: the final state, a client that was told
     CAPTURED, the gateway's books. Its units are those of the order, else those that the client saw.
@@ -125,9 +140,38 @@ def paid_and_stocked(history: Iterable[Event], state: FinalState) -> dict[str, t
         elif not cancelled(order):
             for line in order.lines:
                 paid[line.product_id] += line.quantity
+    for product_id in paid.keys() | stocked.keys():
+        stocked[product_id] += _come_beside_orders(state.log.get(product_id, ()))
     return {
         product_id: (paid[product_id], stocked[product_id]) for product_id in paid.keys() | stocked.keys()
     }
+
+
+def _come_beside_orders(entries: Iterable[v1.StockTransaction]) -> int:
+    """Units of a product that came after it was made, less those that somebody else than an order has."""
+    units = 0
+    totals: Counter[str] = Counter()
+    for entry in entries:
+        if entry.order_id and entry.action != v1.StockAction.STOCK_ACTION_RETURN:
+            pass  # what orders take and give is what is judged
+        elif entry.action == v1.StockAction.STOCK_ACTION_SET:
+            units += entry.quantity - totals[entry.location]
+        else:
+            units += _COMES.get(entry.action, 0) * entry.quantity
+        totals[entry.location] = entry.available_after + entry.allocated_after
+    return units
+
+
+_COMES = {
+    v1.StockAction.STOCK_ACTION_INCREMENT: 1,
+    v1.StockAction.STOCK_ACTION_DECREMENT: -1,
+    v1.StockAction.STOCK_ACTION_ALLOCATE: -1,
+    v1.StockAction.STOCK_ACTION_DEALLOCATE: 1,
+    v1.StockAction.STOCK_ACTION_RESERVE: -1,
+    v1.StockAction.STOCK_ACTION_RELEASE: 1,
+    v1.StockAction.STOCK_ACTION_EXPIRE: 1,
+    v1.StockAction.STOCK_ACTION_RETURN: 1,
+}
 
 
 _CAPTURED = (v1.PaymentState.PAYMENT_STATE_CAPTURED,)

@@ -82,6 +82,21 @@ def log_replays(state: FinalState) -> Iterator[Violation]:
             yield Violation("log-replays", product_id, text)
 
 
+def feeds_agree(state: FinalState) -> Iterator[Violation]:
+    """A watch that went on, through every break, has brought each entry of the log once, in its order."""
+    for number, feed in enumerate(state.feeds, start=1):
+        for product_id, location, entries in _levels(state):
+            brought = [entry for entry in feed.get(product_id, ()) if entry.location == location]
+            if brought == entries:
+                continue
+            versions = [entry.version for entry in brought]
+            text = f"{location}: watch {number} brought {len(brought)} of {len(entries)} entries"
+            if versions != list(range(1, len(versions) + 1)):
+                wrong = next(n for n, version in enumerate(versions, start=1) if version != n)
+                text += f", number {wrong} of them with version {versions[wrong - 1]}"
+            yield Violation("feeds-agree", product_id, text)
+
+
 def _after(
     entry: v1.StockTransaction, available: int, allocated: int, hand: int
 ) -> tuple[int, int, int] | None:

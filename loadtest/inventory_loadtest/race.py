@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inventory_client import InventoryError, connect, v1
+from inventory_loadtest.asking import CALL_TIMEOUT_S
 from inventory_loadtest.history import read_history
 from inventory_loadtest.plan import RacePlan
 from inventory_loadtest.progress import Progress
 from inventory_loadtest.reading import read_final_state
 from inventory_loadtest.result import RaceResult
-from inventory_loadtest.shopper import CALL_TIMEOUT_S
 
 
 class RaceError(Exception):

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from inventory_client import AioClient, NotFound, connect_aio, v1
 from inventory_loadtest.evidence import FinalState
 from inventory_loadtest.gateway_ledger import Taking, takings
-from inventory_loadtest.history import Event, Step
+from inventory_loadtest.history import RESERVING, Event, Step
 from inventory_loadtest.plan import RacePlan
 
 CALLS_AT_ONCE = 32
@@ -22,7 +23,9 @@ SETTLE_S = 60.0
 SETTLE_PAUSE_S = 0.5
 
 _Found = TypeVar("_Found")
-_PROCESSING = v1.PaymentState.PAYMENT_STATE_PROCESSING
+_PROCESSING = v1.PaymentOperationState.PAYMENT_OPERATION_STATE_PROCESSING
+_HELD = v1.ReservationState.RESERVATION_STATE_HELD
+_RUNNING = (v1.ImportState.IMPORT_STATE_PENDING, v1.ImportState.IMPORT_STATE_RUNNING)
 
 
 async def read_final_state(
@@ -39,28 +42,33 @@ async def read_final_state(
     Args:
         target: the server.
         plan: the race; stock of other products isn't read.
-        history: its events. Carts, orders and payments that a client tried to make are read, and the
-            payments that the orders list beyond that.
+        history: its events. Carts, orders, payments, reservations and imports that a client tried to make
+            are read, and the payments that the orders list beyond that.
         store: as for `inventory_client.connect`.
         ledger: the gateway simulator's ledger; None = there is none to be had.
         tell: called with how many reads are done, of how many as far as is known.
-    Returns: the state. Payments in flight are awaited first, 60 s at most.
+    Returns: the state, without feeds. What is in flight is awaited first, 60 s at most: payments, holds
+        that run out by themselves, imports.
     Raises: InventoryError where a read fails, NOT_FOUND apart; OSError or ValueError for the ledger.
     """
-    carts, orders, payments = _ids(history)
+    ids = _Ids.of(history)
     async with connect_aio(target, store=store, timeout_s=CALL_TIMEOUT_S) as client:
         reader = _Reader(client, tell)
-        reader.expect(len(carts) + len(orders) + len(payments) + len(plan.stock))
-        found_payments = await reader.settled_payments(payments)
-        found_orders = await reader.all_of(reader.order, orders)
-        unheard = {p for order in found_orders.values() for p in order.payment_ids} - payments
-        found_payments |= await reader.settled_payments(unheard)
+        reader.expect(ids.count + len(plan.stock))
+        found_payments = await reader.settled(reader.payment, ids.payments, _is_in_flight)
+        found_orders = await reader.all_of(reader.order, ids.orders)
+        unheard = {p for order in found_orders.values() for p in order.payment_ids} - ids.payments
+        found_payments |= await reader.settled(reader.payment, unheard, _is_in_flight)
+        imports = await reader.settled(reader.stock_import, ids.imports, _is_running)
+        reservations = await reader.settled(reader.reservation, ids.reservations, _runs_out)
         return FinalState(
             stocks=await reader.stocks(plan),
             log=await reader.all_of(reader.log, plan.stock),
-            carts=await reader.all_of(reader.cart, carts),
+            carts=await reader.all_of(reader.cart, ids.carts),
             orders=found_orders,
             payments=found_payments,
+            reservations=reservations,
+            imports=imports,
             takings=None if ledger is None else _takings_of(ledger, plan),
         )
 
@@ -71,17 +79,47 @@ def _takings_of(ledger: Path, plan: RacePlan) -> list[Taking]:
         return [taking for taking in takings(lines) if taking.order_id.startswith(f"{plan.name}.")]
 
 
-def _ids(history: Iterable[Event]) -> tuple[set[str], set[str], set[str]]:
-    """The carts, orders and payments that somebody tried to make."""
-    carts, orders, payments = set(), set(), set()
-    for event in history:
-        if event.step is Step.CREATE_CART:
-            carts.add(event.cart_id)
-        elif event.step is Step.CHECKOUT:
-            orders.add(event.order_id)
-        elif event.step is Step.PAY:
-            payments.add(event.payment_id)
-    return carts, orders, payments
+@dataclass
+class _Ids:
+    """What somebody tried to make."""
+
+    carts: set[str] = field(default_factory=set)
+    orders: set[str] = field(default_factory=set)
+    payments: set[str] = field(default_factory=set)
+    reservations: set[str] = field(default_factory=set)
+    imports: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, history: Iterable[Event]) -> Self:
+        ids = cls()
+        for event in history:
+            if event.step is Step.CREATE_CART:
+                ids.carts.add(event.cart_id)
+            elif event.step is Step.CHECKOUT:
+                ids.orders.add(event.order_id)
+            elif event.step is Step.PAY:
+                ids.payments.add(event.payment_id)
+            elif event.step in RESERVING:
+                ids.reservations.add(event.call_id)
+            elif event.step is Step.IMPORT:
+                ids.imports.add(event.call_id)
+        return ids
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, (self.carts, self.orders, self.payments, self.reservations, self.imports)))
+
+
+def _is_in_flight(payment: v1.Payment) -> bool:
+    return any(operation.state == _PROCESSING for operation in payment.operations)
+
+
+def _runs_out(reservation: v1.Reservation) -> bool:
+    return reservation.state == _HELD and reservation.HasField("expire_time")
+
+
+def _is_running(stock_import: v1.StockImport) -> bool:
+    return stock_import.state in _RUNNING
 
 
 class _Reader:
@@ -113,17 +151,22 @@ class _Reader:
                 group.create_task(one(key))
         return dict(sorted(found.items()))
 
-    async def settled_payments(self, ids: Iterable[str]) -> dict[str, v1.Payment]:
-        """Read payments until none is in flight any more, or for as long as that is worth waiting for."""
+    async def settled(
+        self,
+        read: Callable[[str], Awaitable[_Found]],
+        ids: Iterable[str],
+        is_open: Callable[[_Found], bool],
+    ) -> dict[str, _Found]:
+        """Read each until none is open any more, or for as long as that is worth waiting for."""
         give_up_s = time.monotonic() + SETTLE_S
-        found = await self.all_of(self.payment, ids)
+        found = await self.all_of(read, ids)
         while time.monotonic() < give_up_s:
-            in_flight = [key for key, payment in found.items() if payment.state == _PROCESSING]
-            if not in_flight:
+            still_open = [key for key, each in found.items() if is_open(each)]
+            if not still_open:
                 break
             await asyncio.sleep(SETTLE_PAUSE_S)
-            self.expect(len(in_flight))
-            found |= await self.all_of(self.payment, in_flight)
+            self.expect(len(still_open))
+            found |= await self.all_of(read, still_open)
         return found
 
     async def cart(self, cart_id: str) -> v1.Cart:
@@ -134,6 +177,14 @@ class _Reader:
 
     async def payment(self, payment_id: str) -> v1.Payment:
         return (await self._client.checkout.GetPayment(v1.GetPaymentRequest(payment_id=payment_id))).payment
+
+    async def reservation(self, reservation_id: str) -> v1.Reservation:
+        request = v1.GetReservationRequest(reservation_id=reservation_id)
+        return (await self._client.inventory.GetReservation(request)).reservation
+
+    async def stock_import(self, import_id: str) -> v1.StockImport:
+        request = v1.GetImportRequest(import_id=import_id)
+        return (await self._client.inventory.GetImport(request)).stock_import
 
     async def log(self, product_id: str) -> list[v1.StockTransaction]:
         """All entries of one product."""

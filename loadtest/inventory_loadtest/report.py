@@ -13,6 +13,7 @@ from typing import Any
 from inventory_client import v1
 from inventory_loadtest import charts
 from inventory_loadtest.checker import LAWS
+from inventory_loadtest.evidence import Violation
 from inventory_loadtest.history import Event, Step
 from inventory_loadtest.page import render_page
 from inventory_loadtest.plan import demand
@@ -66,7 +67,7 @@ def render(result: RaceResult, title: str) -> str:
         latency_text=latency_text,
         latency=latency,
         proof_text=_proof_text(figures),
-        laws=_laws(result),
+        laws=laws(result.violations),
         footer=(
             f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. The load generator used "
             f"{figures['generator_cpu_share']:.0%} of a core; {figures['calls_repeated']:,} of "
@@ -246,8 +247,10 @@ def _proof_text(figures: dict[str, Any]) -> str:
     )
 
 
-def _laws(result: RaceResult) -> str:
-    found = {name: [v for v in result.violations if v.law == name] for name in LAWS}
+def laws(violations: Iterable[Violation]) -> str:
+    """Every law with its mark, and below it where it does not hold. Returns: HTML, to stand in a `.laws`."""
+    violations = list(violations)
+    found = {name: [v for v in violations if v.law == name] for name in LAWS}
     items = []
     for name, law in LAWS.items():
         broken = found[name]

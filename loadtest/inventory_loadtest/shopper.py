@@ -7,28 +7,16 @@ for what a server answers; that is what the events are for.
 from __future__ import annotations
 
 import itertools
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
-import grpc
-
-from inventory_client import Client, InventoryError, v1
+from inventory_client import Client, v1
+from inventory_loadtest.asking import CALL_TIMEOUT_S, Asker
 from inventory_loadtest.evidence import payment_state_name
 from inventory_loadtest.history import Event, Outcome, Step
 from inventory_loadtest.plan import CURRENCY, PRODUCTS_PER_CART_MAX, CartPlan, Line
-
-CALL_TIMEOUT_S = 20.0
-"""Longer than the server's own deadline: a cart that waits in a long queue is no failure."""
-ATTEMPTS_MAX = 30
-"""About half a minute: enough for a server that is killed and started again on a busy machine; gRPC makes up
-to 5 of each on UNAVAILABLE."""
-BACKOFF_S_MAX = 2.0
-
-_Answer = TypeVar("_Answer")
 
 
 @dataclass
@@ -47,36 +35,41 @@ class Shopper:
     await_gun: Callable[[], None] = field(default=lambda: None)
     settle_s: float = 60.0
 
+    def __post_init__(self) -> None:
+        self._asker = Asker(self.client, self.record)
+
     def stock(self, product_id: str, units: int) -> Event:
         """Make the stock of a product, 0 units or more."""
         request = v1.CreateStockRequest(product_id=product_id, quantity=units, request_id=f"{product_id}.s")
-        return self._call(
+        return self._asker.ask(
             Step.CREATE_STOCK,
             lambda: self.client.inventory.CreateStock(request, timeout=CALL_TIMEOUT_S),
-            lambda _: {},
             units={product_id: units},
         )
 
-    def walk(self, cart: CartPlan) -> None:
+    def walk(self, cart: CartPlan) -> bool:
         """Take one cart from its creation to the end, or to the first refusal.
 
+        Returns: whether the whole of it was captured.
         Effects: an event for every call; a call whose outcome stays unknown ends the walk too.
         """
-        total_minor = self._check_out(cart) if self._fill(cart) else None
+        total_minor = self.check_out(cart)
         if total_minor is None:
-            return
+            return False
         self.await_gun()
-        for part, amount_minor in enumerate(_parts(total_minor, split=cart.split), start=1):
-            if not self._pay(cart, part, amount_minor):
-                return
+        parts = enumerate(_parts(total_minor, split=cart.split), start=1)
+        return all(self.pay(cart, part, amount_minor) == "CAPTURED" for part, amount_minor in parts)
+
+    def check_out(self, cart: CartPlan) -> int | None:
+        """Fill a cart and make its order; the total in minor units, None where that wasn't acknowledged."""
+        return self._check_out(cart) if self._fill(cart) else None
 
     def _fill(self, cart: CartPlan) -> bool:
         """Make the cart and put everything into it; whether that was acknowledged."""
         request = v1.CreateCartRequest(cart_id=cart.cart_id, currency=CURRENCY)
-        made = self._call(
+        made = self._asker.ask(
             Step.CREATE_CART,
             lambda: self.client.checkout.CreateCart(request, timeout=CALL_TIMEOUT_S),
-            lambda _: {},
             cart_id=cart.cart_id,
         )
         return made.ok and all(
@@ -98,7 +91,7 @@ class Shopper:
             ],
             request_id=f"{cart.cart_id}.a{number}",
         )
-        return self._call(
+        return self._asker.ask(
             Step.ADD_ITEMS,
             lambda: self.client.checkout.AddCartItems(request, timeout=CALL_TIMEOUT_S),
             lambda answer: {"total_minor": answer.cart.total_minor},
@@ -109,7 +102,7 @@ class Shopper:
     def _check_out(self, cart: CartPlan) -> int | None:
         """Make the order; its total in minor units, None where that wasn't acknowledged."""
         request = v1.CheckoutRequest(cart_id=cart.cart_id, order_id=cart.order_id)
-        done = self._call(
+        done = self._asker.ask(
             Step.CHECKOUT,
             lambda: self.client.checkout.Checkout(request, timeout=CALL_TIMEOUT_S),
             lambda answer: {
@@ -121,11 +114,19 @@ class Shopper:
         )
         return done.total_minor if done.ok else None
 
-    def _pay(self, cart: CartPlan, part: int, amount_minor: int) -> bool:
-        """Pay once and see it through; whether the money was taken."""
+    def pay(
+        self,
+        cart: CartPlan,
+        part: int,
+        amount_minor: int,
+        kind: v1.PaymentKind.ValueType = v1.PaymentKind.PAYMENT_KIND_UNSPECIFIED,
+    ) -> str:
+        """Pay once and see it through; the payment's last known state, "" where it was refused."""
         payment_id = cart.payment_id(part)
-        request = v1.PayOrderRequest(order_id=cart.order_id, payment_id=payment_id, amount_minor=amount_minor)
-        paid = self._call(
+        request = v1.PayOrderRequest(
+            order_id=cart.order_id, payment_id=payment_id, amount_minor=amount_minor, kind=kind
+        )
+        paid = self._asker.ask(
             Step.PAY,
             lambda: self.client.checkout.PayOrder(request, timeout=CALL_TIMEOUT_S),
             _state,
@@ -135,19 +136,17 @@ class Shopper:
             amount_minor=amount_minor,
         )
         if paid.outcome is Outcome.REFUSED:
-            return False
-        return (
-            paid.state if paid.state not in ("", "PROCESSING") else self._settle(cart, payment_id)
-        ) == "CAPTURED"
+            return ""
+        return paid.state if paid.state not in ("", "PROCESSING") else self.settle(cart, payment_id)
 
-    def _settle(self, cart: CartPlan, payment_id: str) -> str:
+    def settle(self, cart: CartPlan, payment_id: str) -> str:
         """Ask about a payment until it is definite; its last known state, "" where none is known."""
         request = v1.GetPaymentRequest(payment_id=payment_id)
         give_up_s = time.monotonic() + self.settle_s
         state = ""
         for pause_s in itertools.chain((0.05, 0.1, 0.2, 0.4), itertools.repeat(0.8)):
             time.sleep(pause_s)
-            seen = self._call(
+            seen = self._asker.ask(
                 Step.POLL,
                 lambda: self.client.checkout.GetPayment(request, timeout=CALL_TIMEOUT_S),
                 _state,
@@ -164,39 +163,6 @@ class Shopper:
                 break
         return state
 
-    def _call(
-        self,
-        step: Step,
-        send: Callable[[], _Answer],
-        read: Callable[[_Answer], dict[str, Any]],
-        **sent: Any,
-    ) -> Event:
-        """Send until the outcome is known, a bounded number of times, always the same; record the event."""
-        started_s = time.monotonic()
-        repeated_for = ""
-        for attempt in range(1, ATTEMPTS_MAX + 1):
-            try:
-                answered = {"outcome": Outcome.OK, **read(send())}
-                break
-            except InventoryError as error:
-                outcome = Outcome.UNKNOWN if error.retryable else Outcome.REFUSED
-                answered = {"outcome": outcome, "reason": _reason(error), "message": error.message}
-                if outcome is Outcome.REFUSED or attempt == ATTEMPTS_MAX:
-                    break
-                repeated_for = _reason(error)
-                # Full jitter, so that carts refused together don't come back together.
-                time.sleep(random.uniform(0, min(0.1 * 2**attempt, BACKOFF_S_MAX)))
-        event = Event(
-            step=step,
-            started_s=started_s,
-            ended_s=time.monotonic(),
-            attempts=attempt,
-            repeated_for=repeated_for,
-            **{**sent, **answered},
-        )
-        self.record(event)
-        return event
-
 
 def _parts(total_minor: int, *, split: bool) -> list[int]:
     """The amounts to pay; one minor unit can't be split."""
@@ -210,8 +176,3 @@ def _batched(lines: Sequence[Line], size: int) -> list[Sequence[Line]]:
 
 def _state(answer: v1.PayOrderResponse | v1.GetPaymentResponse) -> dict[str, str]:
     return {"state": payment_state_name(answer.payment)}
-
-
-def _reason(error: InventoryError) -> str:
-    code: grpc.StatusCode = error.code
-    return error.reason_name or code.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,15 +50,32 @@ def begin(*, quick: bool) -> dict[str, Any]:
     return {
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": quick,
-        "machine": {
-            "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "load_average_begun": os.getloadavg()[0],
-            "python": platform.python_version(),
-            "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
-        },
+        "machine": machine(),
     }
+
+
+def machine() -> dict[str, Any]:
+    """On what this runs, and how busy it is."""
+    return {
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load_average_begun": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+    }
+
+
+def commit() -> str:
+    """What of the repository is run, with `-dirty` where it was changed since; "unknown" outside of one."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=10"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        return "unknown"
+    return told.stdout.strip() or "unknown"
 
 
 def outcome_of(

@@ -220,6 +220,10 @@ def app(args: Sequence[str] | None = None, prog_name: str = "inventory") -> NoRe
 
             _cli.command("race")(race_command.race)
             _cli.command("demo")(race_command.demo)
+        if arguments[:1] == ["soak"]:
+            from inventory_server import soak_command
+
+            _cli.command("soak")(soak_command.soak)
         if arguments[:1] == ["bench"]:
             from inventory_server import bench_command
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -162,6 +163,15 @@ def gateway_simulator(args: Sequence[str] = ()) -> LaunchedProcess:
     return start_process(
         [sys.executable, "-m", "inventory_loadtest.gateway", "--port", "0", UNTIL_STDIN_CLOSES, *args]
     )
+
+
+@contextmanager
+def reserved_address() -> Iterator[str]:
+    """Keep a port that nobody listens on; only a server that shares its port can take it meanwhile."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{kept.getsockname()[1]}"
 
 
 def stop_when_stdin_closes() -> None:

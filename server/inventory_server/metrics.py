@@ -29,6 +29,7 @@ class ServerCollector(Collector):
     Args:
         statistics: by store, what engine/engine.py has as Statistics.
         batch_sizes: the greatest batch size of each of the statistics' buckets.
+        task_count: tasks of the server's event loop.
         watcher_count: watches that are open.
         stalled_s: by store that is watched, for how long its feed is held back.
         verification: by store, what jobs/verification.py has as Progress.
@@ -41,6 +42,7 @@ class ServerCollector(Collector):
         *,
         statistics: Callable[[], Mapping[str, Any]],
         batch_sizes: tuple[int, ...],
+        task_count: Callable[[], int],
         watcher_count: Callable[[], int],
         stalled_s: Callable[[], Mapping[str, float]],
         verification: Callable[[], Mapping[str, Any]],
@@ -49,6 +51,7 @@ class ServerCollector(Collector):
     ) -> None:
         self._statistics = statistics
         self._batch_sizes = batch_sizes
+        self._task_count = task_count
         self._watcher_count = watcher_count
         self._stalled_s = stalled_s
         self._verification = verification
@@ -57,6 +60,7 @@ class ServerCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from self._engine_metrics(dict(self._statistics()))
+        yield GaugeMetricFamily("inventory_tasks", "Tasks of the server's event loop", self._task_count())
         yield GaugeMetricFamily("inventory_watchers", "Watches that are open", self._watcher_count())
         yield _gauge(
             "inventory_feed_stalled_seconds", "How long committed changes are held back", self._stalled_s()

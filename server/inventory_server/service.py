@@ -83,8 +83,7 @@ class _Pools:
                 snapshot=Snapshot.SAFE,
                 statement_timeout_s=VERIFY_STATEMENT_TIMEOUT_S,
             ),
-            # What was staged is durable when the job is, which is made behind it.
-            staging=EngineConnections(database_url, STAGING_CONNECTIONS_MAX, waits_for_disk=False),
+            staging=EngineConnections(database_url, STAGING_CONNECTIONS_MAX),
         )
 
     @property
@@ -233,9 +232,11 @@ class Service:
         """Serve metrics where the settings say so."""
         if self.settings.metrics_port is None:
             return
+        loop = asyncio.get_running_loop()
         collector = ServerCollector(
             statistics=self.engine.all_statistics,
             batch_sizes=BATCH_SIZES,
+            task_count=lambda: len(asyncio.all_tasks(loop)),
             watcher_count=lambda: self.feed.watcher_count,
             stalled_s=lambda: self.feed.stalled_s,
             verification=lambda: verification.progress,

@@ -15,9 +15,10 @@ import pytest
 import inventory_client
 from inventory_client import v1
 from inventory_server.db.embedded import EmbeddedPostgres
+from inventory_server.launch import reserved_address
 from support.gateway import StagedGateway, serving
 from support.shop import Shop, StagedShop, word
-from support.sites import reserved_address, started
+from support.sites import started
 
 
 def books(ledger: Path, shop: Shop) -> list[tuple[str, str, str]]:

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
+from inventory_loadtest.proxy import Fault, proxy
+from inventory_loadtest.wire import database_wire
 from inventory_server.db.connection import EngineConnection
 from support.faults.load import Load
-from support.faults.place import WAIT_S, Place
+from support.faults.place import Place
 from support.faults.promises import check
-from support.proxy import Fault, Proxy, proxy, proxy_in_thread
 
 Tell = Callable[..., None]
-
-
-class Wire:
-    """A proxy in a thread of its own."""
-
-    def __init__(self, between: Proxy, url: str, loop: asyncio.AbstractEventLoop) -> None:
-        self._between = between
-        self._loop = loop
-        self.url = url
-
-    def strike(self, fault: Fault) -> None:
-        """Let a fault befall the next COMMIT, and wait until it has."""
-        self._loop.call_soon_threadsafe(self._between.arm, fault)
-        struck = asyncio.run_coroutine_threadsafe(self._struck(), self._loop)
-        struck.result(WAIT_S)
-
-    async def _struck(self) -> None:
-        await self._between.struck.wait()
-
-
-@contextmanager
-def wired(database_url: str) -> Iterator[Wire]:
-    with proxy_in_thread(database_url) as (between, url, loop):
-        yield Wire(between, url, loop)
 
 
 @pytest.mark.fault(3, 4)
@@ -51,7 +26,7 @@ def test_commits_that_are_cut_under_load(
     """Again and again, before and after it was sent: each call takes effect once, and is told so."""
     place = shop_place
     cuts = 10 * load_factor
-    with wired(place.url) as wire:
+    with database_wire(place.url) as wire:
         place.start_server(wire.url)
         with Load(lambda: place.server.address, chance, pays=True) as load:
             for _ in range(cuts):
@@ -68,7 +43,7 @@ def test_a_commit_that_is_never_heard_of(
 ) -> None:
     """Nobody says a word, to either side: given up after a bound; who sends again is told the truth."""
     place = shop_place
-    with wired(place.url) as wire:
+    with database_wire(place.url) as wire:
         place.start_server(wire.url)
         with Load(lambda: place.server.address, chance, pays=True) as load:
             wire.strike(fault)

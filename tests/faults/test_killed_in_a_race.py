@@ -12,9 +12,9 @@ import pytest
 from inventory_loadtest.plan import synthetic_plan
 from inventory_loadtest.race import run_race
 from inventory_server.db.migrate import migrate
-from inventory_server.launch import LaunchedProcess, gateway_simulator
+from inventory_server.launch import LaunchedProcess, gateway_simulator, reserved_address
 from support.gateway import GatedGateway, serving
-from support.sites import reserved_address, serving_on
+from support.sites import serving_on
 
 
 @pytest.mark.fault(6)

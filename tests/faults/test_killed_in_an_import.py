@@ -1,4 +1,4 @@
-"""Fault 6: SIGKILL of the server in mid-import, and a new server after it."""
+"""Faults 1 and 6: SIGKILL of the server in mid-import, or of PostgreSQL between an upload and its job."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from inventory_server.db.migrate import migrate
 from inventory_server.domain.stock_import import CHUNK_ROWS_MAX
 from inventory_server.launch import INVENTORY_COMMAND, UNTIL_STDIN_CLOSES, LaunchedProcess, start_process
 from support.database import Observer, holding
+from support.engine import GATE
+from support.faults.place import WAIT_S, Place, frozen, writers
 from support.imports import messages, row
 from support.polling import until
 
@@ -76,6 +78,30 @@ def test_a_server_killed_in_an_import(empty_database_url: str) -> None:
             "SELECT count(*), count(DISTINCT product_id), max(version), sum(quantity) FROM stock_transaction"
         ).fetchone()
     assert counted == (ROWS, ROWS, 1, sum(range(ROWS)))
+
+
+@pytest.mark.fault(1)
+def test_postgresql_killed_between_an_upload_and_its_job(place_without_server: Place) -> None:
+    """The job that the server makes of it after all, when PostgreSQL is back, has all of its rows."""
+    place = place_without_server
+    place.build_gate()
+    place.start_server()
+    rows = [row(product(number), number) for number in range(3)]
+    with inventory_client.connect(place.server.address, timeout_s=60) as client:
+        with (
+            place.database() as database,
+            psycopg.connect(place.postgres.url) as gate,
+            frozen(writers(place)),
+        ):
+            gate.execute("SELECT pg_advisory_xact_lock(%s)", [GATE])
+            upload = client.inventory.ImportStock.future(messages(rows, row_count=3), timeout=WAIT_S)
+            until(lambda: database.blocked(gate), "the job's COMMIT waits", WAIT_S)
+            place.kill_postgres()
+            gate.close()
+        place.start_postgres()
+        assert upload.result(WAIT_S).stock_import.row_count == 3
+        until(lambda: job(client).end_time.seconds, "the import ends", WAIT_S)
+        assert (job(client).applied_count, job(client).failure) == (3, "")
 
 
 def job(client: inventory_client.Client) -> v1.StockImport:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -15,7 +14,7 @@ from inventory_client import v1
 from support.engine import GATE
 from support.faults.calls import Caller
 from support.faults.load import Load
-from support.faults.place import WAIT_S, Place
+from support.faults.place import WAIT_S, Place, frozen, writers
 from support.faults.promises import check
 from support.polling import until
 
@@ -85,24 +84,3 @@ def test_killed_right_before_a_commit(place_without_server: Place, tell: Tell) -
         assert [quantity for _, _, quantity in database.entries("a")] == [10, 5]
     caller.close()
     tell(check(place))
-
-
-def writers(place: Place) -> list[int]:
-    """The processes of PostgreSQL that write its log when nobody commits."""
-    found = place.rows(
-        "SELECT pid FROM pg_stat_activity WHERE backend_type IN ('walwriter', 'background writer')"
-    )
-    return [int(str(pid)) for (pid,) in found]
-
-
-@contextmanager
-def frozen(pids: list[int]) -> Iterator[None]:
-    """Stop processes; in the end they are killed, since they can't hear any more that they should go."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)

@@ -22,11 +22,12 @@ import pytest
 
 from inventory_client import v1
 from inventory_client.errors import decode_error
+from inventory_loadtest.proxy import Connect
+from inventory_loadtest.wire import proxy_in_thread
 from inventory_server.db.stores import create_store
 from support.faults.calls import Caller
 from support.faults.place import WAIT_S, Place, placed
 from support.polling import until
-from support.proxy import proxy_in_thread
 from support.serial.history import Call, read_history, write_history
 from support.serial.judge import Verdict, judge
 from support.serial.mixture import Mixture
@@ -47,8 +48,8 @@ _FIRST, _SECOND, _THIRD = (0.0, 9.0), (1.0, 2.0), (3.0, 4.0)
 def two_servers(place: Place, level: str, chance: random.Random, delay_s: float = 0.0) -> Iterator[list[str]]:
     """Start two servers on a wire where transactions begin at a level; yield their addresses."""
 
-    def make(socket_path: str) -> IsolationWire:
-        return IsolationWire(socket_path, level=level, chance=chance, delay_s=delay_s)
+    def make(connect: Connect) -> IsolationWire:
+        return IsolationWire(connect, level=level, chance=chance, delay_s=delay_s)
 
     with proxy_in_thread(place.url, make) as (_, url, _):
         with psycopg.connect(url, autocommit=True) as connection:

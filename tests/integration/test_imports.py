@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from inventory_server.db.connection import EngineConnections
-from inventory_server.db.queries import Statement
+from inventory_loadtest.proxy import Fault, proxy
 from inventory_server.domain.commands import CreateStock
 from inventory_server.domain.errors import ImportIncomplete, InvalidValue, QuantityOverflow
 from inventory_server.domain.stock_import import CHUNK_ROWS_MAX, Batch, ImportState, RowError, RowReason
@@ -20,7 +19,6 @@ from inventory_server.engine.errors import DeadlinePassed, Overloaded
 from inventory_server.jobs import importer
 from support.engine import Database, eventually, plus, running_engine
 from support.imports import Desk, batches, desk_on, staged
-from support.proxy import Fault, proxy
 
 PRODUCTS = [f"p-{number:04}" for number in range(CHUNK_ROWS_MAX * 2 + 1)]
 
@@ -260,16 +258,6 @@ async def test_as_many_uploads_at_once_as_are_taken(
             with pytest.raises(Overloaded):
                 await desk.upload(database.store, "j", staged("b"))
         await desk.upload(database.store, "j", staged("b"))
-
-
-@pytest.mark.parametrize(("waits", "setting"), [(True, "on"), (False, "off")])
-async def test_who_waits_for_the_disk(database: Database, waits: bool, setting: str) -> None:
-    """Staging does not: its rows are on disk when the job is, whose COMMIT waits."""
-    connections = EngineConnections(database.url, 1, waits_for_disk=waits)
-    shown = Statement.of("shown", "SHOW synchronous_commit")
-    async with connections.borrow() as connection:
-        assert await connection._pipeline.trip([(shown, ())]) == [[(setting,)]]
-    await connections.close()
 
 
 async def test_the_same_upload_twice_at_once(database: Database, desk: Desk) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from inventory_loadtest.proxy import Fault, Proxy, proxy
 from inventory_server.domain.commands import (
     AddCartItems,
     Checkout,
@@ -30,7 +31,6 @@ from inventory_server.payments.gateway import GatewayResult, Outcome, Task
 from inventory_server.payments.processor import PaymentProcessor
 from support.engine import Database, eventually, minus, plus, running_engine, start
 from support.polling import DEADLINES_S, WAIT_S
-from support.proxy import Fault, Proxy, proxy
 
 CUTS = [Fault.CUT_BEFORE, Fault.CUT_AFTER]
 BLACK_HOLES = [Fault.BLACK_HOLE_BEFORE, Fault.BLACK_HOLE_AFTER]

@@ -54,7 +54,7 @@ class Desk(NamedTuple):
 async def desk_on(engine: Engine, database_url: str) -> AsyncIterator[Desk]:
     """Put imports and exports on an engine; staging goes where `database_url` says, reads too."""
     reads, exports = ReadPool(database_url, 2), ReadPool(database_url, 1, snapshot=Snapshot.SAFE)
-    connections = EngineConnections(database_url, 1, waits_for_disk=False)
+    connections = EngineConnections(database_url, 1)
     await reads.open()
     await exports.open()
     reader, staging = ImportReader(reads), ImportStaging(connections)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,12 +67,3 @@ def serving_on(database_url: str, *, port: str = "0", **settings: object) -> Lau
     given = {f"INVENTORY_{key.upper()}": str(value) for key, value in {**PATIENT, **settings}.items()}
     env = {**os.environ, "INVENTORY_DATABASE_URL": database_url, **given}
     return start_process([*INVENTORY_COMMAND, "serve", "--port", port, UNTIL_STDIN_CLOSES], env=env)
-
-
-@contextmanager
-def reserved_address() -> Iterator[str]:
-    """Keep a port that nobody listens on; only a server that shares its port can take it meanwhile."""
-    with socket.socket() as kept:
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        kept.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{kept.getsockname()[1]}"

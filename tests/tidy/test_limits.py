@@ -38,7 +38,7 @@ PROVED = {
 UNSEEN = {
     "inventory_client.reserving.BACKOFF_S_MAX",
     "inventory_loadtest.race_worker.GUN_WAIT_S_MAX",
-    "inventory_loadtest.shopper.BACKOFF_S_MAX",
+    "inventory_loadtest.asking.BACKOFF_S_MAX",
     "inventory_loadtest.bench.suite._BESIDE_S_MAX",
     "inventory_server.bench_place.CONNECTIONS_MAX",
     "inventory_server.database_watch.BACKOFF_S_MAX",

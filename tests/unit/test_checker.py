@@ -304,6 +304,20 @@ def refused_items_that_are_in_the_cart(world: World) -> None:
     world.state.carts["sly"] = v1.Cart(cart_id="sly", items=[item])
 
 
+@doctored("feeds-agree")
+def a_watch_that_missed_a_change(world: World) -> None:
+    brought = {product_id: list(entries) for product_id, entries in world.state.log.items()}
+    del brought["tea"][1]
+    world.state = replace(world.state, feeds=[brought])
+
+
+@doctored("effects-once")
+def a_change_that_was_made_twice(world: World) -> None:
+    world.see(Step.CHANGE, call_id="c", action="INCREMENT", units={"tea": 1})
+    for _ in range(2):
+        world.log("tea", Action.STOCK_ACTION_INCREMENT, 1, available=1, reference="c")
+
+
 @doctored("no-false-refusal")
 def a_refusal_with_a_full_house(world: World) -> None:
     world.refuse_payment(world.check_out("unlucky", {"pot": 1}))

@@ -28,6 +28,7 @@ def collector() -> ServerCollector:
     return ServerCollector(
         statistics=lambda: {"north": Statistics(datetime.now(UTC), 4, store)},
         batch_sizes=BATCH_SIZES,
+        task_count=lambda: 5,
         watcher_count=lambda: 6,
         stalled_s=lambda: {"north": 1.5},
         verification=lambda: {"north": progress},
@@ -66,7 +67,7 @@ def test_what_a_scraper_reads() -> None:
         "inventory_invariant_violations": 1,
         "inventory_verify_rounds_total": 0,
     }
-    assert read["inventory_watchers",] == 6
+    assert (read["inventory_tasks",], read["inventory_watchers",]) == (5, 6)
     assert read["inventory_verified_rows_total", "entries", "north"] == 7
     buckets = {key[1]: value for key, value in read.items() if key[0] == "inventory_batch_size_bucket"}
     assert [buckets[bound] for bound in ("2.0", "4.0", "512.0", "1024.0", "+Inf")] == [0, 1, 1, 2, 2]

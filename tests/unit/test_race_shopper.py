@@ -11,9 +11,10 @@ import grpc
 import pytest
 
 from inventory_client import errors, v1
+from inventory_loadtest.asking import ATTEMPTS_MAX
 from inventory_loadtest.history import Event, Outcome, Step
 from inventory_loadtest.plan import CartPlan, Line
-from inventory_loadtest.shopper import ATTEMPTS_MAX, Shopper
+from inventory_loadtest.shopper import Shopper
 from inventory_loadtest.starting_gun import StartingGun
 
 TEN_OF_TEA = (Line("tea", 4, 100), Line("tea", 6, 90))
@@ -78,7 +79,8 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         now_s += pause_s
 
     clock = SimpleNamespace(sleep=sleep, monotonic=lambda: now_s)
-    monkeypatch.setattr("inventory_loadtest.shopper.time", clock)
+    for module in ("shopper", "asking"):
+        monkeypatch.setattr(f"inventory_loadtest.{module}.time", clock)
 
 
 def walk(

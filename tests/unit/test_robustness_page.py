@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from support.faults.page import Row, page
+from pathlib import Path
+
+from support.faults.page import Row, last_soak, page
+
+ROBUSTNESS = Path(__file__).parents[2] / "docs" / "robustness.md"
 
 
 def test_rows_of_the_page() -> None:
@@ -22,3 +26,9 @@ def test_what_did_not_hold_stands_out() -> None:
     broken.add("failed", "", 1.0, {})
     broken.add("skipped", "needs root", 0.0, {})
     assert "| **1 failed, 1 skipped**, 1.0 s; needs root |" in page([broken], "today.")
+
+
+def test_the_page_tells_of_the_last_soak() -> None:
+    """The figures of bench/soak.json stand in it as they are: `make docs` writes them."""
+    assert "## The last soak" in last_soak()
+    assert ROBUSTNESS.read_text().endswith(last_soak())

@@ -26,7 +26,7 @@ Rows = Sequence[tuple[str, int]]
 def import_stock(client: Client, rows: Rows) -> None:
     """Import products, and wait for the end. Raises: InventoryError; BenchError where one isn't taken."""
     import_id = new_id()
-    client.inventory.ImportStock(_messages(import_id, rows), timeout=_TIMEOUT_S)
+    client.inventory.ImportStock(messages(import_id, rows), timeout=_TIMEOUT_S)
     while True:
         job = client.inventory.GetImport(v1.GetImportRequest(import_id=import_id)).stock_import
         if job.HasField("end_time"):
@@ -36,8 +36,10 @@ def import_stock(client: Client, rows: Rows) -> None:
         raise BenchError(f"an import of products ended as {v1.ImportState.Name(job.state)}")
 
 
-def _messages(import_id: str, rows: Rows) -> Iterator[v1.ImportStockRequest]:
-    yield v1.ImportStockRequest(header=v1.ImportHeader(import_id=import_id, row_count=len(rows)))
+def messages(import_id: str, rows: Rows, reference: str = "") -> Iterator[v1.ImportStockRequest]:
+    """The messages of an upload. Args: reference: what the log entries of its rows bear."""
+    header = v1.ImportHeader(import_id=import_id, row_count=len(rows), reference=reference)
+    yield v1.ImportStockRequest(header=header)
     for begin in range(0, len(rows), _MESSAGE_ROWS):
         part = rows[begin : begin + _MESSAGE_ROWS]
         yield v1.ImportStockRequest(

@@ -250,18 +250,11 @@ def _step(name: str, params: dict[str, Any], store_id: str) -> Step:
 
 
 class EngineConnections:
-    """At most `count_max` connections, shared by the batchers of all stores; made when first needed.
+    """At most `count_max` connections, shared by the batchers of all stores; made when first needed."""
 
-    `waits_for_disk` False: a COMMIT is answered before it is durable. It is when a later one that waits is:
-    the write-ahead log is written in its order (PostgreSQL manual, section 28.4).
-    """
-
-    def __init__(
-        self, database_url: str, count_max: int, *, waits_for_disk: bool = True, locks_stores: bool = False
-    ) -> None:
+    def __init__(self, database_url: str, count_max: int, *, locks_stores: bool = False) -> None:
         self._database_url = database_url
         self._locks_stores = locks_stores
-        self._settings = {} if waits_for_disk else {"synchronous_commit": "off"}
         self._slots = asyncio.Semaphore(count_max)
         self._idle: list[EngineConnection] = []
 
@@ -278,7 +271,7 @@ class EngineConnections:
                     await candidate.close()
             if connection is None:
                 connection = await EngineConnection.connect(
-                    self._database_url, self._settings, locks_stores=self._locks_stores
+                    self._database_url, {}, locks_stores=self._locks_stores
                 )
             try:
                 yield connection

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from inventory_loadtest.soak.summary import summary
 from support.faults.cases import CASES
+
+LAST_SOAK = Path(__file__).parents[3] / "bench" / "soak.json"
 
 _HEAD = """\
 # Robustness
@@ -83,14 +87,14 @@ def page(rows: Iterable[Row], run: str) -> str:
             case = f"{number}: {title}" if place == 0 else ""
             test = row.test.removeprefix("tests/")
             parts.append(f"| {case} | {row.promise} | `{test}` | {row.in_words()} |\n")
-    return "".join(parts)
+    return "".join(parts) + last_soak()
 
 
-def commit() -> str:
-    told = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=10"], capture_output=True, text=True, check=False
-    )
-    return told.stdout.strip() or "unknown"
+def last_soak() -> str:
+    """The section of the last soak; nothing where none was kept."""
+    if not LAST_SOAK.exists():
+        return ""
+    return "\n" + summary(json.loads(LAST_SOAK.read_text()))
 
 
 def machine() -> str:

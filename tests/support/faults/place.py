@@ -7,25 +7,17 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import grpc
 import psycopg
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from inventory_server.db import embedded
-from inventory_server.db.migrate import migrate
-from inventory_server.launch import (
-    INVENTORY_COMMAND,
-    UNTIL_STDIN_CLOSES,
-    LaunchedProcess,
-    gateway_simulator,
-    start_process,
-)
+from inventory_server import soak_place
+from inventory_server.launch import gateway_simulator
 from support.engine import GATE, Database
 from support.polling import until
-from support.sites import reserved_address
 
 # For what a starved machine may take long for: a start, a recovery.
 WAIT_S = 180.0
@@ -54,52 +46,13 @@ CREATE CONSTRAINT TRIGGER gate AFTER INSERT OR UPDATE ON import_job DEFERRABLE I
 """
 
 
-class Place:
-    """Made by `placed`, which ends whatever still runs.
-
-    `door`: a link to the folder of the socket that PostgreSQL has now; the server knows this way alone.
-    """
+class Place(soak_place.Place):
+    """Made by `placed`, which ends whatever still runs."""
 
     def __init__(self, folder: Path, gateway: str, postgres_settings: Mapping[str, str]) -> None:
-        self.folder = folder
-        self.gateway = gateway
-        self.door = folder / "door"
         # Whoever holds a lock for a test holds it for as long as the machine takes.
-        self._postgres_settings = {"idle_in_transaction_session_timeout": "0", **postgres_settings}
-        self.servers: list[LaunchedProcess] = []
-        # The ports of servers that are dead: their callers must not come to one of another test.
-        self._ports = ExitStack()
-        self.start_postgres()
-        migrate(self.url)
-
-    @property
-    def url(self) -> str:
-        return f"postgresql://postgres@/inventory?host={self.door}"
-
-    @property
-    def server(self) -> LaunchedProcess:
-        return self.servers[-1]
-
-    # --- the database ------------------------------------------------------------------------------
-
-    def start_postgres(self, *, opens: bool = True) -> None:
-        """Start PostgreSQL on its folder. `opens`: whoever knocks at the door gets there."""
-        self.postgres = embedded.start(self.folder / "data", self._postgres_settings)
-        if opens:
-            self.open_door()
-
-    def open_door(self) -> None:
-        self.door.unlink(missing_ok=True)
-        self.door.symlink_to(self.postgres.run_dir)
-
-    def close_door(self) -> None:
-        """Nobody gets to PostgreSQL any more, whether it runs or not; who is inside stays."""
-        self.door.unlink()
-
-    def kill_postgres(self) -> None:
-        """SIGKILL the postmaster; on return its children are gone too."""
-        os.kill(self.postgres.pid, signal.SIGKILL)
-        self.postgres.stop()
+        settings = {"idle_in_transaction_session_timeout": "0", **postgres_settings}
+        super().__init__(folder, gateway, _SETTINGS, settings)
 
     def database(self, store: str = "default") -> Database:
         """Return a superuser's view, past the door. Close it."""
@@ -125,23 +78,6 @@ class Place:
 
     # --- the server --------------------------------------------------------------------------------
 
-    def start_server(self, url: str = "", **settings: object) -> LaunchedProcess:
-        """Start a server, or one more, with settings by their names."""
-        port = self._ports.enter_context(reserved_address()).rpartition(":")[2]
-        every = {
-            "database_url": url or self.url, "payment_gateway": self.gateway, "reuse_port": True,
-            **_SETTINGS, **settings,
-        }  # fmt: skip
-        env = {**os.environ, **{f"INVENTORY_{name.upper()}": str(value) for name, value in every.items()}}
-        self.servers.append(
-            start_process([*INVENTORY_COMMAND, "serve", "--port", port, UNTIL_STDIN_CLOSES], env=env)
-        )
-        return self.server
-
-    def kill_server(self) -> None:
-        self.server.process.kill()
-        assert self.server.stop() == -signal.SIGKILL
-
     def health(self) -> int:
         """Ask the last server for its health. Raises: grpc.RpcError if it does not answer within HEALTH_S."""
         with grpc.insecure_channel(self.server.address) as channel:
@@ -157,12 +93,6 @@ class Place:
     def wait_until_not_serving(self) -> None:
         not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
         until(lambda: self.health() == not_serving, "the server says that it does not serve", WAIT_S)
-
-    def stop(self) -> None:
-        for server in self.servers:
-            server.stop()
-        self._ports.close()
-        self.postgres.stop()
 
 
 @contextmanager
@@ -185,3 +115,24 @@ def placed(
         place = Place(folder, gateway, postgres_settings or {})
         stack.callback(place.stop)
         yield place
+
+
+def writers(place: Place) -> list[int]:
+    """The processes of PostgreSQL that write its log when nobody commits."""
+    found = place.rows(
+        "SELECT pid FROM pg_stat_activity WHERE backend_type IN ('walwriter', 'background writer')"
+    )
+    return [int(str(pid)) for (pid,) in found]
+
+
+@contextmanager
+def frozen(pids: list[int]) -> Iterator[None]:
+    """Stop processes; in the end they are killed, since they can't hear any more that they should go."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from inventory_server.bench_outcome import commit
 from support.faults.cases import CASES
-from support.faults.page import Row, commit, machine, page
+from support.faults.page import Row, machine, page
 
 QUICK, ALL, LONG = "quick", "all", "long"
 MARK = "fault(*numbers, full=False): holds these cases of docs/robustness.md; see support/faults/cases.py"

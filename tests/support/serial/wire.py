@@ -9,7 +9,7 @@ import asyncio
 import random
 from contextlib import suppress
 
-from support.proxy import Link, Proxy
+from inventory_loadtest.proxy import Connect, Link, Proxy
 
 _ASKED = b"ISOLATION LEVEL SERIALIZABLE"
 # The messages that bring SQL: Query and Parse (PostgreSQL manual, "Message Formats").
@@ -19,7 +19,7 @@ _COMMIT = b"\0COMMIT\0"
 
 
 class IsolationWire(Proxy):
-    """Forwards messages; see `support.proxy.proxy`.
+    """Forwards messages; see `inventory_loadtest.proxy.proxy`.
 
     Args:
         level: the isolation level that transactions begin at, such as REPEATABLE READ.
@@ -27,8 +27,8 @@ class IsolationWire(Proxy):
             meanwhile.
     """
 
-    def __init__(self, socket_path: str, *, level: str, chance: random.Random, delay_s: float) -> None:
-        super().__init__(socket_path)
+    def __init__(self, connect: Connect, *, level: str, chance: random.Random, delay_s: float) -> None:
+        super().__init__(connect)
         self.wanted = b"ISOLATION LEVEL " + level.encode()
         self.chance = chance
         self.delay_s = delay_s

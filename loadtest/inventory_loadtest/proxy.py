@@ -1,19 +1,18 @@
-"""A proxy before PostgreSQL, on the loopback, that fails where the network would: around COMMIT."""
+"""A proxy on the loopback that fails where the network would: around a COMMIT of PostgreSQL, or anywhere."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from enum import Enum, auto
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from support.polling import WAIT_S
-
 # The prepared statement that a Bind message names, and the reply's CommandComplete tag.
 _COMMIT = b"COMMIT\0"
+
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
 class Fault(Enum):
@@ -26,14 +25,15 @@ class Fault(Enum):
 
 
 class Proxy:
-    """Forwards bytes between clients and a PostgreSQL. Made by `proxy`."""
+    """Forwards bytes between clients and a server. Made by `proxy`, or put to `listening`."""
 
-    def __init__(self, socket_path: str) -> None:
-        self._socket_path = socket_path
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._then_refuse = False
         self.fault: Fault | None = None
-        # New connections end at once: the database is away.
+        # New connections end at once: the server is away.
         self.refuses = False
         self.struck = asyncio.Event()
 
@@ -43,10 +43,13 @@ class Proxy:
         self.struck.clear()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.refuses:
-            writer.close()
+        try:
+            if self.refuses:
+                raise ConnectionRefusedError
+            up_reader, up_writer = await self._connect()
+        except OSError:
+            writer.transport.abort()
             return
-        up_reader, up_writer = await asyncio.open_unix_connection(self._socket_path)
         self._writers |= {writer, up_writer}
         link = self.link((writer, up_writer))
         pumps = [
@@ -61,7 +64,7 @@ class Proxy:
             self._writers.discard(one)
 
     def link(self, writers: tuple[asyncio.StreamWriter, asyncio.StreamWriter]) -> Link:
-        """Return what forwards between these two: the client's, and the database's."""
+        """Return what forwards between these two: the client's, and the server's."""
         return Link(self, writers)
 
     def strike(self) -> Fault | None:
@@ -72,9 +75,13 @@ class Proxy:
             self.struck.set()
         return fault
 
-    async def close(self) -> None:
+    def cut(self) -> None:
+        """End every connection; both sides see it."""
         for writer in self._writers:
             writer.transport.abort()
+
+    async def close(self) -> None:
+        self.cut()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -127,35 +134,23 @@ class Link:
 
 @asynccontextmanager
 async def proxy(
-    database_url: str, make: Callable[[str], MadeProxy] = Proxy
+    database_url: str,
+    make: Callable[[Connect], MadeProxy] = Proxy,  # type: ignore[assignment]
 ) -> AsyncIterator[tuple[MadeProxy, str]]:
     """Put a proxy before a database that listens on a unix socket; yield it with the URL through it."""
     parts = urlsplit(database_url)
     folder = parse_qs(parts.query)["host"][0]
-    made = make(f"{folder}/.s.PGSQL.5432")
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
+    made = make(lambda: asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432"))
+    async with listening(made) as port:
         yield made, f"postgresql://postgres@127.0.0.1:{port}{parts.path}?sslmode=disable&gssencmode=disable"
+
+
+@asynccontextmanager
+async def listening(made: Proxy) -> AsyncIterator[int]:
+    """Let a proxy listen on a port of 127.0.0.1, which is yielded."""
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
         await made.close()
-
-
-@contextmanager
-def proxy_in_thread(
-    database_url: str, make: Callable[[str], MadeProxy] = Proxy
-) -> Iterator[tuple[MadeProxy, str, asyncio.AbstractEventLoop]]:
-    """The same beside a test that waits; yield the loop of its thread too."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="proxy")
-    thread.start()
-    through = proxy(database_url, make)
-    made, url = asyncio.run_coroutine_threadsafe(through.__aenter__(), loop).result(WAIT_S)
-    try:
-        yield made, url, loop
-    finally:
-        asyncio.run_coroutine_threadsafe(through.__aexit__(None, None, None), loop).result(WAIT_S)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(WAIT_S)
-        loop.close()
