@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from weakref import WeakSet
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message
 
 from inventory_client.calls import CallDefaults, Token, need_local
 from inventory_client.channel import AioChannel, SyncChannel
-from inventory_client.errors import InventoryError
+from inventory_client.errors import InventoryError, Unavailable
+from inventory_client.reading import Pages, Watch
 from inventory_client.reserving import ReserveSession, batch_of, parts, verdicts_of
 from inventory_client.tls import Tls
 from inventory_client.v1 import checkout_service_pb2, inventory_service_pb2
@@ -21,10 +25,14 @@ from inventory_client.v1.checkout_service_pb2_grpc import CheckoutServiceStub
 from inventory_client.v1.inventory_service_pb2 import ReserveStockRequest
 from inventory_client.v1.inventory_service_pb2_grpc import InventoryServiceStub
 from inventory_client.v1.reservation_pb2 import Reservation
+from inventory_client.v1.watch_pb2 import WatchStockRequest, WatchStockResponse
 
 if TYPE_CHECKING:
     from inventory_client.v1.checkout_service_pb2_grpc import CheckoutServiceAsyncStub
     from inventory_client.v1.inventory_service_pb2_grpc import InventoryServiceAsyncStub
+
+_Request = TypeVar("_Request", bound=Message)
+_Page = TypeVar("_Page", bound=Message)
 
 TIMEOUT_S = 5.0
 """The deadline of a call that names none, all its attempts together; the server's own is the same."""
@@ -118,6 +126,44 @@ class Client:
                 told += [error] * len(part)
         return told
 
+    def pages(self, call: Callable[[_Request], _Page], request: _Request) -> Iterator[_Page]:
+        """Yield the pages of a list, from the one that the request asks for to the last.
+
+        Args:
+            call: one of the stubs' List calls.
+            request: stays as it is.
+        Raises: InventoryError, as the call.
+        """
+        listed = Pages(request)
+        goes_on = True
+        while goes_on:
+            page = call(cast(_Request, listed.request))
+            goes_on = listed.goes_on(page)
+            yield page
+
+    def watch(self, request: WatchStockRequest) -> Iterator[WatchStockResponse]:
+        """Yield the messages of WatchStock without end: a stream that breaks is gone on with from its token.
+
+        Args:
+            request: where to begin, and whose changes; stays as it is.
+        Returns: a generator; close it, or leave the loop, and the watch is over. The `resume_token` of the
+            last message that was yielded goes on after it, in another process too.
+        Raises: ResumeTokenExpired, StoreNotFound, InvalidField: what is not mended by trying again.
+        """
+        watched = Watch(request)
+        while True:
+            call: Any = self.inventory.WatchStock(watched.request)
+            error: InventoryError = Unavailable("the watch ended", code=grpc.StatusCode.UNAVAILABLE)
+            try:
+                for message in call:
+                    watched.take(message)
+                    yield message
+            except InventoryError as broken:
+                error = broken
+            finally:
+                call.cancel()
+            time.sleep(watched.pause_s(error))
+
     def close(self) -> None:
         """Close the connection. Calls in flight end as CANCELLED: their outcome is unknown."""
         self.channel.close()
@@ -171,6 +217,33 @@ class AioClient:
         session = ReserveSession(self.inventory, self._timeout_s)
         self._sessions.add(session)
         return session
+
+    async def pages(
+        self, call: Callable[[_Request], Awaitable[_Page]], request: _Request
+    ) -> AsyncIterator[_Page]:
+        """Yield the pages of a list: as `Client.pages`."""
+        listed = Pages(request)
+        goes_on = True
+        while goes_on:
+            page = await call(cast(_Request, listed.request))
+            goes_on = listed.goes_on(page)
+            yield page
+
+    async def watch(self, request: WatchStockRequest) -> AsyncIterator[WatchStockResponse]:
+        """Yield WatchStock's messages without end: as `Client.watch`; end it by `contextlib.aclosing`."""
+        watched = Watch(request)
+        while True:
+            call: Any = self.inventory.WatchStock(watched.request)
+            error: InventoryError = Unavailable("the watch ended", code=grpc.StatusCode.UNAVAILABLE)
+            try:
+                async for message in call:
+                    watched.take(message)
+                    yield message
+            except InventoryError as broken:
+                error = broken
+            finally:
+                call.cancel()
+            await asyncio.sleep(watched.pause_s(error))
 
     async def close(self) -> None:
         """Close the connection and its sessions. Calls in flight are cancelled: their outcome is unknown."""

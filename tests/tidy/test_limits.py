@@ -36,6 +36,7 @@ PROVED = {
 
 # Lengths of pauses, which only time shows, and sizes of pools, which only slowness does.
 UNSEEN = {
+    "inventory_client.reading.BACKOFF_S_MAX",
     "inventory_client.reserving.BACKOFF_S_MAX",
     "inventory_loadtest.race_worker.GUN_WAIT_S_MAX",
     "inventory_loadtest.asking.BACKOFF_S_MAX",
