@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+import inventory_client
+from inventory_client import v1
+from inventory_server.launch import LaunchedProcess
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,7 +67,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the programs of a new environment that has the wheel, without extras."""
-    folder = tmp_path_factory.mktemp("bare")
+    return environment(tmp_path_factory.mktemp("bare"), wheel)
+
+
+def environment(folder: Path, *packages: str | Path) -> Path:
+    """Make an environment with these packages and what they need; return the folder of its programs."""
     made = run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
     assert made.returncode == 0, made.stderr
     python = folder / "venv" / "bin" / "python"
@@ -75,7 +84,7 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "install",
         "--no-compile",
         "--progress-bar=off",
-        wheel,
+        *packages,
     ]
     installed = run(*pip, cwd=folder)
     assert installed.returncode == 0, installed.stderr
@@ -129,3 +138,28 @@ def test_the_command_says_what_it_lacks(bare: Path, tmp_path: Path) -> None:
         assert line.startswith(
             f"inventory: '{subcommand}' needs an extra: pip install 'inventory-service[{extras}]'"
         )
+
+
+def test_the_oldest_packages_that_the_base_admits(
+    wheel: Path, tmp_path: Path, client: inventory_client.Client, server: LaunchedProcess, store: str
+) -> None:
+    """With the lowest version of each dependency the client makes calls, and reads why one is refused."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lowest = [need.partition(",")[0].replace(">=", "==") for need in project["dependencies"]]
+    python = environment(tmp_path, wheel, *lowest) / "python"
+    client.inventory.CreateStock(v1.CreateStockRequest(product_id="tea", quantity=2))
+    program = (
+        "import sys, inventory_client\n"
+        "from inventory_client import v1\n"
+        "address, store = sys.argv[1:]\n"
+        "lines = [v1.LineRequest(product_id='tea', quantity=2)]\n"
+        "with inventory_client.connect(address, store=store, timeout_s=60) as client:\n"
+        "    for name in ('r-1', 'r-2'):\n"
+        "        request = v1.ReserveStockRequest(reservation_id=name, lines=lines)\n"
+        "        try:\n"
+        "            client.inventory.ReserveStock(request)\n"
+        "        except inventory_client.InsufficientStock as error:\n"
+        "            print(error.shortages[0].requested)\n"
+    )
+    ended = run(python, "-c", program, server.address, store, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "2\n"), ended.stderr
