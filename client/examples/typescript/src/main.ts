@@ -1,4 +1,4 @@
-// The conformance scenario of tests/clients/scenario.md: node build/main.js ADDRESS STORE prints a JSON line for each step.
+// The conformance scenario of tests/clients/scenario.md: main.js ADDRESS STORE prints a JSON line for each step.
 
 import { ChannelCredentials, Metadata } from "@grpc/grpc-js";
 
@@ -7,7 +7,6 @@ import { runScenario } from "./scenario.js";
 
 // Every call may be repeated, so UNAVAILABLE is tried again; docs/clients.md has the reasons for the numbers.
 const SERVICE_CONFIG = {
-  loadBalancingConfig: [],
   methodConfig: [
     {
       name: [{ service: "inventory.v1.InventoryService" }],
