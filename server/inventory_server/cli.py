@@ -129,14 +129,18 @@ def create_token(
     certificate: Annotated[
         str | None, typer.Option(metavar="NAME", help="no token: who shows a certificate of this name")
     ] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(metavar="SUB", help="no token: who has one of the identity provider's for it"),
+    ] = None,
     calls_per_s: Annotated[int | None, typer.Option(min=1, help="[the server's setting]")] = None,
     calls_at_once: Annotated[int | None, typer.Option(min=1, help="[the server's setting]")] = None,
     database_url: _DatabaseUrl = None,
 ) -> None:
     """Let somebody call, and print the token, which nobody can see again.
 
-    With --certificate there is none: callers are known by an alternative name of the certificate that they
-    show, such as spiffe://shop/orders.
+    With --certificate or --subject there is none: callers are known by an alternative name of the certificate
+    that they show, such as spiffe://shop/orders, or by the `sub` of an identity provider's token.
     """
     from inventory_server.access.credential import Kind, new_token, token_hash
     from inventory_server.db import credentials
@@ -145,13 +149,15 @@ def create_token(
         raise SettingsError(
             "name the stores of the credential: --store NAME, again for more, or --all-stores"
         )
-    token = "" if certificate else new_token()
+    if certificate and subject:
+        raise SettingsError("a credential is known by one thing: --certificate or --subject")
+    token = "" if certificate or subject else new_token()
     credentials.create_credential(
         _given_url(database_url),
         credential_id=str(uuid7()),
         name=name,
-        kind=Kind.CERTIFICATE if certificate else Kind.TOKEN,
-        identity=certificate or token_hash(token),
+        kind=Kind.CERTIFICATE if certificate else Kind.SUBJECT if subject else Kind.TOKEN,
+        identity=certificate or subject or token_hash(token),
         role=role,
         stores=None if all_stores else store,
         expires_days=days,

@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from inventory_server.operator_error import OperatorError
 
 PORT_MAX = 65_535
+# All sign with a key that the server does not have, so that none can be made of what is public.
+JWT_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 # A socket's address has room for 107 bytes, the temporary folders of macOS for few more.
 SOCKET_PATH = r"unix:/[!-~]{1,100}"
 
@@ -74,6 +76,16 @@ class Settings(BaseSettings):
     credential_calls_max: int = Field(
         4_096, ge=1, le=1_000_000, description="calls at once of a credential that has no limit of its own"
     )
+    jwt_issuer: str | None = Field(
+        None, description="`iss` of an identity provider's tokens; none: no JWT counts"
+    )
+    jwt_audience: str | None = Field(None, description="what its tokens for us have among their `aud`")
+    jwt_keys: str | None = Field(None, description="its JWKS: an absolute path or an https URL")
+    jwt_algorithms: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("RS256", "ES256"), description="by which its tokens may be signed, parted by blanks"
+    )
+    jwt_leeway_s: float = Field(30.0, ge=0, le=300, description="how far its clock may be from ours")
+    jwt_keys_interval_s: float = Field(60.0, gt=0, le=3600, description="between looks at its keys")
     port: int = Field(50051, ge=0, le=PORT_MAX, description="0 takes a free one")
     workers: int = Field(1, ge=1, le=64, description="server processes on the port; each uses one core")
     reuse_port: bool = Field(False, description="let other servers that say so listen on the same port")
@@ -199,7 +211,19 @@ class Settings(BaseSettings):
             "give simulator, manual, none, or HOST:PORT on the loopback (it is called in plaintext)"
         )
 
-    @field_validator("gateway_args", mode="before")
+    @field_validator("jwt_keys")
+    @classmethod
+    def _keys_place(cls, place: str | None) -> str | None:
+        return None if place is None else need_keys_place(place)
+
+    @field_validator("jwt_algorithms")
+    @classmethod
+    def _signed_by_a_key_of_theirs(cls, algorithms: tuple[str, ...]) -> tuple[str, ...]:
+        if not algorithms or set(algorithms) - set(JWT_ALGORITHMS):
+            raise ValueError(f"give some of {', '.join(JWT_ALGORITHMS)}")
+        return algorithms
+
+    @field_validator("gateway_args", "jwt_algorithms", mode="before")
     @classmethod
     def _split_as_the_shell(cls, args: object) -> object:
         return tuple(shlex.split(args)) if isinstance(args, str) else args
@@ -212,6 +236,9 @@ class Settings(BaseSettings):
             raise ValueError("database_url and data_dir exclude each other")
         if not (self.authentication or _is_local(self.host)):
             raise ValueError("authentication can be off on the loopback and on unix:/PATH only")
+        provider = (self.jwt_issuer, self.jwt_audience, self.jwt_keys)
+        if any(provider) and not (all(provider) and self.authentication):
+            raise ValueError("jwt_issuer, jwt_audience and jwt_keys come together, with authentication")
         if (self.tls_certificate_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_certificate_file and tls_key_file come together")
         if self.tls_client_ca_file and not self.tls_certificate_file:
@@ -238,6 +265,18 @@ def _is_loopback(host: str) -> bool:
 
 def _is_local(host: str) -> bool:
     return _is_loopback(host) or re.fullmatch(SOCKET_PATH, host) is not None
+
+
+def need_keys_place(place: str) -> str:
+    """Return where keys may stand: an absolute path, or a URL for which nobody on the way can answer.
+
+    Raises: ValueError.
+    """
+    parts = urlsplit(place)
+    is_url = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+    if (is_url and parts.hostname) or place.startswith("/"):
+        return place
+    raise ValueError("give an absolute path or an https URL")
 
 
 def load_settings(given: Mapping[str, object] | None = None) -> Settings:

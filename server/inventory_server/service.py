@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 import structlog
@@ -13,6 +14,7 @@ import structlog
 from inventory_server.access.audit import Audit
 from inventory_server.access.certificates import TlsFiles
 from inventory_server.access.directory import Directory, Limits
+from inventory_server.access.id_tokens import IdTokens, Provider
 from inventory_server.config import Settings
 from inventory_server.database_watch import DatabaseWatch
 from inventory_server.db.connection import EngineConnections
@@ -114,6 +116,7 @@ class Service:
     gateway: Gateway | None
     door: Built
     credentials: CredentialWatch | None
+    id_tokens: IdTokens | None
     audit: Audit | None
     _jobs: list[asyncio.Task[None]] = field(default_factory=list)
     _stop_metrics: Callable[[], None] = lambda: None
@@ -143,6 +146,7 @@ class Service:
         verifier = Verifier(Reader(pools.verify))
         audit = Audit() if settings.authentication else None
         directory = Directory(_limits(settings))
+        id_tokens = _id_tokens(settings)
         book = CredentialBook(reader, pools.staging)
         door = await build_server(
             InventoryServicer(engine, reader, feed, verifier, imports, import_reader, exporter),
@@ -154,12 +158,13 @@ class Service:
             call_timeout_s=settings.call_timeout_s,
             write_timeout_s=settings.stream_write_timeout_s,
             tls=_tls(settings),
-            guard=Guard(directory, audit) if audit else None,
+            guard=Guard(directory, audit, id_tokens) if audit else None,
         )
         return cls(
             settings=settings, database_url=database_url, pools=pools, reader=reader, engine=engine,
             feed=feed, verifier=verifier, imports=imports, processor=processor, gateway=gateway, door=door,
             audit=audit, credentials=CredentialWatch(book, directory) if audit else None,
+            id_tokens=id_tokens,
             importer=Importer(engine, import_reader, staging, imports),
         )  # fmt: skip
 
@@ -183,6 +188,8 @@ class Service:
         if self.credentials is not None:
             with suppress(NotDecided):
                 await self.credentials.look()
+        if self.id_tokens is not None:
+            await asyncio.to_thread(self.id_tokens.refresh)
         await self.door.server.start()
 
         sweeper = Sweeper(self.engine, self.reader, request_log_retention_h=settings.request_log_retention_h)
@@ -197,6 +204,9 @@ class Service:
         if self.credentials is not None:
             looked_s = settings.credentials_interval_s
             jobs.append(run_periodically("credentials", looked_s, self.credentials.look))
+        if self.id_tokens is not None:
+            refresh = partial(asyncio.to_thread, self.id_tokens.refresh)
+            jobs.append(run_periodically("id_tokens", settings.jwt_keys_interval_s, refresh))
         # With `manual` there is nobody to ask about operations in doubt: they wait for people.
         if not isinstance(self.gateway, ManualGateway):
             reconciler = Reconciler(self.reader, self.processor)
@@ -249,6 +259,20 @@ class Service:
 
 def _limits(settings: Settings) -> Limits:
     return Limits(calls_per_s=settings.credential_calls_per_s_max, calls=settings.credential_calls_max)
+
+
+def _id_tokens(settings: Settings) -> IdTokens | None:
+    if settings.jwt_issuer is None or settings.jwt_audience is None or settings.jwt_keys is None:
+        return None
+    return IdTokens(
+        Provider(
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            keys=settings.jwt_keys,
+            algorithms=settings.jwt_algorithms,
+            leeway_s=settings.jwt_leeway_s,
+        )
+    )
 
 
 def _tls(settings: Settings) -> TlsFiles | None:

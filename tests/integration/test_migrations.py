@@ -159,6 +159,7 @@ AT_THE_LIMIT: list[tuple[str, dict[str, Any]]] = [
     ("credential", {"credential_id": "c2", "name": "x" * 128, "kind": "TOKEN", "identity": "0f" * 32}),
     ("credential", {"credential_id": "c2", "identity": "x" * 1_024, "stores": None, "calls_max": 1}),
     ("credential", {"credential_id": "c2", "revoked_at": TIME}),
+    ("credential", {"credential_id": "c2", "kind": "SUBJECT"}),
     ("location", {"slug": "b", "address_lines": ["x"] * 8, "latitude": -90, "longitude": 180}),
     ("location", {"slug": "Z-9_" * 32, "priority": -1_000_000}),
     ("stock", {"product_id": "b", "low_stock_threshold": OVER - 1}),

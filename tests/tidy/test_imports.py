@@ -31,6 +31,7 @@ MAY_IMPORT = {
 # The only part of the server that may name a package.
 HOMES = {
     "cryptography": "access",
+    "jwt": "access",
     "psycopg": "db",
     "psycopg_pool": "db",
     "yoyo": "db",

@@ -49,6 +49,7 @@ def test_loopback_is_served(host: str) -> None:
 
 
 BEYOND = ["0.0.0.0", "::", "10.0.0.1", "8.8.8.8", "example.org"]
+PROVIDER = {"authentication": True, "jwt_issuer": "i", "jwt_audience": "a", "jwt_keys": "/run/keys.json"}
 TLS = {"tls_certificate_file": "c.pem", "tls_key_file": "k.pem"}
 
 
@@ -149,6 +150,13 @@ def test_without_password_keeps_the_rest(url: str, shown: str) -> None:
         ({"database_url": "postgresql:///x", "data_dir": "/tmp/x"}, "data_dir"),
         ({"queue_commands_max": 30_000}, "queue_commands_max_total"),
         ({"log_level": "loud"}, "log_level"),
+        ({"jwt_issuer": "https://id.example"}, "jwt_audience"),
+        ({**PROVIDER, "authentication": False}, "with authentication"),
+        ({**PROVIDER, "jwt_keys": "http://id.example/keys"}, "jwt_keys"),
+        ({**PROVIDER, "jwt_keys": "keys.json"}, "jwt_keys"),
+        ({**PROVIDER, "jwt_algorithms": "HS256"}, "jwt_algorithms"),
+        ({**PROVIDER, "jwt_algorithms": ""}, "jwt_algorithms"),
+        ({**PROVIDER, "jwt_algorithms": "RS256 none"}, "jwt_algorithms"),
         ({"tls_certificate_file": "c.pem"}, "tls_key_file"),
         ({"tls_key_file": "k.pem"}, "tls_certificate_file"),
         ({"tls_client_ca_file": "ca.pem"}, "tls_certificate_file"),

@@ -29,6 +29,7 @@ class Kind(StrEnum):
 
     TOKEN = "TOKEN"
     CERTIFICATE = "CERTIFICATE"
+    SUBJECT = "SUBJECT"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Credential:
     Attributes:
         name: the actor in the log; several credentials may share it, as two tokens do while one replaces
             the other.
-        identity: of a token its hash, of a certificate one of its alternative names.
+        identity: of a token its hash, of a certificate one of its alternative names, of an identity
+            provider's tokens their `sub`.
         stores: None = all.
         expires_at: seconds since 1970, None = never.
         calls_per_s_max, calls_max: None = the server's own limits; each server process counts its own.

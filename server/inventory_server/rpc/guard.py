@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from inventory_server.access.audit import Audit
-from inventory_server.access.credential import Kind, token_hash
+from inventory_server.access.credential import TOKEN_PREFIX, Kind, token_hash
 from inventory_server.access.directory import Caller, Directory
 from inventory_server.access.errors import PermissionDenied, RateLimited, Unauthenticated
+from inventory_server.access.id_tokens import IdTokens
 from inventory_server.access.role import Role
 from inventory_server.engine.errors import DatabaseUnavailable
 from inventory_server.rpc.status import reason_name
@@ -25,9 +26,11 @@ class Guard:
     Args:
         directory: the credentials.
         audit: told of who was not let in.
+        id_tokens: those of an identity provider; None: none of them counts.
     """
 
-    def __init__(self, directory: Directory, audit: Audit) -> None:
+    def __init__(self, directory: Directory, audit: Audit, id_tokens: IdTokens | None = None) -> None:
+        self._id_tokens = id_tokens
         self._directory = directory
         self.audit = audit
 
@@ -59,7 +62,10 @@ class Guard:
         if authorization is not None:
             if authorization[: len(_SCHEME)].lower() != _SCHEME:
                 raise Unauthenticated
-            return self._directory.find(Kind.TOKEN, token_hash(authorization[len(_SCHEME) :]))
+            token = authorization[len(_SCHEME) :]
+            if self._id_tokens is not None and not token.startswith(TOKEN_PREFIX):
+                return self._directory.find(Kind.SUBJECT, self._id_tokens.subject(token))
+            return self._directory.find(Kind.TOKEN, token_hash(token))
         found: Caller | None = None
         for name in context.peer_identities() or ():
             try:
