@@ -6,12 +6,14 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +25,7 @@ from inventory_server.db.sqlstate import ConnectionLost, StatementRefused
 from inventory_server.domain.commands import CreateStock
 from inventory_server.engine.errors import DatabaseUnavailable
 from support.engine import Database, eventually, plus, running_engine
+from support.polling import WAIT_S
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 MOMENTS = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))
@@ -228,3 +231,36 @@ async def test_a_plan_that_a_migration_made_stale(database: Database) -> None:
             assert (await engine.change(database.store, plus("a"), deadline_s=20)).entry.level.available == 11
         finally:
             database.connection.execute(change.replace("integer", "bigint"))
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_reset_behind_its_last_words(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """Something came and then the connection was reset: both are noticed, on the server's loop too."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_last_words())
+
+
+async def _last_words() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = (
+            f"host=127.0.0.1 port={listening.getsockname()[1]} user=x sslmode=disable gssencmode=disable"
+        )
+        connecting = asyncio.create_task(psycopg.AsyncConnection.connect(address, autocommit=True))
+        backend, _ = await asyncio.to_thread(listening.accept)
+        await asyncio.to_thread(backend.recv, 8192)
+        # Let in, and ready for a query (PostgreSQL manual, "Message Formats").
+        backend.sendall(b"R\0\0\0\x08\0\0\0\0" + b"Z\0\0\0\x05I")
+        connection = await connecting
+        pipeline = Pipeline(connection)
+        trip = asyncio.create_task(pipeline.trip([(Statement.of("one", "SELECT 1"), ())]))
+        await asyncio.sleep(0)
+        backend.recv(8192)
+        # The loop hears of both at once: it does not run in between.
+        words = b"SFATAL\0VFATAL\0C57P01\0Mthe end\0\0"
+        backend.sendall(b"E" + struct.pack("!i", len(words) + 4) + words)
+        backend.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        backend.close()
+        with pytest.raises(psycopg.errors.AdminShutdown, match="the end"):
+            await asyncio.wait_for(trip, WAIT_S)
+        assert not pipeline.is_open
+        await connection.close()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -196,12 +194,8 @@ class EngineConnection:
             await self._connection.close()
 
     def cut(self) -> None:
-        """Shut the socket down, so that a trip that waits ends as ConnectionLost now."""
-        with (
-            suppress(psycopg.Error, OSError),
-            socket.socket(fileno=os.dup(self._connection.fileno())) as twin,
-        ):
-            twin.shutdown(socket.SHUT_RDWR)
+        """Listen no more, whatever became of the socket: a trip that waits ends as ConnectionLost now."""
+        self._pipeline.close()
 
     def _unlock(self) -> Step | None:
         return None if self._locked_store is None else _store_step(_UNLOCK, self._locked_store)
