@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from inventory_client import v1
 from support.faults.calls import Caller
-from support.faults.load import Load
+from support.faults.load import WORKERS, Load
 from support.faults.place import WAIT_S, Place, placed
 from support.faults.promises import check
 from support.faults.standby import BarePostgres, fail_over, standby_of
@@ -38,11 +39,15 @@ def test_a_failover_under_load(pair: tuple[Place, BarePostgres], chance: random.
     place, standby = pair
     with Load(lambda: place.server.address, chance, pays=True) as load:
         load.goes_on(chance.randint(40, 200))
+        killed_at = time.monotonic()
         place.kill_postgres()
         load.wait_for_doubt()
         fail_over(place, standby)
+        # One answer to each worker may have been under way.
+        load.goes_on(WORKERS + 1)
+        first_new_ok_s = time.monotonic() - killed_at
         load.goes_on()
-    tell(check(place, load))
+    tell(check(place, load) | {"first_new_ok_s": first_new_ok_s})
 
 
 @pytest.mark.fault(8, full=True)
