@@ -12,9 +12,9 @@ import pytest
 import inventory_client
 from inventory_client import AioClient, v1
 from inventory_client.reading import Watch
-from inventory_server.launch import LaunchedProcess
+from inventory_server.launch import LaunchedProcess, reserved_address
 from support.shop import Shop
-from support.sites import reserved_address, serving_on
+from support.sites import serving_on
 
 
 @pytest.fixture
