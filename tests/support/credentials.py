@@ -31,7 +31,7 @@ class Keys:
     def __init__(self, limits: Limits | None = None) -> None:
         self.told: list[str] = []
         self.directory = Directory(limits)
-        self.audit = Audit(self.told.append)
+        self.audit = Audit(self.told.extend)
         self.guard = Guard(self.directory, self.audit)
         self._credentials: dict[str, Credential] = {}
         self.directory.replace([])

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+from inventory_server.access import audit as audit_module
 from inventory_server.access import directory as directory_module
-from inventory_server.access.audit import REFUSALS_PER_S_MAX, Audit
+from inventory_server.access.audit import LINES_MAX, REFUSALS_PER_S_MAX, Audit
 from inventory_server.access.credential import TOKEN_PREFIX, Credential, Kind, new_token, token_hash
 from inventory_server.access.directory import BURST_S, STALE_S, Caller, Directory, Limits
 from inventory_server.access.errors import RateLimited, Unauthenticated
 from inventory_server.access.role import Role
 from inventory_server.cli import CREDENTIAL_DAYS_MAX, app
 from inventory_server.jobs.credentials import USED_INTERVAL_S, CredentialWatch
+from support.engine import eventually
 
 
 def credential(number: int = 1, **given: Any) -> Credential:
@@ -133,7 +138,7 @@ async def test_refusals_are_told_so_often(monkeypatch: pytest.MonkeyPatch) -> No
     now_s = 7.0
     monkeypatch.setattr("inventory_server.access.audit.time.monotonic", lambda: now_s)
     told: list[str] = []
-    audit = Audit(told.append)
+    audit = Audit(told.extend)
     for _ in range(REFUSALS_PER_S_MAX + 5):
         audit.refused("M", "ipv4:1", None, "UNAUTHENTICATED")
     now_s = 8.0
@@ -153,6 +158,52 @@ def test_how_long_a_credential_may_count(days: int, said: str, capsys: pytest.Ca
     with pytest.raises(SystemExit):
         app(["tokens", "create", "shop", "--role", "viewer", "--all-stores", "--days", str(days)])
     assert said in capsys.readouterr().err
+
+
+async def test_lines_are_written_beside_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads slowly keeps no call waiting, until so many lines wait; none is lost."""
+    assert LINES_MAX == 100_000
+    monkeypatch.setattr(audit_module, "LINES_MAX", 3)
+    told: list[str] = []
+    begun, reading = threading.Event(), threading.Event()
+
+    def slowly(lines: Sequence[str]) -> None:
+        if not begun.is_set():
+            begun.set()
+            assert reading.wait(60)
+        told.extend(lines)
+
+    audit = Audit(slowly)
+
+    def tell() -> None:
+        audit.call("M", credential(), "default", "", [], "OK")
+
+    tell()
+    await asyncio.to_thread(begun.wait, 60)
+    for _ in range(3):
+        tell()
+    assert told == []
+    tell()
+    assert len(told) == 3
+    reading.set()
+    await eventually(lambda: len(told) == 5, "all are written")
+
+
+def test_pieces_are_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written at a time ends with a line, and fits into a pipe at once."""
+    pieces: list[bytes] = []
+
+    def write(_descriptor: int, piece: bytes) -> int:
+        pieces.append(piece)
+        return len(piece)
+
+    monkeypatch.setattr(audit_module.os, "write", write)
+    monkeypatch.setattr(audit_module.sys, "stderr", open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    lines = [f"{number} {'x' * (number % 300)}\n" for number in range(200)]
+    audit_module._write(lines)
+    audit_module.sys.stderr.close()
+    assert b"".join(pieces).decode() == "".join(lines)
+    assert all(piece.endswith(b"\n") and len(piece) <= 4_096 for piece in pieces) and len(pieces) > 1
 
 
 class Book:

@@ -9,9 +9,11 @@ has: every entry there names its actor.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from json.encoder import encode_basestring_ascii as _text
 
 from inventory_server.access.credential import Credential
@@ -22,21 +24,40 @@ WRITE_INTERVAL_S = 0.2
 REFUSALS_PER_S_MAX = 100
 
 
-def _write(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
+# Past it the server itself waits until whoever reads them has made room.
+LINES_MAX = 100_000
+# So much at a time is written whole, whoever else writes to the same pipe (pipe(7), PIPE_BUF on Linux).
+_PIECE_BYTES = 4_096
+
+
+def _write(lines: Sequence[str]) -> None:
+    piece = b""
+    for line in lines:
+        text = line.encode()
+        if piece and len(piece) + len(text) > _PIECE_BYTES:
+            _write_piece(piece)
+            piece = b""
+        piece += text
+    _write_piece(piece)
+
+
+def _write_piece(piece: bytes) -> None:
+    with suppress(OSError):  # a closed standard error must not stop the service
+        while piece:
+            piece = piece[os.write(sys.stderr.fileno(), piece) :]
 
 
 class Audit:
     """The audit log of a server.
 
     Args:
-        write: takes whole lines.
+        write: takes lines, in a thread, since whoever reads them may keep it waiting.
     """
 
-    def __init__(self, write: Callable[[str], None] = _write) -> None:
+    def __init__(self, write: Callable[[Sequence[str]], object] = _write) -> None:
         self._write = write
         self._lines: list[str] = []
+        self._is_writing = False
         self._second, self._refusal_count = 0, 0
         self._stamped_second, self._stamp = 0, ""
 
@@ -75,14 +96,24 @@ class Audit:
             self._line("warning", "refused", method, f'"peer": {_text(peer)}, {who}"outcome": "{outcome}"')
 
     def flush(self) -> None:
-        """Write what is waiting."""
+        """Write what is waiting, now."""
         lines, self._lines = self._lines, []
         if lines:
-            self._write("".join(lines))
+            self._write(lines)
 
     def close(self) -> None:
         self._tell_untold()
         self.flush()
+
+    def _hand_over(self) -> None:
+        lines, self._lines = self._lines, []
+        written = asyncio.get_running_loop().run_in_executor(None, self._write, lines)
+        written.add_done_callback(self._written)
+
+    def _written(self, written: asyncio.Future[object]) -> None:
+        self._is_writing = bool(self._lines)
+        if self._lines:
+            asyncio.get_running_loop().call_later(WRITE_INTERVAL_S, self._hand_over)
 
     def _tell_untold(self) -> None:
         if (untold := self._refusal_count - REFUSALS_PER_S_MAX) > 0:
@@ -94,8 +125,11 @@ class Audit:
         if second != self._stamped_second:
             self._stamped_second = second
             self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        if not self._lines:
-            asyncio.get_running_loop().call_later(WRITE_INTERVAL_S, self.flush)
+        if not self._is_writing:
+            self._is_writing = True
+            asyncio.get_running_loop().call_later(WRITE_INTERVAL_S, self._hand_over)
+        if len(self._lines) >= LINES_MAX:
+            self.flush()
         self._lines.append(
             f'{{"timestamp": "{self._stamp}.{int((now_s - second) * 1e6):06d}Z", "level": "{level}",'
             f' "event": "{event}", "logger": "{LOGGER}", "method": "{method}", {told}}}\n'
