@@ -47,6 +47,33 @@ for what you can't lose. `ephemeral` makes a throw-away one under the temporary 
 
 PostgreSQL 15 or newer. `inventory migrate` brings it to the current schema; `serve` does so only with
 `migrate`. Keep the password out of the command line: use `INVENTORY_DATABASE_URL`.
+
+Two logins belong to it, and the service gets the lesser one
+([0045](decisions/0045-two-logins.md)). As an administrator of PostgreSQL, in a database of the service's own:
+
+```sql
+CREATE ROLE inventory_service NOLOGIN;            -- what the service may do; the migrations grant it
+CREATE ROLE inventory_owner LOGIN PASSWORD '...'; -- migrates, makes stores and tokens
+CREATE ROLE inventory_server LOGIN PASSWORD '...' IN ROLE inventory_service;
+GRANT inventory_service TO inventory_owner WITH ADMIN OPTION;
+CREATE DATABASE inventory OWNER inventory_owner;
+REVOKE ALL ON DATABASE inventory FROM PUBLIC;
+GRANT CONNECT ON DATABASE inventory TO inventory_service;
+-- and of every other database that not everybody should come into:
+REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;
+```
+
+- `inventory migrate`, `store` and `tokens` take the owner's URL: `--database-url`, or
+  `INVENTORY_OWNER_DATABASE_URL` beside `INVENTORY_DATABASE_URL`. A server needs it with `migrate` only;
+  without, keep it out of the server's environment.
+- `inventory serve` takes the URL of `inventory_server`. Every connection acts as `inventory_service`, which
+  can neither change the log nor the schema, and sees one store at a time. A login that could do more (a
+  superuser, the tables' owner, one that passes over row-level security) is a warning `database_setting` in
+  the server's log; with `refuse_mighty_login` the server does not serve under it.
+- The migration 0017 brought row-level security: stop servers from before it first, they would see nothing.
+
+The embedded database does all of this by itself: its superuser owns the schema, and the server logs in as
+`inventory_server`. The owner's URL stands in the server's log, `owner_database`.
 """
 
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 import structlog
 import uvloop
+from pydantic import SecretStr
 
 from inventory_server import launch, welcome
 from inventory_server.config import Settings, without_password
@@ -49,20 +50,26 @@ def run(
     configure_logging(settings.log_level)
     with ExitStack() as outside, ThreadPoolExecutor(max_workers=1) as thread:
         # The database and the simulator start side by side: each takes about a second.
-        database_url = thread.submit(_database_url, settings, outside)
+        databases = thread.submit(_databases, settings, outside)
         gateway_address = _gateway_address(settings, outside)
+        database_url, owner_url = databases.result()
+        settings = settings.model_copy(update={"owner_database_url": SecretStr(owner_url)})
         if settings.workers > 1:
             payment_gateway = gateway_address or settings.payment_gateway
-            Workers(settings, database_url.result(), payment_gateway, worker_command).run()
+            Workers(settings, database_url, payment_gateway, worker_command).run()
             return 0
-        uvloop.run(_serve(settings, database_url.result(), gateway_address, beside))
+        uvloop.run(_serve(settings, database_url, gateway_address, beside))
     return 0
 
 
-def _database_url(settings: Settings, outside: ExitStack) -> str:
-    """Return the URL given, or that of an embedded PostgreSQL which is stopped with `outside`."""
+def _databases(settings: Settings, outside: ExitStack) -> tuple[str, str]:
+    """Return the URLs of the service's login and of the owner's.
+
+    Those given, or those of an embedded PostgreSQL which is stopped with `outside`.
+    """
     if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
+        owner_url = settings.owner_database_url or settings.database_url
+        return settings.database_url.get_secret_value(), owner_url.get_secret_value()
     room = {"max_connections": str(max(200, settings.workers * WORKER_CONNECTIONS))}
     postgres = (
         embedded.ephemeral(room)
@@ -70,7 +77,8 @@ def _database_url(settings: Settings, outside: ExitStack) -> str:
         else embedded.start(settings.data_dir or embedded.default_data_dir(), room)
     )
     outside.callback(postgres.stop)
-    return postgres.url
+    log.info("database_started", owner_database=postgres.url)
+    return postgres.service_url, postgres.url
 
 
 def _gateway_address(settings: Settings, outside: ExitStack) -> str | None:

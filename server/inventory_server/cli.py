@@ -243,10 +243,12 @@ def app(args: Sequence[str] | None = None, prog_name: str = "inventory") -> NoRe
 
 
 def _given_url(database_url: str | None) -> str:
-    """The URL of the option or of the environment, validated; these subcommands start no database."""
+    """The owner's URL, of the option or the environment, validated; these subcommands start no database."""
     settings = load_settings({"database_url": database_url})
     if settings.database_url is None:
         raise SettingsError("name the database: --database-url or INVENTORY_DATABASE_URL")
+    if database_url is None and settings.owner_database_url is not None:
+        return settings.owner_database_url.get_secret_value()
     return settings.database_url.get_secret_value()
 
 

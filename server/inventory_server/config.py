@@ -93,6 +93,13 @@ class Settings(BaseSettings):
 
     # The database.
     database_url: SecretStr | None = Field(None, description="PostgreSQL 15 or newer; none: an embedded one")
+    owner_database_url: SecretStr | None = Field(
+        None, description="the login that migrates, makes stores and tokens; none: database_url's"
+    )
+    refuse_mighty_login: bool = Field(
+        False,
+        description="refuse a login that can do more to the database than the service needs; else warn",
+    )
     data_dir: Path | None = Field(None, description="folder of the embedded PostgreSQL; none: the user's own")
     ephemeral: bool = Field(False, description="embedded PostgreSQL on a throw-away folder")
     migrate: bool = Field(description="migrate at start; by default an embedded database, never a given one")
@@ -192,7 +199,7 @@ class Settings(BaseSettings):
             raise ValueError("give an IP address or a name")
         return host
 
-    @field_validator("database_url")
+    @field_validator("database_url", "owner_database_url")
     @classmethod
     def _libpq_url(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and not re.match(r"postgres(ql)?://|\w+\s*=", url.get_secret_value()):
@@ -239,6 +246,8 @@ class Settings(BaseSettings):
         provider = (self.jwt_issuer, self.jwt_audience, self.jwt_keys)
         if any(provider) and not (all(provider) and self.authentication):
             raise ValueError("jwt_issuer, jwt_audience and jwt_keys come together, with authentication")
+        if self.owner_database_url and not self.database_url:
+            raise ValueError("owner_database_url is beside a database_url: an embedded database has its own")
         if (self.tls_certificate_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_certificate_file and tls_key_file come together")
         if self.tls_client_ca_file and not self.tls_certificate_file:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import structlog
+from pydantic import SecretStr
 
 from inventory_server.config import Settings
 from inventory_server.db import check, migrate
@@ -47,6 +48,7 @@ class DatabaseWatch:
     ) -> None:
         self._settings = settings
         self._database_url = database_url
+        self._owner_url = (settings.owner_database_url or SecretStr(database_url)).get_secret_value()
         self._pools = pools
         self._reader = reader
         self._health = health
@@ -90,8 +92,10 @@ class DatabaseWatch:
         while True:
             try:
                 if self._settings.migrate:
-                    await asyncio.to_thread(migrate.migrate, self._database_url)
-                for advice in await check.check(self._database_url):
+                    await asyncio.to_thread(migrate.migrate, self._owner_url)
+                for advice in await check.check(
+                    self._database_url, refuses_mighty=self._settings.refuse_mighty_login
+                ):
                     log.warning("database_setting", advice=advice)
                 return
             except (OperatorError, DatabaseError) as error:

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import structlog
+from pydantic import SecretStr
 
 from inventory_server import welcome
 from inventory_server.config import Settings
@@ -147,6 +148,7 @@ class Workers:
         base = self._settings.metrics_port
         own = {
             "database_url": self._database_url,
+            "owner_database_url": self._settings.owner_database_url,
             "data_dir": None,
             "ephemeral": False,
             "port": port,
@@ -165,6 +167,8 @@ def _text(value: object) -> str:
     """A setting as an environment variable has it; an empty one is as none."""
     if value is None:
         return ""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     if isinstance(value, list | tuple):
         return shlex.join(map(str, value))
     return str(value)

@@ -67,53 +67,6 @@ def test_no_store_named_is_the_default_one(shop: Shop, server: LaunchedProcess) 
         shop.numbers(product_id)
 
 
-def test_a_neighbours_ids_are_not_there(shop: Shop, neighbour: Shop) -> None:
-    """Every id of one store is unknown in the other, to reads and to changes; nothing of it moves."""
-    shop.stocks(a=9, b=9)
-    shop.reserve("r", ("a", 1))
-    shop.cart("c", ("a", 1))
-    order = shop.paid_order("o", ("a", 1))
-    before = shop.observer.written(shop.store)
-    refused: dict[str, list[Any]] = {
-        "STOCK_NOT_FOUND": [lambda: neighbour.numbers("a"), lambda: neighbour.change("a", "SET", 0)],
-        "STOCK_TRANSACTION_NOT_FOUND": [
-            lambda: neighbour.inventory.GetStockTransaction(
-                v1.GetStockTransactionRequest(product_id="a", version=1)
-            )
-        ],
-        "RESERVATION_NOT_FOUND": [
-            lambda: neighbour.reservation("r"),
-            lambda: neighbour.confirm("r"),
-            lambda: neighbour.release("r"),
-            lambda: neighbour.fulfill("r"),
-            lambda: neighbour.reservation(order.reservation_id),
-        ],
-        "CART_NOT_FOUND": [
-            lambda: neighbour.get_cart("c"),
-            lambda: neighbour.add("c", ("a", 1)),
-            lambda: neighbour.check_out("c", "o"),
-        ],
-        "ORDER_NOT_FOUND": [
-            lambda: neighbour.get_order("o"),
-            lambda: neighbour.pay("o", "p", 1),
-            lambda: neighbour.cancel("o"),
-            lambda: neighbour.ship("o", "s"),
-        ],
-        "PAYMENT_NOT_FOUND": [lambda: neighbour.payment("pay-o")],
-        "INSUFFICIENT_STOCK": [lambda: neighbour.reserve("r", ("a", 1))],
-    }
-    for reason, calls in refused.items():
-        for call in calls:
-            with neighbour.refused(reason):
-                call()
-    assert neighbour.log("a") == []
-    listed = neighbour.inventory.ListStock(v1.ListStockRequest())
-    assert (list(listed.stocks), listed.next_page_token) == ([], "")
-    batch = neighbour.inventory.BatchGetStock(v1.BatchGetStockRequest(product_ids=["a", "b"]))
-    assert list(batch.missing_product_ids) == ["a", "b"]
-    assert shop.observer.written(shop.store) == before
-
-
 def test_the_same_ids_in_two_stores(shop: Shop, neighbour: Shop) -> None:
     """Ids and request ids of one store mean nothing in the other: both live their own lives."""
     for each, quantity in ((shop, 5), (neighbour, 7)):

@@ -101,6 +101,16 @@ def test_bad_store_names_are_refused(empty_database_url: str, name: str) -> None
     refusal(inventory("store", "create", name, INVENTORY_DATABASE_URL=empty_database_url), 1)
 
 
+def test_the_owners_url_is_taken_where_both_are_there(empty_database_url: str) -> None:
+    """What changes the schema and makes stores does so as the owner; a URL on the command line wins."""
+    owner = {"INVENTORY_OWNER_DATABASE_URL": empty_database_url}
+    assert inventory("migrate", INVENTORY_DATABASE_URL=NOBODY_LISTENS, **owner).returncode == 0
+    listed = inventory("store", "list", INVENTORY_DATABASE_URL=NOBODY_LISTENS, **owner)
+    assert listed.stdout.split() == ["default"]
+    nobody = {"INVENTORY_OWNER_DATABASE_URL": NOBODY_LISTENS}
+    assert inventory("store", "list", "--database-url", empty_database_url, **nobody).stdout == listed.stdout
+
+
 def test_folder_that_cannot_be_used() -> None:
     """A data folder that can't be made is one line and status 1."""
     run = inventory("serve", "--port", "0", "--data-dir", "/dev/null/data")

@@ -148,6 +148,8 @@ def test_without_password_keeps_the_rest(url: str, shown: str) -> None:
         ({"database_url": "mysql://x"}, "database_url"),
         ({"ephemeral": True, "data_dir": "/tmp/x"}, "ephemeral"),
         ({"database_url": "postgresql:///x", "data_dir": "/tmp/x"}, "data_dir"),
+        ({"owner_database_url": "postgresql:///x"}, "owner_database_url"),
+        ({"database_url": "postgresql:///x", "owner_database_url": "mysql://x"}, "owner_database_url"),
         ({"queue_commands_max": 30_000}, "queue_commands_max_total"),
         ({"log_level": "loud"}, "log_level"),
         ({"jwt_issuer": "https://id.example"}, "jwt_audience"),

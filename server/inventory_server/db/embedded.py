@@ -34,6 +34,7 @@ from typing import Self
 
 import psycopg
 
+from inventory_server.db.connection import SERVICE_ROLE
 from inventory_server.db.embedded_account import (
     MAJOR_VERSION,
     SYSTEM_FOLDER,
@@ -45,6 +46,8 @@ from inventory_server.db.embedded_account import (
 )
 
 DATABASE = "inventory"
+# Whom the server connects as: it may act as the service, and as nobody else.
+SERVICE_LOGIN = "inventory_server"
 
 START_TIMEOUT_S = 60.0  # crash recovery after a kill is part of a start
 STOP_TIMEOUT_S = 60.0  # a fast shutdown writes a checkpoint
@@ -70,6 +73,23 @@ SETTINGS: Mapping[str, str] = {
     "log_min_error_statement": "panic",  # the message is enough; statements hold whole batches
     "cluster_name": "inventory",
 }
+
+# Run at every start. Who may come in makes nothing there, not even a temporary table, which would be found
+# before the real one of its name; the other databases are closed to him.
+_ROLES = f"""
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{SERVICE_ROLE}') THEN
+        CREATE ROLE {SERVICE_ROLE} NOLOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{SERVICE_LOGIN}') THEN
+        CREATE ROLE {SERVICE_LOGIN} LOGIN IN ROLE {SERVICE_ROLE};
+    END IF;
+END
+$$;
+REVOKE ALL ON DATABASE {DATABASE}, postgres, template1 FROM PUBLIC;
+GRANT CONNECT ON DATABASE {DATABASE} TO {SERVICE_ROLE};
+"""
 
 # $1: signal for the shutdown, $2: folder to remove at the end, the rest: the command.
 # fd 3 is the pipe; PostgreSQL must not hold it, or it would keep itself alive.
@@ -99,11 +119,16 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """The libpq URL of the database `inventory`, as the cluster's superuser."""
+        """The libpq URL of the database `inventory`, as the cluster's superuser, who owns the schema."""
         return self.database_url(DATABASE)
 
+    @property
+    def service_url(self) -> str:
+        """The libpq URL of the same, as the login that can do what the service needs and nothing else."""
+        return f"postgresql://{SERVICE_LOGIN}@/{DATABASE}?host={self.run_dir}"
+
     def database_url(self, database: str) -> str:
-        """Return the libpq URL of a database of this cluster."""
+        """Return the libpq URL of a database of this cluster, as its superuser."""
         return f"postgresql://postgres@/{database}?host={self.run_dir}"
 
     @property
@@ -313,6 +338,7 @@ def _make_database(postgres: EmbeddedPostgres) -> None:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
         if found is None:
             connection.execute(f"CREATE DATABASE {DATABASE}")
+        connection.execute(_ROLES)
 
 
 def _postmaster(cluster: Path) -> tuple[int | None, str]:

@@ -44,6 +44,7 @@ CASES = {
     35: "a handler that raises",
     36: "no, a foreign and an expired certificate; plaintext to TLS",
     37: "no, a wrong, an expired and a revoked token; each role against every method",
+    38: "another store's ids, tokens, etags and request ids, to every method",
     39: "reflection and health without a credential",
     40: "a server beyond the loopback without TLS or without authentication",
 }
