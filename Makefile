@@ -24,7 +24,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench demo serve test faults soak lint types stubs stubs-all released docs fmt lock clean
+.PHONY: help setup bench demo serve test faults soak lint types stubs stubs-all released docs fmt lock audit clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,11 @@ lock: ## Choose new versions of the dependencies (needs uv): requirements.lock
 	"$$uv" pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --upgrade \
 		--output-file requirements.lock pyproject.toml
+
+audit: $(INSTALLED) ## Ask an advisory database about every dependency (needs pip-audit and a network)
+	@audit=$$(command -v $(abspath $(BIN))/pip-audit || command -v pip-audit) || \
+		{ echo "make audit needs pip-audit: $(BIN)/pip install pip-audit" >&2; exit 1; }; \
+	$(BIN)/python tools/audit.py "$$audit"
 
 clean: ## Remove what these targets made, .venv too; databases stay
 	@rm -rf $(VENV) build dist reports .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
