@@ -87,6 +87,7 @@ def test_callers_who_read_nothing(
                 opened = frame(HEADERS, END_HEADERS, stream, call_fields(f"{SERVICE}/{method}"))
                 message = grpc_message(request.SerializeToString())
                 wire.send(opened + frame(DATA, END_STREAM, stream, message))
+            wait_until_answering(wire)
         load.goes_on()
         others = Caller(lambda: place.server.address)
         with closing(others):
@@ -95,6 +96,17 @@ def test_callers_who_read_nothing(
     used.wait_until_as_before()
     nothing_is_held(place)
     tell(check(place, load))
+
+
+def wait_until_answering(wire: Wire) -> None:
+    """Wait until all calls have begun to be answered: what is refused has no head that another follows."""
+    begun: set[int] = set()
+
+    def look() -> bool:
+        begun.update(f.stream for f in wire.frames() if f.kind == HEADERS and not f.flags & END_STREAM)
+        return len(begun) == WATCHES
+
+    until(look, "each has an answer that it does not read", WAIT_S)
 
 
 def is_let_in(caller: Caller, method: str, request: object) -> bool:

@@ -53,7 +53,8 @@ def reason_of(caller: Caller, method: str, request: object) -> str:
 
 def end_sessions(place: Place) -> None:
     """End all sessions of the server, so that its next ones begin as the database now has them begin."""
-    place.rows(f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE {OURS}")
+    ended = place.rows(f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE {OURS}")
+    assert (True,) in ended
 
 
 @pytest.mark.fault(9)

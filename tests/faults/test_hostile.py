@@ -131,7 +131,9 @@ def test_floods_of_frames(place: Place, chance: random.Random, load_factor: int,
         for flood in FLOODS.values():
             with Wire(place.server.address) as wire:
                 wire.greet()
-                sent += drown(wire, flood(wire), FLOOD_BYTES * load_factor)
+                taken = drown(wire, flood(wire), FLOOD_BYTES * load_factor)
+                assert taken
+                sent += taken
                 load.goes_on()
     used.wait_until_as_before()
     grown_mib = used.grown_mib()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from inventory_loadtest.proxy import Fault, proxy
 from inventory_server.db.connection import EngineConnection
 from inventory_server.domain import decide as decide_module
 from inventory_server.domain.commands import (
@@ -189,3 +191,43 @@ async def test_a_rollback_over_what_was_sent_ahead(database: Database) -> None:
     await connection.rollback()
     assert not connection.is_usable
     await connection.close()
+
+
+# --- and the connection dies ---------------------------------------------------------------------
+
+
+@pytest.mark.fault(3, 4)
+@pytest.mark.parametrize("fault", [Fault.CUT_BEFORE, Fault.CUT_AFTER])
+async def test_parts_whose_commit_was_cut(database: Database, sent: list[list[str]], fault: Fault) -> None:
+    """Whichever side of COMMIT was lost: what was sent of each part is there once, and as it was told."""
+    commands = [hold(number) for number in range(5)]
+    async with (
+        proxy(database.url) as (between, url),
+        running_engine(url, reads_url=database.url) as (engine, _),
+    ):
+        await engine.change(database.store, CreateStock("a", 9), deadline_s=20)
+        between.arm(fault)
+        verdicts = await decided(engine, database.store, commands)
+        assert between.struck.is_set()
+    assert [verdict.state for verdict in verdicts] == [HELD] * 5
+    # Both runs were sent in parts; of what is there already the second sends nothing of its own.
+    assert len(sent) == 4
+    assert [version for version, _, _ in database.entries("a")] == list(range(1, 7))
+    assert database.level("a") == (4, 5)
+
+
+@pytest.mark.fault(2)
+async def test_a_backend_killed_in_what_was_sent_ahead(database: Database, sent: list[list[str]]) -> None:
+    """While it writes a part, before the COMMIT that follows is sent or heard: all is done again, once."""
+    async with running_engine(database.url) as (engine, _):
+        await engine.change(database.store, CreateStock("a", 9), deadline_s=20)
+        with database.locked("LOCK TABLE reservation IN SHARE MODE") as holder:
+            batch = asyncio.create_task(decided(engine, database.store, [hold(n) for n in range(5)]))
+            await eventually(lambda: sent and database.blocked(holder), "a part waits")
+            (pid,) = database.blocked(holder)
+            assert database.one("SELECT pg_terminate_backend(%s)", pid)
+            await eventually(lambda: pid not in database.blocked(holder), "the backend is gone")
+        verdicts = await batch
+    assert [verdict.state for verdict in verdicts] == [HELD] * 5
+    assert database.level("a") == (4, 5)
+    assert len(rows_of(database)) == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from support.faults.cases import CASES
 from support.faults.page import Row, last_soak, page
 
 ROBUSTNESS = Path(__file__).parents[2] / "docs" / "robustness.md"
@@ -26,6 +27,12 @@ def test_what_did_not_hold_stands_out() -> None:
     broken.add("failed", "", 1.0, {})
     broken.add("skipped", "needs root", 0.0, {})
     assert "| **1 failed, 1 skipped**, 1.0 s; needs root |" in page([broken], "today.")
+
+
+def test_what_was_not_run_stands_out() -> None:
+    """Each case of the list is on the page, also where the run ended before it."""
+    text = page([], "today.")
+    assert all(f"\n| {number}: {title} | | | **not run** |\n" in text for number, title in CASES.items())
 
 
 def test_the_page_tells_of_the_last_soak() -> None:

@@ -22,6 +22,8 @@ WORKERS = 4
 ROUNDS_MAX = 20_000
 PRODUCTS = tuple("abcdef")
 UNITS = 1_000_000
+# Of each worker's rounds one in so many, from the first on, asks for more than there ever is.
+TOO_MUCH_EVERY = 10
 PRICE_MINOR = 100
 # How orders are paid: one of these by chance, which steers the gateway simulator.
 PAYMENT_METHODS = ("sim:accept", "sim:accept", "sim:accept", "sim:decline")
@@ -129,7 +131,8 @@ class Load:
                 if self._stop.is_set():
                     return
                 try:
-                    chance.choice(kinds)(caller, chance, f"{number}-{round_number}")
+                    kind = chance.choice(kinds) if round_number % TOO_MUCH_EVERY else self._too_much
+                    kind(caller, chance, f"{number}-{round_number}")
                 except Refused as refused:
                     assert refused.reason == "INSUFFICIENT_STOCK", refused.reason
                     self.sold_out_count += 1
@@ -152,6 +155,16 @@ class Load:
         caller.send("CreateStockTransaction", request)
         self.books.hand.add(name)
         self.books.move({product: quantity}, sign, 0)
+
+    def _too_much(self, caller: Caller, _: random.Random, name: str) -> None:
+        """Reserve what there is of one product and never will be of another: it is refused whole."""
+        lines = {PRODUCTS[0]: 1, PRODUCTS[1]: 10 * UNITS}
+        request = v1.ReserveStockRequest(
+            reservation_id=name,
+            lines=[v1.LineRequest(product_id=p, quantity=q) for p, q in lines.items()],
+        )
+        caller.send("ReserveStock", request)
+        raise AssertionError(f"{name} was answered OK")
 
     def _hold(self, caller: Caller, chance: random.Random, name: str) -> None:
         """Reserve, and then release, fulfil, or keep it."""
