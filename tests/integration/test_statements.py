@@ -311,7 +311,7 @@ async def test_every_statement_gets_its_parameters(
 
 async def know_the_callers(reader: Reader, database_url: str) -> None:
     grant(database_url, "shop", Role.SELLER, ["default"], calls_max=7)
-    connections = EngineConnections(database_url, 1, waits_for_disk=False)
+    connections = EngineConnections(database_url, 1)
     book = CredentialBook(reader, connections)
     (shop,) = [each for each in await book.live(deadline_s=20) if each.calls_max == 7]
     assert (shop.name, shop.role, shop.stores) == ("shop", Role.SELLER, frozenset({"default"}))
