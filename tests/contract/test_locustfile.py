@@ -24,7 +24,7 @@ def test_carts_shop_on_and_on(server: LaunchedProcess, store: str) -> None:
         done = locust(
             server.address,
             *("--users", "5", "--spawn-rate", "5", "--run-time", run_time),
-            *("--store", store, "--stock", "40", "--products", "2", "--lines", "2", "--split-share", "0.5"),
+            *("--store", store, "--stock", "12", "--products", "2", "--lines", "2", "--split-share", "0.5"),
         )
         assert done.returncode == 0, done.stderr
         steps = {row["name"]: row for row in json.loads(done.stdout)}
