@@ -75,8 +75,9 @@ def test_killed_right_before_a_commit(place_without_server: Place, tell: Tell) -
     place.start_postgres(opens=False)
     with place.database() as database:
         assert len(database.entries("a")) == 1
-        used = [database.one("SELECT pg_current_xact_id()::text::bigint") for _ in range(5)]
-        assert xid in used
+        for _ in range(5):
+            database.one("SELECT pg_current_xact_id()")
+        # Whose it is now, one of these or one of PostgreSQL's own, says nothing; it is not the call's.
         assert database.one("SELECT pg_xact_status(%s::text::xid8)", str(xid)) == "committed"
         place.open_door()
         assert call.result(WAIT_S).stock_transaction.available_after == 15
