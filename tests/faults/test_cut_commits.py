@@ -57,7 +57,7 @@ def test_a_commit_that_is_never_heard_of(
 async def test_a_host_that_is_gone_is_noticed(place: Place) -> None:
     """The kernel gives up what is not acknowledged within 15 s, and asks after a silent host."""
     async with proxy(place.url) as (_, url):
-        connection = await EngineConnection.connect(url, {})
+        connection = await EngineConnection.connect(url)
         with socket.socket(fileno=os.dup(connection._connection.fileno())) as ours:
             found = [
                 ours.getsockopt(socket.IPPROTO_TCP, option)

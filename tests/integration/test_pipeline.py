@@ -66,7 +66,7 @@ async def trips(postgres: Any) -> AsyncIterator[Trips]:
 
 @pytest.fixture
 async def engines_own(database: Database) -> AsyncIterator[EngineConnection]:
-    connection = await EngineConnection.connect(database.url, {})
+    connection = await EngineConnection.connect(database.url)
     yield connection
     await connection.close()
 

@@ -181,7 +181,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("forgetful")
 async def test_a_batch_is_within_its_store(two_stores_url: str, owner: psycopg.Connection) -> None:
     """In the engine's transaction a statement that forgets its store keeps to that store's rows."""
-    connection = await EngineConnection.connect(two_stores_url, {})
+    connection = await EngineConnection.connect(two_stores_url)
     try:
         for store in (OURS, THEIRS, OURS):
             assert (await connection.begin(store, [("forgetful", {})]))[0] == [(store,)]
@@ -230,7 +230,7 @@ async def test_a_read_is_within_its_store(two_stores_url: str, snapshot: Snapsho
 @pytest.mark.usefixtures("forgetful")
 async def test_a_name_is_taken_back_with_its_transaction(two_stores_url: str) -> None:
     """A connection keeps a name that was committed; whatever ends a batch, the next is in its own store."""
-    connection = await EngineConnection.connect(two_stores_url, {})
+    connection = await EngineConnection.connect(two_stores_url)
     try:
         for store, is_committed in (
             (OURS, True), (THEIRS, False), (OURS, False), (THEIRS, True), (OURS, True), (OURS, False),

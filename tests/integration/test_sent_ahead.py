@@ -146,7 +146,7 @@ async def test_poison_in_any_part_fails_alone(
 
 async def test_what_is_sent_ahead_begins_at_once(database: Database) -> None:
     """Before the trip that ends it: it waits already for a row that another has."""
-    connection = await EngineConnection.connect(database.url, {})
+    connection = await EngineConnection.connect(database.url)
     async with running_engine(database.url) as (engine, _):
         await engine.change(database.store, CreateStock("a", 9), deadline_s=20)
     try:
@@ -166,7 +166,7 @@ async def test_what_is_sent_ahead_begins_at_once(database: Database) -> None:
 
 async def test_what_fails_ahead_fails_the_trip(database: Database) -> None:
     """Its error is the trip's, whose own calls do not run; the connection goes on."""
-    connection = await EngineConnection.connect(database.url, {})
+    connection = await EngineConnection.connect(database.url)
     wrong = {"product_id": ["a"], "location": ["default"], "available": [-1], "allocated": [0]}
     try:
         await connection.begin(database.store, [("store", {})])
@@ -185,7 +185,7 @@ async def test_what_fails_ahead_fails_the_trip(database: Database) -> None:
 
 async def test_a_rollback_over_what_was_sent_ahead(database: Database) -> None:
     """The connection is closed, so nothing of it can be taken for the next transaction's."""
-    connection = await EngineConnection.connect(database.url, {})
+    connection = await EngineConnection.connect(database.url)
     await connection.begin(database.store, [("store", {})])
     connection.send_ahead(database.store, [("stocks", {"products": ["a"]})])
     await connection.rollback()

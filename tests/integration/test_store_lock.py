@@ -18,7 +18,7 @@ KEY = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
 
 @pytest.fixture
 async def connection(database: Database) -> AsyncIterator[EngineConnection]:
-    made = await EngineConnection.connect(database.url, {"lock_timeout": "200ms"}, locks_stores=True)
+    made = await EngineConnection.connect(database.url, locks_stores=True, lock_timeout="200ms")
     yield made
     await made.close()
 

@@ -113,9 +113,9 @@ class EngineConnection:
 
     @classmethod
     async def connect(
-        cls, database_url: str, settings: dict[str, str], *, locks_stores: bool = False
+        cls, database_url: str, *, locks_stores: bool = False, **settings: str
     ) -> EngineConnection:
-        """Open a connection as the service's role. Raises: Unavailable."""
+        """Open a connection as the service's role, with PostgreSQL's settings. Raises: Unavailable."""
         conninfo = connection_string(database_url, {**_ENGINE_SETTINGS, **settings}, "inventory engine")
         try:
             connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
@@ -265,7 +265,7 @@ class EngineConnections:
                     await candidate.close()
             if connection is None:
                 connection = await EngineConnection.connect(
-                    self._database_url, {}, locks_stores=self._locks_stores
+                    self._database_url, locks_stores=self._locks_stores
                 )
             try:
                 yield connection
